@@ -1,1 +1,15 @@
-//! Placeholder sentence.
+//! What bytes mean: faults, the canonical prompt, replies, stream events, dialects and framing.
+//!
+//! Invariants:
+//! - no IO, no clock, no runtime: everything here is a plain function of its input;
+//! - nothing panics, whatever the input (held by property tests over every reader);
+//! - a message that is written in the dialect it was read from keeps its bytes.
+
+pub mod fault;
+pub mod prompt;
+pub mod reply;
+pub mod event;
+pub mod frame;
+pub mod dialect;
+
+pub use fault::{Blame, Code, Fault, Kind};

@@ -1,1 +1,7 @@
-//! Placeholder sentence.
+//! Says in one sentence why an address does not work, and how to fix it.
+//!
+//! Invariants: a port number is parsed here before any other library sees it; "nothing listens" is
+//! read from the socket table alone and never concluded from a process that could not be found; no
+//! probe sends a credential; no check changes anything on the machine.
+
+pub mod port;

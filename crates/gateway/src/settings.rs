@@ -1,0 +1,227 @@
+//! What the request path has to be told: resolved once by the binary, never asked for again.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A secret value. It has no `Display` and no `Serialize`, and `Debug` hides it.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The secret itself, for the one place that sends it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+/// Who has to show a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Open on loopback while no key exists; required otherwise.
+    Auto,
+    /// Always required.
+    Required,
+    /// Like `Auto`, but also open on other addresses while no key exists (containers).
+    AutoDev,
+}
+
+impl AuthMode {
+    /// The mode as it is written in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Required => "required",
+            Self::AutoDev => "auto-dev",
+        }
+    }
+}
+
+/// How an upstream failure is answered on the first context shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamFailure {
+    /// 503 with an error and the apology.
+    Unavailable,
+    /// 200 with the apology alone.
+    Apology,
+}
+
+/// Which models answer where.
+#[derive(Clone, Debug)]
+pub struct ModelSettings {
+    /// The model of every door; `None` leaves the choice to the doors below.
+    pub default: Option<String>,
+    /// The model of interact and raw TCP while `default` is not set: `echo`.
+    pub interact: String,
+    /// The model of all other doors while `default` is not set: `demo`.
+    pub context: String,
+    /// Every door answers with the `mock` model.
+    pub mock: bool,
+}
+
+impl Default for ModelSettings {
+    fn default() -> Self {
+        Self {
+            default: None,
+            interact: "echo".to_owned(),
+            context: "demo".to_owned(),
+            mock: false,
+        }
+    }
+}
+
+/// One upstream.
+#[derive(Clone, Debug)]
+pub struct ProviderSettings {
+    /// The name in `provider/model`, such as `anthropic`.
+    pub name: String,
+    /// The dialect it speaks: `anthropic` or `openai_chat`.
+    pub dialect: String,
+    /// Where its API begins, such as `https://api.anthropic.com` or `http://127.0.0.1:11434/v1`.
+    pub base_url: String,
+    /// The key we show it, if it wants one.
+    pub key: Option<Secret>,
+    /// Where the key came from, such as `environment ANTHROPIC_API_KEY`; safe to print.
+    pub key_source: Option<String>,
+    /// The key goes into `Authorization: Bearer` instead of the dialect's own header.
+    pub bearer: bool,
+    /// The value of `anthropic-version`.
+    pub version: Option<String>,
+    /// Its models; the first is the default. Others may still be named as `provider/model`.
+    pub models: Vec<String>,
+    /// Tokens that its models can take, where the caller knows better than our table.
+    pub window_tokens: Option<u32>,
+    /// Further request headers.
+    pub headers: Vec<(String, String)>,
+    /// Tries after the first, on faults that may pass.
+    pub retries: u32,
+    /// How long each stage may take.
+    pub deadlines: Deadlines,
+}
+
+/// How long each stage of an upstream call may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// Name resolution, TCP and TLS.
+    pub connect: Duration,
+    /// From the request's last byte to the response's headers.
+    pub first_byte: Duration,
+    /// Silence inside the response.
+    pub idle: Duration,
+    /// The whole call with all its tries.
+    pub total: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(120),
+            idle: Duration::from_secs(60),
+            total: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Every limit of the request path, each with its name in the configuration.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// `limits.connections`: open connections; the next one is refused with 503.
+    pub connections: usize,
+    /// `limits.body_bytes`: the largest HTTP body.
+    pub body_bytes: usize,
+    /// `limits.line_bytes`: the longest raw-TCP line or WebSocket message.
+    pub line_bytes: usize,
+    /// `limits.json_depth`: the deepest nesting of arrays and objects.
+    pub json_depth: usize,
+    /// `limits.turns`: upstream turns at once.
+    pub turns: usize,
+    /// `limits.requests_per_minute` per key, or per address without a key; `None` is unlimited.
+    pub requests_per_minute: Option<u32>,
+    /// `limits.queue`: how long a turn waits for its context.
+    pub queue: Duration,
+    /// `limits.header_read`: from the first byte to the end of the request headers.
+    pub header_read: Duration,
+    /// `limits.body_read`: silence inside a request body.
+    pub body_read: Duration,
+    /// `limits.line_idle`: silence on a raw-TCP connection before it is closed.
+    pub line_idle: Duration,
+    /// `limits.request`: a whole request that is not a stream.
+    pub request: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            body_bytes: 32 * 1024 * 1024,
+            line_bytes: 4 * 1024 * 1024,
+            json_depth: 128,
+            turns: 1_024,
+            requests_per_minute: None,
+            queue: Duration::from_secs(30),
+            header_read: Duration::from_secs(10),
+            body_read: Duration::from_secs(30),
+            line_idle: Duration::from_secs(30),
+            request: Duration::from_secs(610),
+        }
+    }
+}
+
+/// Everything the request path has to be told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which models answer where.
+    pub models: ModelSettings,
+    /// The upstreams.
+    pub providers: Vec<ProviderSettings>,
+    /// Who has to show a key.
+    pub auth: AuthMode,
+    /// Further names that `Host` may carry, beside loopback names and addresses.
+    pub allowed_hosts: Vec<String>,
+    /// Browser origins that may call us, such as `http://localhost:3000`.
+    pub cors_origins: Vec<String>,
+    /// Peers whose `X-Forwarded-*` headers count.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The path below which everything is served, empty or like `/rapport`.
+    pub base_path: String,
+    /// Limits.
+    pub limits: Limits,
+    /// How upstream failures are answered on the first context shape.
+    pub upstream_failure: UpstreamFailure,
+    /// No connection leaves the machine, whatever else is configured.
+    pub local_only: bool,
+    /// Verbose errors and the dump endpoint.
+    pub debug: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            models: ModelSettings::default(),
+            providers: Vec::new(),
+            auth: AuthMode::Auto,
+            allowed_hosts: Vec::new(),
+            cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            base_path: String::new(),
+            limits: Limits::default(),
+            upstream_failure: UpstreamFailure::Unavailable,
+            local_only: false,
+            debug: false,
+        }
+    }
+}

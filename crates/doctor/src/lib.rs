@@ -5,3 +5,5 @@
 //! probe sends a credential; no check changes anything on the machine.
 
 pub mod port;
+pub mod sockets;
+pub mod target;

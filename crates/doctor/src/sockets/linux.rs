@@ -1,0 +1,216 @@
+//! Linux: `/proc/net/tcp`, `/proc/net/tcp6` and `/proc/PID`.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{Connection, Listener, Process, Table, Unavailable, redact};
+
+/// Ticks per second of the start time in `/proc/PID/stat`; 100 on every Linux a user meets.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// Limit: parents that are followed upwards from this process.
+const ANCESTORS_MAX: usize = 32;
+
+pub(super) fn table() -> Result<Table, Unavailable> {
+    let mut table = Table::default();
+    read_into(&mut table, "/proc/net/tcp")?;
+    // A kernel without IPv6 has no such file.
+    if std::path::Path::new("/proc/net/tcp6").exists() {
+        read_into(&mut table, "/proc/net/tcp6")?;
+    }
+    let inodes: HashSet<u64> = table.listeners.iter().map(|listener| listener.inode).collect();
+    let owners = owners(&inodes);
+    let mut known: HashMap<u32, Process> = HashMap::new();
+    for listener in &mut table.listeners {
+        let Some(pid) = owners.get(&listener.inode) else {
+            listener.guess = guess(listener.uid, listener.port);
+            continue;
+        };
+        if !known.contains_key(pid)
+            && let Some(process) = process(*pid)
+        {
+            known.insert(*pid, process);
+        }
+        listener.owner = known.get(pid).cloned();
+    }
+    Ok(table)
+}
+
+fn read_into(table: &mut Table, path: &str) -> Result<(), Unavailable> {
+    let text = std::fs::read_to_string(path).map_err(|error| Unavailable::Unreadable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })?;
+    for row in text.lines().skip(1).filter_map(read_row) {
+        match row {
+            Row::Listening(listener) => table.listeners.push(listener),
+            Row::Connected(connection) => table.connections.push(connection),
+        }
+    }
+    Ok(())
+}
+
+/// One line of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Row {
+    Listening(Listener),
+    Connected(Connection),
+}
+
+/// Reads `sl local remote state tx:rx timer retransmits uid timeout inode …`, numbers in hex.
+pub(super) fn read_row(line: &str) -> Option<Row> {
+    let mut fields = line.split_whitespace();
+    let (address, port) = read_address(fields.nth(1)?)?;
+    let (_, remote_port) = read_address(fields.next()?)?;
+    let state = fields.next()?;
+    let (_, waiting) = fields.next()?.split_once(':')?;
+    let waiting = u32::from_str_radix(waiting, 16).ok()?;
+    let uid = fields.nth(2)?.parse().ok()?;
+    let inode = fields.nth(1)?.parse().ok()?;
+    Some(match state {
+        "0A" => Row::Listening(Listener {
+            address,
+            port,
+            inode,
+            uid,
+            waiting,
+            owner: None,
+            guess: None,
+        }),
+        _ => Row::Connected(Connection { port, remote_port, is_time_wait: state == "06" }),
+    })
+}
+
+/// The kernel prints each 32-bit word of an address in its own byte order.
+fn read_address(text: &str) -> Option<(IpAddr, u16)> {
+    let (address, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |at: usize| {
+        let digits = address.get(at * 8..at * 8 + 8)?;
+        u32::from_str_radix(digits, 16).ok().map(u32::to_ne_bytes)
+    };
+    let address = match address.len() {
+        8 => IpAddr::V4(Ipv4Addr::from(word(0)?)),
+        32 => {
+            let mut bytes = [0_u8; 16];
+            for (at, part) in bytes.chunks_exact_mut(4).enumerate() {
+                part.copy_from_slice(&word(at)?);
+            }
+            IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical()
+        }
+        _ => return None,
+    };
+    Some((address, port))
+}
+
+/// Which process holds each socket, the lowest PID when several do.
+fn owners(inodes: &HashSet<u64>) -> HashMap<u64, u32> {
+    let mut owners: HashMap<u64, u32> = HashMap::new();
+    for pid in pids() {
+        let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
+        for link in entries.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok()) {
+            let Some(inode) = link.to_str().and_then(socket_inode) else { continue };
+            if inodes.contains(&inode) {
+                owners.entry(inode).and_modify(|owner| *owner = pid.min(*owner)).or_insert(pid);
+            }
+        }
+    }
+    owners
+}
+
+fn socket_inode(link: &str) -> Option<u64> {
+    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+fn pids() -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// A visible process of `uid` with `port` in its command line, when there is exactly one.
+fn guess(uid: u32, port: u16) -> Option<Process> {
+    let port = port.to_string();
+    let mut found = pids().into_iter().filter(|pid| {
+        owner_uid(*pid) == Some(uid)
+            && raw_command(*pid).is_some_and(|line| super::names_number(&line, &port))
+    });
+    let only = found.next()?;
+    if found.next().is_some() { None } else { process(only) }
+}
+
+fn raw_command(pid: u32) -> Option<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn owner_uid(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn process(pid: u32) -> Option<Process> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (name, rest) = split_stat(&stat)?;
+    let raw = raw_command(pid).unwrap_or_default();
+    let mut command = redact::command_line(raw.split('\0').filter(|word| !word.is_empty()));
+    if command.is_empty() {
+        command = format!("[{name}]");
+    }
+    let user = owner_uid(pid).map_or_else(|| "unknown".to_owned(), user);
+    let mut fields = rest.split_whitespace();
+    let state = fields.next().and_then(|state| state.chars().next());
+    // After the state come the fields 4 to 21; the start time is field 22.
+    let ticks = fields.nth(18).and_then(|ticks| ticks.parse::<u64>().ok());
+    let started = ticks.and_then(|ticks| started(ticks / TICKS_PER_SECOND));
+    Some(Process { pid, command, user, started, state })
+}
+
+/// The name in parentheses, which may itself contain parentheses and spaces, and what follows.
+pub(super) fn split_stat(stat: &str) -> Option<(&str, &str)> {
+    let (head, rest) = stat.rsplit_once(')')?;
+    let (_, name) = head.split_once('(')?;
+    Some((name, rest))
+}
+
+fn started(seconds_after_boot: u64) -> Option<String> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let boot = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse::<u64>();
+    let second = i64::try_from(boot.ok()?.checked_add(seconds_after_boot)?).ok()?;
+    Some(jiff::Timestamp::from_second(second).ok()?.to_string())
+}
+
+pub(super) fn user(uid: u32) -> String {
+    let names = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let number = uid.to_string();
+    let name = names.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == number).then_some(name)
+    });
+    name.map_or(number.clone(), str::to_owned)
+}
+
+pub(super) fn processes_naming(number: &str) -> Vec<Process> {
+    let own = ancestors(std::process::id());
+    let others = pids().into_iter().filter(|pid| !own.contains(pid));
+    let naming = others
+        .filter(|pid| raw_command(*pid).is_some_and(|line| super::names_number(&line, number)));
+    naming.filter_map(process).collect()
+}
+
+/// A process and those that started it.
+fn ancestors(pid: u32) -> HashSet<u32> {
+    let mut found = HashSet::from([pid]);
+    let mut current = pid;
+    for _ in 0..ANCESTORS_MAX {
+        let stat = std::fs::read_to_string(format!("/proc/{current}/stat")).unwrap_or_default();
+        let parent = split_stat(&stat)
+            .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
+        match parent {
+            Some(parent) if parent > 0 && found.insert(parent) => current = parent,
+            _ => break,
+        }
+    }
+    found
+}

@@ -1,0 +1,191 @@
+//! Who listens on this machine, read from the system's own tables without another program.
+//!
+//! Invariant: a row of the table is a listener whether or not its process can be seen; the owner is
+//! looked up afterwards and may stay unknown.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod other;
+mod redact;
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+#[cfg(target_os = "linux")]
+use linux as system;
+#[cfg(not(target_os = "linux"))]
+use other as system;
+
+/// A process, as much of it as the caller may see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// Its process id.
+    pub pid: u32,
+    /// Its command line, shortened, with values that look like secrets left out.
+    pub command: String,
+    /// The name of its user, or the number when it has no name.
+    pub user: String,
+    /// When it was started, in UTC, when the system says so.
+    pub started: Option<String>,
+    /// The scheduler's letter for its state; `T` is stopped, `Z` is dead but not collected.
+    pub state: Option<char>,
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PID {} `{}` of user {}", self.pid, self.command, self.user)
+    }
+}
+
+/// A TCP socket that waits for connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listener {
+    /// The address it is bound to; `0.0.0.0` and `::` mean every interface.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// The system's number for the socket.
+    pub inode: u64,
+    /// The user id of the socket.
+    pub uid: u32,
+    /// Connections that wait to be accepted.
+    pub waiting: u32,
+    /// The process that holds the socket, when it can be seen.
+    pub owner: Option<Process>,
+    /// A process of the same user with the port in its command line, when the owner is hidden.
+    pub guess: Option<Process>,
+}
+
+impl Listener {
+    /// "PID 4711 `python app.py` of user ann", or what is known of a hidden owner.
+    #[must_use]
+    pub fn holder_text(&self) -> String {
+        match (&self.owner, &self.guess) {
+            (Some(owner), _) => owner.to_string(),
+            (None, Some(guess)) => format!("probably {guess}"),
+            (None, None) => {
+                format!("a process of user {} that only root can see", system::user(self.uid))
+            }
+        }
+    }
+
+    /// The address and port, with brackets around IPv6.
+    #[must_use]
+    pub fn place(&self) -> String {
+        std::net::SocketAddr::new(self.address, self.port).to_string()
+    }
+}
+
+/// Another use of a local TCP port: an open, closing or half-closed connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Connection {
+    /// The local port.
+    pub port: u16,
+    /// The other end's port.
+    pub remote_port: u16,
+    /// Whether the connection only waits to be forgotten (`TIME_WAIT`).
+    pub is_time_wait: bool,
+}
+
+/// Everything the tables say at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    /// Sockets that listen.
+    pub listeners: Vec<Listener>,
+    /// All other TCP sockets.
+    pub connections: Vec<Connection>,
+}
+
+/// Why the tables cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unavailable {
+    /// This build does not know how to ask this operating system.
+    Platform(&'static str),
+    /// A file of the system could not be read.
+    Unreadable {
+        /// Which one.
+        path: String,
+        /// The system's reason.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Platform(name) => {
+                write!(f, "the list of listening sockets is not available on {name} yet")
+            }
+            Self::Unreadable { path, reason } => write!(f, "`{path}` cannot be read: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// The process that holds a port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Holder {
+    /// Its process id.
+    pub pid: u32,
+    /// Its command line, with values that look like secrets left out.
+    pub command: String,
+    /// Its user.
+    pub user: String,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PID {} `{}` of user {}", self.pid, self.command, self.user)
+    }
+}
+
+/// All TCP sockets of this machine's network namespace, with the owners of those that listen.
+///
+/// Reads files of the system and blocks for some milliseconds.
+///
+/// # Errors
+/// [`Unavailable`] when the system has no such table or does not let it be read.
+pub fn table() -> Result<Table, Unavailable> {
+    system::table()
+}
+
+/// The listening TCP sockets; see [`table`].
+///
+/// # Errors
+/// As [`table`].
+pub fn listeners() -> Result<Vec<Listener>, Unavailable> {
+    Ok(table()?.listeners)
+}
+
+/// Who listens on `port`; `None` also when the process belongs to someone else and is hidden.
+#[must_use]
+pub fn holder(port: u16) -> Option<Holder> {
+    let found = listeners().ok()?.into_iter().filter(|listener| listener.port == port);
+    let process = found.filter_map(|listener| listener.owner.or(listener.guess)).next()?;
+    Some(Holder { pid: process.pid, command: process.command, user: process.user })
+}
+
+/// Processes whose command line contains `number` as a whole number.
+///
+/// This program and the ones that started it are left out: their command line is the question.
+#[must_use]
+pub(crate) fn processes_naming(number: &str) -> Vec<Process> {
+    system::processes_naming(number)
+}
+
+/// Whether `number` stands in `text` with no digit beside it.
+pub(crate) fn names_number(text: &str, number: &str) -> bool {
+    !number.is_empty()
+        && text.match_indices(number).any(|(at, found)| {
+            let before = text.get(..at).and_then(|head| head.chars().next_back());
+            let after = text.get(at + found.len()..).and_then(|tail| tail.chars().next());
+            !before.is_some_and(|c| c.is_ascii_digit())
+                && !after.is_some_and(|c| c.is_ascii_digit())
+        })
+}

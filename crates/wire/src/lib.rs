@@ -5,11 +5,11 @@
 //! - nothing panics, whatever the input (held by property tests over every reader);
 //! - a message that is written in the dialect it was read from keeps its bytes.
 
+pub mod dialect;
+pub mod event;
 pub mod fault;
+pub mod frame;
 pub mod prompt;
 pub mod reply;
-pub mod event;
-pub mod frame;
-pub mod dialect;
 
 pub use fault::{Blame, Code, Fault, Kind};

@@ -1,0 +1,59 @@
+//! The virtual environment of the tests: made once, filled again when what it needs changes.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::program::{self, command};
+use crate::step::{self, Outcome};
+use crate::tree::Tree;
+
+const FOLDER: &str = "target/venv";
+const REQUIREMENTS: &str = "requirements.txt";
+/// What was installed last, word for word; written after the installation only.
+const STAMP: &str = "installed.txt";
+
+/// The tree has tests in Python.
+pub(super) fn applies(root: &Path) -> bool {
+    root.join(super::PYTHON_CLIENT).is_dir() || root.join(super::SAMPLES).is_file()
+}
+
+/// The interpreter of the environment.
+pub(super) fn program(root: &Path) -> PathBuf {
+    root.join(FOLDER).join("bin/python")
+}
+
+/// The step: makes the environment and installs every pinned list that stands in the tree.
+pub(super) fn install(root: &Path) -> anyhow::Result<Outcome> {
+    let Some(system) = program::find("python3") else {
+        return Ok(Outcome::Missing(vec!["python3 (Debian package python3)".to_owned()]));
+    };
+    let folder = root.join(FOLDER);
+    if !program(root).is_file() {
+        let outcome = step::outcome_of(command(root, system, &["-m", "venv", FOLDER]))?;
+        if !matches!(outcome, Outcome::Passed(_)) {
+            return Ok(outcome);
+        }
+    }
+    let tree = Tree::read(root)?;
+    let lists: Vec<_> = tree.files().filter(|file| file.name() == REQUIREMENTS).collect();
+    let wanted: String = lists.iter().map(|list| list.text.as_str()).collect();
+    let stamp = folder.join(STAMP);
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(Outcome::Passed(vec!["everything is there".to_owned()]));
+    }
+    let mut pip = command(root, program(root), &["-m", "pip", "install", "--quiet"]);
+    pip.args(["--disable-pip-version-check", "--no-input"]);
+    for list in &lists {
+        pip.args(["-r", &list.path]);
+    }
+    if !lists.is_empty() {
+        let outcome = step::outcome_of(pip)?;
+        if !matches!(outcome, Outcome::Passed(_)) {
+            return Ok(outcome);
+        }
+    }
+    std::fs::write(&stamp, wanted).with_context(|| format!("`{}`", stamp.display()))?;
+    let names: Vec<&str> = lists.iter().map(|list| list.path.as_str()).collect();
+    Ok(Outcome::Passed(vec![format!("installed {}", names.join(", "))]))
+}

@@ -135,10 +135,10 @@ fn last(lines: &[String], count: usize) -> Vec<String> {
         .collect()
 }
 
-/// The words with which nextest, libtest, unittest and our own runners end.
+/// The words with which cargo, nextest, libtest, unittest, cargo-deny and our own runners end.
 fn is_closing(line: &str) -> bool {
     let line = line.trim();
-    let starts = ["Summary [", "test result:", "Ran ", "OK", "FAILED"];
+    let starts = ["Finished ", "Summary [", "test result:", "Ran ", "OK", "FAILED", "bans ok"];
     starts.iter().any(|start| line.starts_with(start)) || is_count(line)
 }
 

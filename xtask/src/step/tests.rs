@@ -113,6 +113,8 @@ fn closing_lines_of_every_runner_are_known() {
         "test result: ok. 3 passed; 0 failed",
         "Ran 14 tests in 0.532s",
         "OK",
+        "bans ok, licenses ok, sources ok",
+        "    Finished `dev` profile [unoptimized + debuginfo] target(s) in 3.21s",
         "FAILED (failures=1)",
         "27 passed, 0 failed",
     ] {

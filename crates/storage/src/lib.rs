@@ -7,12 +7,12 @@
 //! - one process owns a folder at a time; the second one is refused with the holder's process id;
 //! - a file that cannot be read is reported, never replaced.
 
-mod backup;
 #![expect(
     clippy::result_large_err,
     reason = "closures that read a row return the library's own error, which is that large"
 )]
 
+mod backup;
 mod database;
 mod fault;
 mod folder;

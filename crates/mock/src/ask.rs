@@ -1,0 +1,128 @@
+//! What a request asks for, read without keeping more than the rules and the counts need.
+
+use http::HeaderMap;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// The headers in which a session may stand, tried in this order before the body.
+const SESSION_HEADERS: [&str; 3] = ["x-rapport-context", "x-session-id", "mcp-session-id"];
+
+/// The parts of a request that scripts and shapes depend on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) model: String,
+    pub(crate) stream: bool,
+    /// `stream_options.include_usage` of the OpenAI shape.
+    pub(crate) usage_chunk: bool,
+    /// The text of the last user message; empty when it holds no text.
+    pub(crate) message: String,
+    pub(crate) session: String,
+    /// Tokens of the prompt: one for every four bytes of its texts, at least one.
+    pub(crate) tokens: u64,
+    pub(crate) messages: usize,
+    pub(crate) has_max_tokens: bool,
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    stream: Option<bool>,
+    #[serde(default)]
+    stream_options: Option<StreamOptions>,
+    #[serde(default, borrow)]
+    messages: Option<Vec<Message<'a>>>,
+    #[serde(default, borrow)]
+    system: Option<&'a RawValue>,
+    #[serde(default)]
+    max_tokens: Option<u64>,
+    #[serde(default)]
+    metadata: Option<Metadata>,
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default, alias = "sessionId")]
+    session_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct StreamOptions {
+    #[serde(default)]
+    include_usage: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    context_id: Option<String>,
+    #[serde(default)]
+    user_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(default, borrow)]
+    role: Cow<'a, str>,
+    #[serde(default, borrow)]
+    content: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(default, borrow)]
+    text: Option<Cow<'a, str>>,
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// The text says what is not JSON, or which field has the wrong type.
+pub(crate) fn read(body: &[u8], headers: &HeaderMap) -> Result<Ask, serde_json::Error> {
+    let body: Body<'_> = serde_json::from_slice(body)?;
+    let messages = body.messages.unwrap_or_default();
+    let mut bytes = body.system.map_or(0, |raw| text_of(raw).len());
+    let mut message = Cow::Borrowed("");
+    for each in &messages {
+        if let Some(raw) = each.content {
+            let text = text_of(raw);
+            bytes += text.len();
+            if each.role == "user" {
+                message = text;
+            }
+        }
+    }
+    Ok(Ask {
+        model: body.model.unwrap_or_default(),
+        stream: body.stream.unwrap_or(false),
+        usage_chunk: body.stream_options.and_then(|o| o.include_usage).unwrap_or(false),
+        message: message.into_owned(),
+        session: session_header(headers)
+            .or(body.session_id)
+            .or(body.metadata.and_then(|m| m.context_id.or(m.user_id)))
+            .or(body.user)
+            .unwrap_or_default(),
+        tokens: tokens(bytes),
+        messages: messages.len(),
+        has_max_tokens: body.max_tokens.is_some(),
+    })
+}
+
+/// One token for every four bytes begun, at least one.
+pub(crate) fn tokens(bytes: usize) -> u64 {
+    u64::try_from(bytes.div_ceil(4)).unwrap_or(u64::MAX).max(1)
+}
+
+fn session_header(headers: &HeaderMap) -> Option<String> {
+    SESSION_HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(str::to_owned)
+}
+
+/// The text of a content that is a string or a list of blocks; other blocks count for nothing.
+fn text_of(raw: &RawValue) -> Cow<'_, str> {
+    if raw.get().starts_with('"') {
+        return serde_json::from_str(raw.get()).unwrap_or_default();
+    }
+    let parts: Vec<Part<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let texts: Vec<Cow<'_, str>> = parts.into_iter().filter_map(|part| part.text).collect();
+    Cow::Owned(texts.join("\n"))
+}

@@ -1,0 +1,323 @@
+//! One request: which door it came through, which rule answers, and the response that becomes.
+
+use crate::ask::{self, Ask};
+use crate::content::Content;
+use crate::control;
+use crate::dialect::{Dialect, Frame, anthropic, openai};
+use crate::play::{Cut, Playback, plan};
+use crate::record::Recorded;
+use crate::script::{ErrorText, Fault, Reply};
+use crate::server::State;
+use crate::socket::Flushes;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Either, Full, Limited};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Limit: bytes of a request body; providers refuse more than 32 MB.
+const REQUEST_BYTES_MAX: usize = 64 << 20;
+/// The models listed when the script names none.
+const MODELS: [&str; 2] = ["claude-sonnet-5-5", "gpt-5.5"];
+/// What a captive portal or a wrong proxy sends.
+const HTML: &str = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head>\
+                    <body><h1>Please sign in to the network</h1></body></html>\n";
+const JSON: &str = "application/json";
+
+pub(crate) type ReplyBody = Either<Full<Bytes>, Playback>;
+
+/// Where a request goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Conversation,
+    Count,
+    Models,
+    Unknown,
+}
+
+/// Everything that is known about one request when its reply is made.
+struct Call<'a> {
+    state: &'a Arc<State>,
+    number: u64,
+    door: Door,
+    dialect: Dialect,
+    ask: Result<Ask, serde_json::Error>,
+    reply: &'a Reply,
+    path: &'a str,
+}
+
+/// A response before its headers.
+struct Answer {
+    status: u16,
+    content_type: &'static str,
+    body: Written,
+}
+
+enum Written {
+    Whole(Bytes),
+    Stream(Vec<Frame>),
+}
+
+/// Answers one request.
+///
+/// # Errors
+/// Closes the connection without an answer: the script wants it, or the request never ended.
+pub(crate) async fn answer(
+    state: Arc<State>,
+    flushes: Arc<Flushes>,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Cut> {
+    let (parts, body) = request.into_parts();
+    let body = match Limited::new(body, REQUEST_BYTES_MAX).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) => {
+            tracing::debug!(%error, "request body");
+            return Err(Cut);
+        }
+    };
+    if let Some(path) = parts.uri.path().strip_prefix("/__mock/") {
+        let response = control::answer(&state, &parts.method, path, &body);
+        return Ok(response.map(|bytes| Either::Left(Full::new(bytes))));
+    }
+    let path = parts.uri.path();
+    let (door, dialect) = door(&parts.method, path, &parts.headers);
+    let ask = if body.is_empty() && parts.method == Method::GET {
+        Ok(Ask::default())
+    } else {
+        ask::read(&body, &parts.headers)
+    };
+    let active = state.active();
+    let empty = Ask::default();
+    let rule = active.rule(path, door == Door::Conversation, ask.as_ref().unwrap_or(&empty));
+    let name = rule.map(|rule| rule.name.as_str()).filter(|name| !name.is_empty());
+    let number = record(&state, &parts, body, name);
+    let reply = rule.map_or(&active.script.default, |rule| &rule.reply);
+    // The default reply is for conversations; elsewhere only a rule that names the path has a say.
+    let plain = Reply::default();
+    let reply = if rule.is_none() && door != Door::Conversation { &plain } else { reply };
+    Call { state: &state, number, door, dialect, ask, reply, path }.answer(flushes).await
+}
+
+fn record(state: &State, parts: &Parts, body: Bytes, rule: Option<&str>) -> u64 {
+    let number = state.next_number();
+    state.seen(Recorded {
+        number,
+        method: parts.method.clone(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().map(str::to_owned),
+        headers: parts.headers.clone(),
+        body,
+        rule: rule.map(str::to_owned),
+    });
+    number
+}
+
+/// Paths are known by their end, so that base addresses with a prefix work.
+fn door(method: &Method, path: &str, headers: &HeaderMap) -> (Door, Dialect) {
+    let by_header = if headers.contains_key("anthropic-version") {
+        Dialect::Anthropic
+    } else {
+        Dialect::OpenAi
+    };
+    let (wanted, door, dialect) = if path.ends_with("/messages") {
+        (Method::POST, Door::Conversation, Dialect::Anthropic)
+    } else if path.ends_with("/messages/count_tokens") {
+        (Method::POST, Door::Count, Dialect::Anthropic)
+    } else if path.ends_with("/chat/completions") {
+        (Method::POST, Door::Conversation, Dialect::OpenAi)
+    } else if path.ends_with("/models") {
+        (Method::GET, Door::Models, by_header)
+    } else {
+        return (Door::Unknown, by_header);
+    };
+    (if *method == wanted { door } else { Door::Unknown }, dialect)
+}
+
+impl Call<'_> {
+    async fn answer(&self, flushes: Arc<Flushes>) -> Result<Response<ReplyBody>, Cut> {
+        let reply = self.reply;
+        if reply.delay_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(reply.delay_ms)).await;
+        }
+        match reply.fault {
+            Some(Fault::Drop) => return Err(Cut),
+            Some(Fault::Hang) => return Err(self.state.hang().await),
+            Some(Fault::MalformedJson | Fault::Html) | None => {}
+        }
+        let answer = self.compose();
+        let mut headers = HeaderMap::new();
+        self.fill(&mut headers, &answer);
+        let body = self.body(answer.body, flushes);
+        let mut response = Response::new(body);
+        *response.status_mut() =
+            StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+
+    /// What to say, in this order: the verbatim body, the page, the error, the real thing.
+    fn compose(&self) -> Answer {
+        let reply = self.reply;
+        let is_stream = self.ask.as_ref().is_ok_and(|ask| ask.stream);
+        let status = reply.status.unwrap_or(200);
+        if let Some(body) = &reply.body {
+            let is_events = is_stream && status < 400;
+            let content_type = if is_events { "text/event-stream" } else { JSON };
+            return Answer { status, content_type, body: whole(body.clone()) };
+        }
+        if reply.fault == Some(Fault::Html) {
+            let content_type = "text/html; charset=utf-8";
+            return Answer { status, content_type, body: whole(HTML.to_owned()) };
+        }
+        if status >= 400 {
+            return self.error(status, &reply.error);
+        }
+        match self.door {
+            Door::Unknown => self.error(404, &said(format!("no route `{}`", self.path))),
+            Door::Models => json(status, self.models()),
+            Door::Count | Door::Conversation => match self.checked() {
+                Err(message) => self.error(400, &said(message)),
+                Ok(ask) if self.door == Door::Count => {
+                    let tokens = reply.usage.input_tokens.unwrap_or(ask.tokens);
+                    json(status, anthropic::count(tokens))
+                }
+                Ok(ask) => self.conversation(status, ask),
+            },
+        }
+    }
+
+    /// The request, when it has what a real provider insists on.
+    fn checked(&self) -> Result<&Ask, String> {
+        let ask = self.ask.as_ref().map_err(|e| format!("the body is not valid: {e}"))?;
+        if ask.model.is_empty() {
+            return Err("model: field required".to_owned());
+        }
+        if ask.messages == 0 {
+            return Err("messages: at least one message is required".to_owned());
+        }
+        let needs_max = self.dialect == Dialect::Anthropic && self.door == Door::Conversation;
+        if needs_max && !ask.has_max_tokens {
+            return Err("max_tokens: field required".to_owned());
+        }
+        Ok(ask)
+    }
+
+    fn conversation(&self, status: u16, ask: &Ask) -> Answer {
+        let content = Content::new(self.reply, ask, self.number);
+        let is_broken = self.reply.fault == Some(Fault::MalformedJson);
+        if !ask.stream {
+            let mut body = self.dialect.whole(&content);
+            if is_broken {
+                // The second half never comes, though the head says that all is there.
+                body = body.chars().take(body.chars().count() / 2).collect();
+            }
+            return json(status, body);
+        }
+        let mut frames = self.dialect.stream(&content, ask.usage_chunk);
+        if is_broken {
+            let first = frames.iter().position(|frame| frame.is_delta);
+            frames.insert(first.unwrap_or(frames.len()), self.dialect.broken_event());
+        }
+        if let Some(error) = &self.reply.stream_error {
+            frames.truncate(place_after(&frames, error.after));
+            frames.push(self.dialect.error_event(error, self.number));
+        }
+        Answer { status, content_type: "text/event-stream", body: Written::Stream(frames) }
+    }
+
+    fn error(&self, status: u16, text: &ErrorText) -> Answer {
+        json(status, self.dialect.error(status, text, self.number))
+    }
+
+    fn models(&self) -> String {
+        let active = self.state.active();
+        let scripted = &active.script.models;
+        let ids =
+            if scripted.is_empty() { MODELS.map(str::to_owned).to_vec() } else { scripted.clone() };
+        match self.dialect {
+            Dialect::Anthropic => anthropic::models(&ids),
+            Dialect::OpenAi => openai::models(&ids),
+        }
+    }
+
+    fn fill(&self, headers: &mut HeaderMap, answer: &Answer) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+        if matches!(answer.body, Written::Stream(_)) {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
+        let id = match self.dialect {
+            Dialect::Anthropic => HeaderName::from_static("request-id"),
+            Dialect::OpenAi => HeaderName::from_static("x-request-id"),
+        };
+        set(headers, id, &anthropic::request_id(self.number));
+        if let Some(after) = &self.reply.retry_after {
+            set(headers, header::RETRY_AFTER, after);
+        }
+        for (name, value) in &self.reply.headers {
+            if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+                set(headers, name, value);
+            }
+        }
+    }
+
+    fn body(&self, written: Written, flushes: Arc<Flushes>) -> ReplyBody {
+        let reply = self.reply;
+        let (pieces, announced) = match written {
+            Written::Whole(bytes) => {
+                let is_plain = reply.cut_at.is_none()
+                    && reply.stall_at.is_none()
+                    && reply.chunk_bytes.is_none();
+                if is_plain {
+                    return Either::Left(Full::new(bytes));
+                }
+                let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                (vec![(Duration::ZERO, bytes)], Some(length))
+            }
+            Written::Stream(frames) => (paced(frames, reply.pause_ms), None),
+        };
+        let steps = plan(pieces, reply);
+        Either::Right(Playback::new(steps, announced, flushes, Arc::clone(self.state)))
+    }
+}
+
+/// The index behind so many deltas, or behind the last one when there are fewer.
+fn place_after(frames: &[Frame], deltas: usize) -> usize {
+    let mut places = frames.iter().enumerate().filter(|(_, frame)| frame.is_delta);
+    if deltas == 0 {
+        return places.next().map_or(frames.len(), |(index, _)| index);
+    }
+    places.take(deltas).last().map_or(frames.len(), |(index, _)| index + 1)
+}
+
+/// The pause stands between two deltas; everything else follows at once.
+fn paced(frames: Vec<Frame>, pause_ms: u64) -> Vec<(Duration, Bytes)> {
+    let first = place_after(&frames, 0);
+    let pause = Duration::from_millis(pause_ms);
+    let paced = frames.into_iter().enumerate().map(|(index, frame)| {
+        let waits = frame.is_delta && index > first;
+        (if waits { pause } else { Duration::ZERO }, frame.bytes)
+    });
+    paced.collect()
+}
+
+fn json(status: u16, body: String) -> Answer {
+    Answer { status, content_type: JSON, body: whole(body) }
+}
+
+fn whole(body: String) -> Written {
+    Written::Whole(body.into())
+}
+
+fn said(message: String) -> ErrorText {
+    ErrorText { kind: None, message: Some(message) }
+}
+
+/// A script built in code may hold values that are no headers; those are left out.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    match HeaderValue::from_str(value) {
+        Ok(value) => drop(headers.insert(name, value)),
+        Err(error) => tracing::warn!(%name, %error, "scripted header left out"),
+    }
+}

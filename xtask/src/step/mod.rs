@@ -85,7 +85,7 @@ pub(crate) fn always(_root: &Path) -> bool {
 /// Runs the steps that were asked for, prints the summary; false when one went wrong.
 ///
 /// # Errors
-/// When `--only` names a step that does not exist.
+/// When `--only` names a step that does not exist or has nothing to run.
 pub(crate) fn run_all(root: &Path, steps: &[Step], options: &Options) -> anyhow::Result<bool> {
     let chosen = choose(root, steps, options)?;
     if options.list {
@@ -153,9 +153,12 @@ fn choose<'s>(root: &Path, steps: &'s [Step], options: &Options) -> anyhow::Resu
     let known = |name: &str| steps.iter().find(|step| step.name == name);
     let mut wanted: Vec<&str> = options.only.iter().map(String::as_str).collect();
     for name in &wanted {
-        if known(name).is_none() {
+        let Some(step) = known(name) else {
             let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
             bail!("`{name}` is no step; there are {}", names.join(", "));
+        };
+        if !(step.applies)(root) {
+            bail!("`{name}` has nothing to run in this tree");
         }
     }
     let mut next = 0;

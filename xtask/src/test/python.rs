@@ -54,6 +54,6 @@ pub(super) fn install(root: &Path) -> anyhow::Result<Outcome> {
         }
     }
     std::fs::write(&stamp, wanted).with_context(|| format!("`{}`", stamp.display()))?;
-    let names: Vec<&str> = lists.iter().map(|list| list.path.as_str()).collect();
-    Ok(Outcome::Passed(vec![format!("installed {}", names.join(", "))]))
+    let names = lists.iter().map(|list| format!("installed {}", list.path));
+    Ok(Outcome::Passed(names.collect()))
 }

@@ -1,6 +1,6 @@
-//! Rule: a file in a folder that is a list stands in that list.
+//! Rule: a file in a folder that is a list stands in that list, or serves a file that does.
 
-use crate::tree::{File, Problem, Tree};
+use crate::tree::{Problem, Tree};
 
 /// Folders where a feature is one file and one line in the list of `mod.rs`.
 const FOLDERS: [&str; 6] = [
@@ -18,14 +18,14 @@ pub(super) fn check(tree: &Tree) -> Vec<Problem> {
 
 fn check_folder(tree: &Tree, folder: &str) -> Vec<Problem> {
     let list_path = format!("{folder}/mod.rs");
-    let Some(list) = tree.file(&list_path) else {
+    if tree.file(&list_path).is_none() {
         let what = format!("the folder `{folder}` has no list");
         let problem = Problem::new(&list_path, 1, what, "add a `mod.rs` with the list");
         return if tree.has(folder) { vec![problem] } else { Vec::new() };
-    };
+    }
     tree.names_in(folder)
         .filter_map(|name| entry_name(tree, folder, name).map(|entry| (name, entry)))
-        .filter(|(_, entry)| !is_named(list, entry))
+        .filter(|(_, entry)| !is_named(tree, folder, entry))
         .map(|(name, entry)| {
             let what = format!("`{entry}` is not in the list of `{list_path}`");
             let mend = format!("add its line (`{entry}::…`) to the list, or delete it");
@@ -44,14 +44,23 @@ fn entry_name<'n>(tree: &Tree, folder: &str, name: &'n str) -> Option<&'n str> {
     (!matches!(module, "mod" | "tests")).then_some(module)
 }
 
-/// Code outside the `mod` lines names something of the module.
-fn is_named(list: &File, module: &str) -> bool {
-    let path = format!("{module}::");
-    list.code_lines().any(|(_, line)| {
-        line.match_indices(&path).any(|(at, _)| {
-            let before = line.get(..at).and_then(|text| text.chars().next_back());
-            before.is_none_or(|c| !c.is_alphanumeric() && c != '_')
-        })
+/// Code of the folder outside the module itself names something of it: the list does, or an entry
+/// of the list that the module serves.
+fn is_named(tree: &Tree, folder: &str, module: &str) -> bool {
+    let own_file = format!("{folder}/{module}.rs");
+    let own_folder = format!("{folder}/{module}/");
+    tree.under(folder)
+        .filter(|file| file.path != own_file && !file.path.starts_with(&own_folder))
+        .filter(|file| file.extension() == "rs" && !file.is_test())
+        .flat_map(|file| file.code_lines())
+        .any(|(_, line)| names(line, module))
+}
+
+/// `module::` stands on the line, and is not the end of a longer name.
+fn names(line: &str, module: &str) -> bool {
+    line.match_indices(&format!("{module}::")).any(|(at, _)| {
+        let before = line.get(..at).and_then(|text| text.chars().next_back());
+        before.is_none_or(|c| !c.is_alphanumeric() && c != '_')
     })
 }
 
@@ -73,6 +82,19 @@ mod tests {
         let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].starts_with("crates/doctor/src/check/connect.rs:1: `connect`"));
+    }
+
+    #[test]
+    fn a_file_that_serves_an_entry_needs_no_line_of_its_own() {
+        let list = "mod fields;\nmod gemini;\nmod lonely;\nconst ALL: &[D] = &[gemini::D];\n";
+        let found = check(&Tree::of(&[
+            ("crates/wire/src/dialect/mod.rs", list),
+            ("crates/wire/src/dialect/gemini.rs", "use super::fields;\nfields::read();\n"),
+            ("crates/wire/src/dialect/fields.rs", "fields::own();\n"),
+            ("crates/wire/src/dialect/lonely.rs", "lonely::own();\n"),
+        ]));
+        assert_eq!(found.len(), 1);
+        assert!(found[0].to_string().contains("`lonely`"));
     }
 
     #[test]

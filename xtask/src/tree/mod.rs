@@ -71,10 +71,15 @@ impl File {
         self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
     }
 
-    /// The lines that are code: no comment lines, and nothing from `#[cfg(test)]` on.
+    /// The lines that are code: no comment lines, and nothing from a module of tests on.
     pub(crate) fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        let mut for_tests = false;
         self.lines()
-            .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
+            .take_while(move |(_, line)| {
+                let module_of_tests = for_tests && line.starts_with("mod ") && line.ends_with('{');
+                for_tests = line.trim() == "#[cfg(test)]";
+                !module_of_tests
+            })
             .filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 
@@ -227,9 +232,9 @@ mod tests {
 
     #[test]
     fn code_ends_where_its_tests_begin() {
-        let text = "//! One.\nfn a() {}\n#[cfg(test)]\nmod tests;";
+        let text = "//! One.\n#[cfg(test)]\nmod tests;\nfn a() {}\n#[cfg(test)]\nmod tests {\nb";
         let file = File { path: "a.rs".into(), text: text.into() };
-        assert_eq!(file.code_lines().collect::<Vec<_>>(), [(2, "fn a() {}")]);
+        assert_eq!(file.code_lines().map(|(number, _)| number).collect::<Vec<_>>(), [2, 3, 4, 5]);
     }
 
     #[test]

@@ -2,10 +2,8 @@
 
 use crate::tree::{Problem, Tree};
 
-const EMPTY_NAMES: [&str; 11] = [
-    "utils", "util", "common", "helpers", "helper", "misc", "types", "manager", "core", "base",
-    "shared",
-];
+const EMPTY_NAMES: [&str; 10] =
+    ["utils", "util", "common", "helpers", "helper", "misc", "types", "manager", "core", "shared"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Problem> {
     tree.with_extension(&["rs"])

@@ -76,7 +76,7 @@ impl File {
         let mut for_tests = false;
         self.lines()
             .take_while(move |(_, line)| {
-                let module_of_tests = for_tests && line.starts_with("mod ") && line.ends_with('{');
+                let module_of_tests = for_tests && line.starts_with("mod ") && line.contains('{');
                 for_tests = line.trim() == "#[cfg(test)]";
                 !module_of_tests
             })

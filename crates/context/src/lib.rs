@@ -1,1 +1,41 @@
-//! Placeholder sentence.
+//! Conversations that survive: an append-only log of entries, a state, turns and windows.
+//!
+//! Invariants:
+//! - an entry, once written, keeps its bytes and its number; the log of a context has no gaps;
+//! - a turn is whole or absent: the question and the answer of an offline model are one
+//!   transaction, and the question of an upstream model is durable before the model is called;
+//! - a turn costs the same at its 10th and its 100,000th message;
+//! - no operation reaches a context of another tenant.
+
+mod clock;
+mod content;
+mod contexts;
+mod count;
+mod edit;
+mod key;
+mod limits;
+mod query;
+mod record;
+mod refuse;
+mod rows;
+mod schema;
+mod settings;
+mod turn;
+mod window;
+
+pub use content::Content;
+pub use contexts::{Contexts, Counts};
+pub use count::tokens;
+pub use edit::{Edit, StateEdit, merge_patch};
+pub use key::{Key, Tenant};
+pub use limits::Limits;
+pub use query::{Filter, Page, Slice, Sort};
+pub use record::{Context, Entry, EntryStatus, New, NewEntry, Size, Status};
+pub use schema::SCHEMA;
+pub use settings::{OnHangUp, Settings, WhenBusy};
+pub use storage::Durability;
+pub use turn::{Begun, Idem, LocalReply, NewTurn, OpenTurn, Outcome, Turn, View};
+pub use window::{Budget, Cut, Window};
+
+/// A JSON object whose keys keep the order in which they came.
+pub type Map = serde_json::Map<String, serde_json::Value>;

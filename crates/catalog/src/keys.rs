@@ -1,0 +1,411 @@
+//! API keys: made, listed and revoked in the store, verified in memory.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use serde_json::json;
+use storage::rusqlite::{self, Connection, Row, params};
+use storage::{Database, Durability, Stored};
+use subtle::ConstantTimeEq;
+use wire::{Code, Fault};
+
+use crate::secret::{self, Secret};
+
+/// Limit: keys that exist, the revoked ones included.
+const KEYS_MAX: usize = 10_000;
+/// Limit: characters of a key's name.
+const NAME_CHARACTERS_MAX: usize = 100;
+/// Uses of a key within this time are written down once.
+const USE_GRAIN_MICROSECONDS: i64 = 60 * 1_000_000;
+
+/// What a key may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Scopes {
+    /// Read contexts and figures.
+    pub read: bool,
+    /// Change contexts and call models.
+    pub write: bool,
+    /// Change keys and settings.
+    pub admin: bool,
+}
+
+impl Scopes {
+    /// Everything.
+    pub const ALL: Self = Self { read: true, write: true, admin: true };
+    const NAMES: [&'static str; 3] = ["read", "write", "admin"];
+
+    /// Reads names separated by commas or spaces: `read`, `write`, `admin`.
+    ///
+    /// # Errors
+    /// `invalid_input` when a name is unknown or there is none.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        let mut out = Self::default();
+        for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
+            match word {
+                "read" => out.read = true,
+                "write" => out.write = true,
+                "admin" => out.admin = true,
+                _ => return Err(wrong("scopes", &format!("`{word}` is no scope"))),
+            }
+        }
+        if out == Self::default() {
+            return Err(wrong("scopes", "the key has no scope"));
+        }
+        Ok(out)
+    }
+
+    /// The names of the scopes it holds.
+    #[must_use]
+    pub fn names(self) -> Vec<&'static str> {
+        let held = [self.read, self.write, self.admin];
+        Self::NAMES.into_iter().zip(held).filter(|(_, held)| *held).map(|(name, _)| name).collect()
+    }
+
+    fn bits(self) -> i64 {
+        i64::from(self.read) | i64::from(self.write) << 1 | i64::from(self.admin) << 2
+    }
+
+    fn from_bits(bits: i64) -> Self {
+        Self { read: bits & 1 != 0, write: bits & 2 != 0, admin: bits & 4 != 0 }
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names().join(","))
+    }
+}
+
+/// A key to be made.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// A line for people, 1 to 100 characters.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// Time to live; for ever when absent.
+    pub expires_in: Option<Duration>,
+}
+
+/// What is known of a key; never the key itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// A UUID.
+    pub id: String,
+    /// A line for people.
+    pub name: String,
+    /// The beginning of the key, by which its owner recognises it.
+    pub prefix: String,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it stops working.
+    pub expires_at: Option<Timestamp>,
+    /// When it was used last, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A new key with its secret, which exists nowhere else.
+#[derive(Debug)]
+pub struct Created {
+    /// What is known of it.
+    pub key: Key,
+    /// The key in clear.
+    pub secret: Secret,
+}
+
+/// Why a text is not accepted as a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// It cannot be a key: a typing error, or something else was sent.
+    Malformed,
+    /// It has the form of a key, and nobody has made it.
+    Unknown,
+    /// Its time is over.
+    Expired,
+    /// It was revoked.
+    Revoked,
+}
+
+impl Rejection {
+    /// The rejection as it is written to the log and into metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Held {
+    key: Key,
+    hash: [u8; 32],
+    used: AtomicI64,
+}
+
+/// Keys by the first bytes of their hash; the rest is compared in constant time.
+type Snapshot = HashMap<[u8; 8], Vec<Arc<Held>>>;
+
+/// All keys of the store; clones share them.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    db: Database,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+}
+
+impl Keys {
+    /// Reads all keys into memory.
+    ///
+    /// # Errors
+    /// `storage_error` when the store cannot be read.
+    pub async fn open(db: Database) -> Result<Self, Fault> {
+        let held = db.read(load).await?;
+        let mut snapshot = Snapshot::new();
+        for held in held {
+            put(&mut snapshot, Arc::new(held));
+        }
+        Ok(Self { db, snapshot: Arc::new(ArcSwap::from_pointee(snapshot)) })
+    }
+
+    /// Makes a key. Its secret is in the answer and nowhere else.
+    ///
+    /// # Errors
+    /// `invalid_input` when the name or the scopes are empty, `quota_exceeded` at 10,000 keys,
+    /// `storage_error` when the store cannot be written.
+    pub async fn create(&self, new: NewKey) -> Result<Created, Fault> {
+        let name = new.name.trim();
+        if name.is_empty() || name.chars().count() > NAME_CHARACTERS_MAX {
+            return Err(wrong("name", "the name of a key has 1 to 100 characters"));
+        }
+        if new.scopes == Scopes::default() {
+            return Err(wrong("scopes", "the key has no scope"));
+        }
+        if self.count() >= KEYS_MAX {
+            return Err(Fault::new(Code::QuotaExceeded, format!("there are {KEYS_MAX} keys"))
+                .hint("a key can serve several programs; use one of those that exist"));
+        }
+        let secret = Secret::fresh()?;
+        let created_at = moment(now());
+        let key = Key {
+            id: uuid::Uuid::new_v4().to_string(),
+            name: name.to_owned(),
+            prefix: secret.prefix(),
+            scopes: new.scopes,
+            created_at,
+            expires_at: new.expires_in.map(|wait| later(created_at, wait)),
+            last_used_at: None,
+            revoked_at: None,
+        };
+        let hash = secret::hash(secret.expose());
+        let row = key.clone();
+        self.db.write(Durability::Group, move |connection| insert(connection, &row, &hash)).await?;
+        let held = Arc::new(Held { key: key.clone(), hash, used: AtomicI64::new(0) });
+        self.change(|snapshot| put(snapshot, Arc::clone(&held)));
+        Ok(Created { key, secret })
+    }
+
+    /// All keys, the newest first, the revoked and expired ones included.
+    #[must_use]
+    pub fn list(&self) -> Vec<Key> {
+        let snapshot = self.snapshot.load();
+        let mut keys: Vec<Key> = snapshot.values().flatten().map(|held| held.seen()).collect();
+        keys.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.id.cmp(&b.id)));
+        keys
+    }
+
+    /// Ends a key at once; doing it twice is no error.
+    ///
+    /// # Errors
+    /// `not_found` when no key has this id, `storage_error` when the store cannot be written.
+    pub async fn revoke(&self, id: &str) -> Result<Key, Fault> {
+        let found = self.snapshot.load().values().flatten().find(|held| held.key.id == id).cloned();
+        let Some(found) = found else {
+            return Err(Fault::new(Code::NotFound, format!("no key has the id `{id}`"))
+                .hint("`rapport key list` shows the ids"));
+        };
+        if found.key.revoked_at.is_some() {
+            return Ok(found.seen());
+        }
+        let at = now();
+        let row = found.key.id.clone();
+        self.db
+            .write(Durability::Group, move |connection| {
+                let sql = "UPDATE api_key SET revoked = ?2 WHERE id = ?1 AND revoked IS NULL";
+                connection.execute(sql, params![row, at]).stored()
+            })
+            .await?;
+        let mut key = found.seen();
+        key.revoked_at = Some(moment(at));
+        let used = AtomicI64::new(found.used.load(Ordering::Relaxed));
+        let held = Arc::new(Held { key: key.clone(), hash: found.hash, used });
+        self.change(|snapshot| put(snapshot, Arc::clone(&held)));
+        Ok(key)
+    }
+
+    /// Says whose key `text` is, from memory alone.
+    ///
+    /// # Errors
+    /// Why it is not accepted. A caller is told the same for all reasons but a malformed key.
+    pub fn verify(&self, text: &str) -> Result<Key, Rejection> {
+        if !secret::is_well_formed(text) {
+            return Err(Rejection::Malformed);
+        }
+        let hash = secret::hash(text);
+        let snapshot = self.snapshot.load();
+        let near = snapshot.get(&slot(&hash)).ok_or(Rejection::Unknown)?;
+        let held = near
+            .iter()
+            .find(|held| bool::from(held.hash.ct_eq(&hash)))
+            .ok_or(Rejection::Unknown)?;
+        if held.key.revoked_at.is_some() {
+            return Err(Rejection::Revoked);
+        }
+        let at = now();
+        if held.key.expires_at.is_some_and(|end| end.as_microsecond() <= at) {
+            return Err(Rejection::Expired);
+        }
+        held.used.fetch_max(at, Ordering::Relaxed);
+        Ok(held.seen())
+    }
+
+    /// No key was ever made. A revoked key counts: revoking the last one must not open the door.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.snapshot.load().is_empty()
+    }
+
+    /// Writes down when keys were used last; to be called every minute and before closing.
+    ///
+    /// # Errors
+    /// `storage_error` when the store cannot be written.
+    pub async fn note_uses(&self) -> Result<(), Fault> {
+        let uses: Vec<(String, i64)> = self
+            .snapshot
+            .load()
+            .values()
+            .flatten()
+            .map(|held| (held.key.id.clone(), held.used.load(Ordering::Relaxed)))
+            .filter(|(_, at)| *at > 0)
+            .collect();
+        if uses.is_empty() {
+            return Ok(());
+        }
+        self.db
+            .write(Durability::Fast, move |connection| {
+                let sql = "UPDATE api_key SET used = ?2
+                           WHERE id = ?1 AND coalesce(used, 0) + ?3 <= ?2";
+                let mut statement = connection.prepare_cached(sql).stored()?;
+                for (id, at) in uses {
+                    statement.execute(params![id, at, USE_GRAIN_MICROSECONDS]).stored()?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    fn count(&self) -> usize {
+        self.snapshot.load().values().map(Vec::len).sum()
+    }
+
+    /// Swaps in a changed copy; starts again when another change came first.
+    fn change(&self, edit: impl Fn(&mut Snapshot)) {
+        self.snapshot.rcu(|old| {
+            let mut new = Snapshot::clone(old);
+            edit(&mut new);
+            new
+        });
+    }
+}
+
+impl Held {
+    fn seen(&self) -> Key {
+        let used = self.used.load(Ordering::Relaxed);
+        Key { last_used_at: (used > 0).then(|| moment(used)), ..self.key.clone() }
+    }
+}
+
+/// Adds a key, or replaces the one with the same hash.
+fn put(snapshot: &mut Snapshot, held: Arc<Held>) {
+    let near = snapshot.entry(slot(&held.hash)).or_default();
+    near.retain(|other| other.key.id != held.key.id);
+    near.push(held);
+}
+
+fn slot(hash: &[u8; 32]) -> [u8; 8] {
+    hash.first_chunk::<8>().copied().unwrap_or_default()
+}
+
+fn insert(connection: &Connection, key: &Key, hash: &[u8; 32]) -> Result<(), Fault> {
+    connection
+        .execute(
+            "INSERT INTO api_key(id, name, prefix, scopes, hash, created, expires)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                key.id,
+                key.name,
+                key.prefix,
+                key.scopes.bits(),
+                hash.as_slice(),
+                key.created_at.as_microsecond(),
+                key.expires_at.map(Timestamp::as_microsecond),
+            ],
+        )
+        .stored()?;
+    Ok(())
+}
+
+fn load(connection: &Connection) -> Result<Vec<Held>, Fault> {
+    let sql = "SELECT id, name, prefix, scopes, hash, created, expires, used, revoked FROM api_key";
+    let mut statement = connection.prepare(sql).stored()?;
+    let rows = statement.query_map([], row).stored()?;
+    rows.collect::<Result<Vec<_>, _>>().stored()
+}
+
+fn row(row: &Row<'_>) -> Result<Held, rusqlite::Error> {
+    let time = |n: Option<i64>| n.map(moment);
+    let used: Option<i64> = row.get(7)?;
+    Ok(Held {
+        key: Key {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            prefix: row.get(2)?,
+            scopes: Scopes::from_bits(row.get(3)?),
+            created_at: moment(row.get(5)?),
+            expires_at: time(row.get(6)?),
+            last_used_at: time(used),
+            revoked_at: time(row.get(8)?),
+        },
+        hash: row.get(4)?,
+        used: AtomicI64::new(used.unwrap_or(0)),
+    })
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_microsecond()
+}
+
+fn moment(microseconds: i64) -> Timestamp {
+    Timestamp::from_microsecond(microseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn later(from: Timestamp, wait: Duration) -> Timestamp {
+    from.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+fn wrong(field: &str, text: &str) -> Fault {
+    Fault::new(Code::InvalidInput, text)
+        .hint("scopes are `read`, `write` and `admin`; a name has 1 to 100 characters")
+        .details(json!({ "field": field }))
+}

@@ -1,0 +1,93 @@
+//! The refusals of this crate, each written once.
+
+use serde_json::json;
+use wire::{Code, Fault};
+
+pub(crate) fn not_found() -> Fault {
+    Fault::new(Code::ContextNotFound, "Context not found")
+        .hint("list the contexts, or create this one first")
+}
+
+pub(crate) fn expired() -> Fault {
+    Fault::new(Code::ContextExpired, "the context has expired")
+        .hint("create a new one; contexts live as long as `expires_in` says")
+}
+
+pub(crate) fn closed() -> Fault {
+    Fault::new(Code::ContextClosed, "the context is closed and can only be read")
+        .hint("go on in a new context")
+}
+
+pub(crate) fn exists(id: &str) -> Fault {
+    Fault::new(Code::Conflict, format!("the context `{id}` exists already"))
+        .hint("choose another id, or leave it out to get a new one")
+        .details(json!({ "reason": "exists" }))
+}
+
+pub(crate) fn reserved(id: &str) -> Fault {
+    Fault::new(Code::InvalidInput, format!("the context id `{id}` is reserved"))
+        .hint("choose another id")
+        .details(json!({ "field": "id" }))
+}
+
+pub(crate) fn busy(turn: u64) -> Fault {
+    Fault::new(Code::Conflict, format!("turn {turn} of the context is still running"))
+        .hint("wait for its reply, or set `when_busy` to `queue`")
+        .details(json!({ "reason": "busy", "open_turn": turn }))
+}
+
+pub(crate) fn in_progress() -> Fault {
+    Fault::new(Code::Conflict, "a request with this idempotency key is still running")
+        .hint("repeat it later to get its reply")
+        .details(json!({ "reason": "in_progress" }))
+}
+
+pub(crate) fn mismatch() -> Fault {
+    Fault::new(Code::IdempotencyMismatch, "the idempotency key was used for another request")
+        .hint("use a new key for a new request")
+}
+
+pub(crate) fn precondition(expected: u64, actual: u64) -> Fault {
+    Fault::new(
+        Code::PreconditionFailed,
+        format!("the context has revision {actual}, the request expects {expected}"),
+    )
+    .hint("read the context again and repeat the change")
+    .details(json!({ "expected": expected, "actual": actual }))
+}
+
+pub(crate) fn too_long(what: &str, bytes: u64, limit: u64) -> Fault {
+    Fault::new(
+        Code::ContextTooLong,
+        format!("{what} has {bytes} bytes, {limit} are allowed; nothing was stored"),
+    )
+    .hint("send less, or raise the limit in the configuration")
+    .details(json!({ "bytes": bytes, "limit": limit }))
+}
+
+pub(crate) fn full(limit: u64) -> Fault {
+    Fault::new(Code::QuotaExceeded, format!("the store holds {limit} contexts, its limit"))
+        .hint("delete contexts, give them an `expires_in`, or raise the limit")
+}
+
+pub(crate) fn invalid(field: &str, text: &str) -> Fault {
+    Fault::new(Code::InvalidInput, format!("`{field}` {text}")).details(json!({ "field": field }))
+}
+
+pub(crate) fn not_open() -> Fault {
+    Fault::new(Code::Conflict, "the turn is no longer open")
+        .hint("it was ended by somebody else; send the message again")
+        .details(json!({ "reason": "not_open" }))
+}
+
+pub(crate) fn nothing_failed() -> Fault {
+    Fault::new(Code::Conflict, "the last turn of the context has not failed")
+        .hint("only a failed turn can be retried; send a new message")
+        .details(json!({ "reason": "nothing_to_retry" }))
+}
+
+pub(crate) fn damaged(what: &str, id: &str) -> Fault {
+    Fault::new(Code::StorageError, format!("the {what} of the context `{id}` is damaged"))
+        .hint("the other contexts are not affected; restore a backup to get this one back")
+        .details(json!({ "reason": "damaged_record", "id": id }))
+}

@@ -1,0 +1,3 @@
+//! How records lie in tables.
+
+pub(crate) mod entry;

@@ -1,0 +1,52 @@
+//! The tables of contexts. Steps that were released never change; a change is a new step.
+
+/// Handed to [`storage::Database::open`] by whoever opens the store.
+pub const SCHEMA: storage::Schema = storage::Schema { name: "context", steps: &[FIRST] };
+
+/// `ctx` is rewritten with every turn and therefore small; long texts stand beside it. `entry.k` is
+/// `ctx.n << 32 | seq`: the log of a context lies together, in order, without an index of its own.
+/// `cum` is the running sum of tokens that a model is shown, `safe` the newest entry up to this one
+/// at which a window may begin.
+const FIRST: &str = "
+CREATE TABLE ctx(
+  n INTEGER PRIMARY KEY AUTOINCREMENT,
+  tenant INTEGER NOT NULL, id TEXT NOT NULL,
+  title TEXT, user TEXT,
+  status INTEGER NOT NULL,
+  created INTEGER NOT NULL, updated INTEGER NOT NULL, expires INTEGER,
+  revision INTEGER NOT NULL,
+  head INTEGER NOT NULL, turns INTEGER NOT NULL,
+  bytes INTEGER NOT NULL, cum INTEGER NOT NULL,
+  start_seq INTEGER NOT NULL,
+  turn_seq INTEGER, open_turn INTEGER, open_tools INTEGER NOT NULL,
+  model TEXT,
+  scale INTEGER NOT NULL, anchor_prompt INTEGER, anchor_cum INTEGER, anchor_start INTEGER,
+  parent INTEGER, fork_seq INTEGER,
+  UNIQUE(tenant, id));
+CREATE INDEX ctx_list ON ctx(tenant, updated);
+CREATE INDEX ctx_expires ON ctx(expires) WHERE expires IS NOT NULL;
+CREATE INDEX ctx_open ON ctx(n) WHERE open_turn IS NOT NULL;
+
+CREATE TABLE ctx_state(n INTEGER PRIMARY KEY, state TEXT NOT NULL);
+CREATE TABLE ctx_doc(n INTEGER PRIMARY KEY, system TEXT, settings TEXT NOT NULL, metadata TEXT NOT NULL);
+
+CREATE TABLE entry(
+  k INTEGER PRIMARY KEY,
+  role INTEGER NOT NULL, status INTEGER NOT NULL,
+  safe INTEGER NOT NULL, tok INTEGER NOT NULL, cum INTEGER NOT NULL,
+  at INTEGER NOT NULL, hash INTEGER NOT NULL,
+  model TEXT, dialect TEXT, meta TEXT, body BLOB NOT NULL);
+
+CREATE TABLE idem(
+  tenant INTEGER NOT NULL, key TEXT NOT NULL,
+  at INTEGER NOT NULL, hash BLOB NOT NULL, reply TEXT,
+  PRIMARY KEY(tenant, key)) WITHOUT ROWID;
+CREATE INDEX idem_at ON idem(at);
+
+CREATE TABLE gone(
+  tenant INTEGER NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL,
+  PRIMARY KEY(tenant, id)) WITHOUT ROWID;
+CREATE INDEX gone_at ON gone(at);
+
+CREATE TABLE trash(n INTEGER PRIMARY KEY);
+";

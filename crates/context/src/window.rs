@@ -1,0 +1,36 @@
+//! What a model would be shown of a context.
+
+use crate::{Context, Entry};
+
+/// How much a window may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Tokens of the messages, without instructions, tools and the reply.
+    pub tokens: u32,
+}
+
+/// The part of a context that a model call carries.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// The context, read together with the entries.
+    pub context: Context,
+    /// Oldest first; failed messages and cut replies are left out.
+    pub entries: Vec<Entry>,
+    /// What this call left out that the one before still carried.
+    pub cut: Option<Cut>,
+    /// Tokens of the entries: the estimate, corrected by what the provider reported earlier.
+    pub tokens: u64,
+}
+
+/// A step of the window's beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Entries that are no longer carried.
+    pub dropped_messages: u64,
+    /// Their tokens.
+    pub dropped_tokens: u64,
+    /// Tokens of the entries that are still carried.
+    pub kept_tokens: u64,
+    /// The first entry that is still carried.
+    pub first_seq: u32,
+}

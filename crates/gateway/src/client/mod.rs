@@ -1,0 +1,18 @@
+//! The one HTTP client for upstreams: pooled, every stage with its own deadline, bytes out.
+//!
+//! Invariants:
+//! - no proxy is ever used, and under `local_only` nothing but loopback is connected or looked up;
+//! - what is sent in secret is in no log, no fault and no `Debug`.
+
+mod advice;
+mod base;
+mod connect;
+mod pool;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub use advice::{Advice, advice, backoff};
+pub use base::Base;
+pub use pool::{Answer, Client, Ended, Request};
+pub use tls::Tls;

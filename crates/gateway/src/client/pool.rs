@@ -1,0 +1,348 @@
+//! The pool and one exchange over it: request out, response head in, then its bytes.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::rt::TokioTimer;
+use serde_json::json;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use wire::{Blame, Code, Fault};
+
+use super::base::Base;
+use super::connect::{Connector, Unconnected};
+use super::tls::Tls;
+use crate::settings::Deadlines;
+use crate::tasks;
+
+/// Limit: idle connections kept per upstream.
+const IDLE_MAX: usize = 64;
+
+/// Limit: how long an idle connection is kept.
+const IDLE_FOR: Duration = Duration::from_secs(90);
+
+/// Limit: the bytes of one response.
+const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The connections to one upstream.
+pub struct Client {
+    pool: legacy::Client<Connector, Outgoing>,
+    provider: String,
+    base: Base,
+    deadlines: Deadlines,
+    /// Only loopback may be connected.
+    local_only: bool,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// One request to an upstream: a POST, unless the body is empty.
+#[derive(Clone)]
+pub struct Request {
+    /// The whole address.
+    pub uri: Uri,
+    /// The headers, secrets among them.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// When the whole call has to be over.
+    pub until: Instant,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("uri", &self.uri).finish_non_exhaustive()
+    }
+}
+
+/// Why an exchange ended early.
+#[derive(Debug)]
+pub struct Ended {
+    /// What to tell.
+    pub fault: Fault,
+    /// The same request may succeed when it is sent again.
+    pub again: bool,
+}
+
+impl Client {
+    /// An empty pool; nothing is connected or looked up before the first call.
+    #[must_use]
+    pub fn new(
+        provider: &str,
+        base: Base,
+        deadlines: Deadlines,
+        (tls, local_only): (Tls, bool),
+    ) -> Self {
+        let pool = legacy::Client::builder(Driver)
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_FOR)
+            .pool_max_idle_per_host(IDLE_MAX)
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .http2_adaptive_window(true)
+            .build(Connector::new(tls, deadlines.connect));
+        Self { pool, provider: provider.to_owned(), base, deadlines, local_only }
+    }
+
+    /// Where the upstream is.
+    #[must_use]
+    pub fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// Whether `local_only` forbids this upstream.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.local_only && !self.base.is_loopback()
+    }
+
+    /// Sends a request and waits for the head of its response.
+    ///
+    /// # Errors
+    /// `upstream_unavailable`, `upstream_invalid`, `timeout` with its stage, `configuration_error`
+    /// when `local_only` forbids the address.
+    pub async fn call(&self, request: Request) -> Result<Answer, Ended> {
+        if self.is_forbidden() {
+            return Err(Ended { fault: self.forbidden(), again: false });
+        }
+        let sent = Arc::new(Notify::new());
+        let body = Outgoing { data: Some(request.body), sent: Arc::clone(&sent) };
+        let mut outgoing = http::Request::new(body);
+        *outgoing.method_mut() = Method::POST;
+        *outgoing.uri_mut() = request.uri;
+        *outgoing.headers_mut() = request.headers;
+        let silence = async {
+            sent.notified().await;
+            tokio::time::sleep(self.deadlines.first_byte).await;
+        };
+        let response = tokio::select! {
+            biased;
+            response = self.pool.request(outgoing) => response,
+            () = silence => return Err(self.late("first_byte", self.deadlines.first_byte)),
+            () = tokio::time::sleep_until(request.until) => {
+                return Err(self.late("total", self.deadlines.total));
+            }
+        };
+        let (head, body) = response.map_err(|cause| self.unanswered(cause))?.into_parts();
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+            bytes: 0,
+            until: request.until,
+            provider: self.provider.clone(),
+            deadlines: self.deadlines,
+        })
+    }
+
+    /// The fault that `local_only` gives for this upstream.
+    #[must_use]
+    pub fn forbidden(&self) -> Fault {
+        Fault::new(
+            Code::ConfigurationError,
+            format!(
+                "provider `{}` at `{}` is not on this machine, and `local_only` is on",
+                self.provider,
+                self.base.target()
+            ),
+        )
+        .hint("use an offline model or a provider at 127.0.0.1, or turn `local_only` off")
+    }
+
+    fn late(&self, stage: &str, after: Duration) -> Ended {
+        Ended { fault: late(&self.provider, stage, after), again: false }
+    }
+
+    fn unanswered(&self, cause: legacy::Error) -> Ended {
+        let (provider, base) = (&self.provider, &self.base);
+        let hint = format!(
+            "check base_url `{base}` of provider `{provider}`, or run `rapport doctor {}`",
+            base.target()
+        );
+        let (fault, again) = match find::<Unconnected>(&cause) {
+            Some(Unconnected::Late(after)) => (late(provider, "connect", *after), true),
+            Some(why) => {
+                let text = format!("provider `{provider}` cannot be reached: {why}");
+                // An untrusted certificate or a wrong name stays that way.
+                let again = !matches!(why, Unconnected::Tls(_));
+                (Fault::new(Code::UpstreamUnavailable, text), again)
+            }
+            None if find::<hyper::Error>(&cause).is_some_and(hyper::Error::is_parse) => {
+                let text = format!("provider `{provider}` does not answer in HTTP");
+                (Fault::new(Code::UpstreamInvalid, text), false)
+            }
+            None => {
+                let text = format!("provider `{provider}` closed the connection without an answer");
+                (Fault::new(Code::UpstreamUnavailable, text), true)
+            }
+        };
+        Ended { fault: fault.hint(hint).because(cause), again }
+    }
+}
+
+fn late(provider: &str, stage: &str, after: Duration) -> Fault {
+    let what = match stage {
+        "connect" => "was not connected",
+        "first_byte" => "did not begin to answer",
+        "idle" => "fell silent in its answer",
+        _ => "did not finish",
+    };
+    Fault::new(Code::Timeout, format!("provider `{provider}` {what} within {after:?}"))
+        .blamed(Blame::Upstream)
+        .hint(format!("deadlines.{stage} of provider `{provider}` sets this limit"))
+        .details(json!({"stage": stage, "provider": provider}))
+}
+
+/// Looks for an error of this type among the causes.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// The response of an upstream: its head is here, its bytes come.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    body: Incoming,
+    bytes: usize,
+    until: Instant,
+    provider: String,
+    deadlines: Deadlines,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+impl Answer {
+    /// The next bytes; `None` when the response is complete.
+    ///
+    /// # Errors
+    /// `timeout` with its stage, `upstream_unavailable` when the connection broke,
+    /// `upstream_invalid` for a response without end.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Ended> {
+        loop {
+            let idle = Instant::now() + self.deadlines.idle;
+            let (stage, at, after) = if idle < self.until {
+                ("idle", idle, self.deadlines.idle)
+            } else {
+                ("total", self.until, self.deadlines.total)
+            };
+            let frame = tokio::time::timeout_at(at, self.body.frame()).await;
+            let frame = frame
+                .map_err(|_| Ended { fault: late(&self.provider, stage, after), again: false })?;
+            let Some(frame) = frame else { return Ok(None) };
+            let frame = frame.map_err(|cause| self.cut(cause))?;
+            // Trailers say nothing we need.
+            let Ok(bytes) = frame.into_data() else { continue };
+            self.bytes = self.bytes.saturating_add(bytes.len());
+            if self.bytes > RESPONSE_BYTES_MAX {
+                return Err(self.endless());
+            }
+            return Ok(Some(bytes));
+        }
+    }
+
+    /// All bytes of the response.
+    ///
+    /// # Errors
+    /// As [`Answer::chunk`].
+    pub async fn whole(&mut self) -> Result<Bytes, Ended> {
+        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.chunk().await? else { return Ok(first) };
+        let mut all = Vec::with_capacity(first.len().saturating_add(second.len()));
+        all.extend_from_slice(&first);
+        all.extend_from_slice(&second);
+        while let Some(next) = self.chunk().await? {
+            all.extend_from_slice(&next);
+        }
+        Ok(all.into())
+    }
+
+    /// Reads what is left in the background, so that the connection can be used again.
+    pub fn let_go(mut self) {
+        const WITHIN: Duration = Duration::from_secs(2);
+        drop(tasks::detach("upstream rest", async move {
+            let rest = async { while matches!(self.chunk().await, Ok(Some(_))) {} };
+            tokio::time::timeout(WITHIN, rest).await.ok();
+        }));
+    }
+
+    fn cut(&self, cause: hyper::Error) -> Ended {
+        let text = format!("the connection to provider `{}` broke in its answer", self.provider);
+        Ended { fault: Fault::new(Code::UpstreamUnavailable, text).because(cause), again: true }
+    }
+
+    fn endless(&self) -> Ended {
+        let text = format!(
+            "the answer of provider `{}` is longer than {RESPONSE_BYTES_MAX} bytes",
+            self.provider
+        );
+        Ended { fault: Fault::new(Code::UpstreamInvalid, text), again: false }
+    }
+}
+
+/// A body in one piece that tells when it was taken.
+struct Outgoing {
+    data: Option<Bytes>,
+    sent: Arc<Notify>,
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.sent.notify_one();
+        Poll::Ready(self.data.take().map(|data| Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
+    }
+}
+
+/// Runs the connections of the pool. Nobody waits for them: they end with the pool.
+#[derive(Clone, Copy, Debug)]
+struct Driver;
+
+impl<F> hyper::rt::Executor<F> for Driver
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        drop(tasks::detach("upstream connection", future));
+    }
+}

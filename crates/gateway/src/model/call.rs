@@ -1,0 +1,405 @@
+//! Step 7: one call of an upstream with its tries, pauses and deadlines.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, LOCATION};
+use http::{StatusCode, Uri};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
+use tracing::Level;
+use wire::event::{Event, Part};
+use wire::prompt::{Block, Message, Prompt};
+use wire::reply::Reply;
+use wire::{Blame, Code, Fault};
+
+use super::hold::PATIENCE;
+use super::live::News;
+use super::upstream::{Failed, Upstream};
+use crate::client::{Advice, Answer, Ended, Request, advice, backoff};
+
+/// What a limited caller is told when the upstream names no time.
+const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
+
+/// Why one try failed, and whether another makes sense.
+struct Setback {
+    fault: Fault,
+    again: bool,
+    wait: Option<Duration>,
+    partial: Option<Message>,
+}
+
+impl From<Ended> for Setback {
+    fn from(ended: Ended) -> Self {
+        Self { fault: ended.fault, again: ended.again, wait: None, partial: None }
+    }
+}
+
+impl Setback {
+    fn last(fault: Fault) -> Self {
+        Self { fault, again: false, wait: None, partial: None }
+    }
+}
+
+impl Upstream {
+    /// Asks until there is a reply, the tries are used up or the time is.
+    pub(super) async fn run(
+        &self,
+        prompt: &Prompt,
+        events: Option<&Sender<Event>>,
+    ) -> Result<Reply, Failed> {
+        let begun = Instant::now();
+        let mut tries = 0;
+        let outcome = Box::pin(self.tries(prompt, events, &mut tries)).await;
+        let outcome = outcome.map_err(|setback| Failed {
+            fault: self.passed_on(setback.fault),
+            partial: setback.partial,
+        });
+        self.record(&outcome, begun.elapsed(), tries, events.is_some());
+        outcome
+    }
+
+    async fn tries(
+        &self,
+        prompt: &Prompt,
+        events: Option<&Sender<Event>>,
+        tries: &mut u32,
+    ) -> Result<Reply, Setback> {
+        let settings = &self.site.settings;
+        let until = Instant::now() + settings.deadlines.total;
+        let request = self.request(prompt, events.is_some(), until)?;
+        loop {
+            self.site.hold.pass(self.provider(), until).await.map_err(Setback::last)?;
+            *tries += 1;
+            let setback = match self.attempt(request.clone(), events).await {
+                Ok(reply) => return Ok(reply),
+                Err(setback) => setback,
+            };
+            if !setback.again || *tries > settings.retries {
+                return Err(setback);
+            }
+            let wait = setback.wait.unwrap_or_else(|| backoff(*tries, dice()));
+            if wait > PATIENCE || Instant::now() + wait >= until {
+                return Err(setback);
+            }
+            tracing::debug!(
+                provider = self.provider(),
+                model = self.model,
+                tries,
+                ?wait,
+                "trying again: {}",
+                setback.fault
+            );
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn request(&self, prompt: &Prompt, stream: bool, until: Instant) -> Result<Request, Setback> {
+        let url = self.url();
+        let uri: Uri = url.parse().map_err(|cause| {
+            let text = format!("`{url}` is not an address");
+            Setback::last(Fault::new(Code::ConfigurationError, text).because(cause))
+        })?;
+        let body = Bytes::from(self.site.dialect.write(prompt, stream));
+        self.log_payload("sent", &body);
+        Ok(Request { uri, headers: self.headers(stream), body, until })
+    }
+
+    async fn attempt(
+        &self,
+        request: Request,
+        events: Option<&Sender<Event>>,
+    ) -> Result<Reply, Setback> {
+        let until = request.until;
+        let mut answer = self.site.client.call(request).await?;
+        let now = now();
+        let header = |name: &str| text(&answer.headers, name);
+        if let Some(pause) = self.site.kind.pause(&header, now) {
+            self.site.hold.close(pause);
+        }
+        if !answer.status.is_success() {
+            let advice = advice(answer.status, &answer.headers, now);
+            return Err(self.refused(answer, advice).await);
+        }
+        match (self.form(&answer.headers)?, events) {
+            (Form::Json, None) => self.whole(&mut answer).await,
+            (Form::Json, Some(events)) => {
+                // Some servers do not stream; their callers need not know.
+                let reply = self.whole(&mut answer).await?;
+                replay(&reply, events).await;
+                Ok(reply)
+            }
+            (Form::Events, Some(events)) => self.streamed(answer, events, until).await,
+            (Form::Events, None) => {
+                Err(Setback::last(self.unreadable("an event stream that nobody asked for")))
+            }
+        }
+    }
+
+    /// A status that is not a success.
+    async fn refused(&self, mut answer: Answer, advice: Advice) -> Setback {
+        let (status, headers) = (answer.status, answer.headers.clone());
+        if status == StatusCode::TOO_MANY_REQUESTS
+            && let Some(wait) = advice.wait
+        {
+            self.site.hold.close(wait);
+        }
+        if status.is_redirection() {
+            return Setback::last(self.redirected(&headers));
+        }
+        let body = match answer.whole().await {
+            Ok(body) => self.site.clean_bytes(&body),
+            // The status alone says enough.
+            Err(_) => Bytes::new(),
+        };
+        self.log_payload("received", &body);
+        let header = |name: &str| text(&headers, name);
+        let mut fault = self.site.dialect.fault(status.as_u16(), &header, &body);
+        let detail = |name: &str| fault.detail_values().and_then(|d| d.get(name)).cloned();
+        let again = advice.again && detail("should_retry") != Some(Value::Bool(false));
+        let limited = matches!(status.as_u16(), 429 | 529);
+        if let Some(wait) = advice.wait.or(limited.then_some(RETRY_AFTER_DEFAULT)) {
+            fault = fault.retry_after(wait);
+        }
+        Setback { fault, again, wait: advice.wait, partial: None }
+    }
+
+    fn redirected(&self, headers: &HeaderMap) -> Fault {
+        let to = text(headers, LOCATION.as_str()).unwrap_or_default();
+        let to: String = self.site.clean(&to).chars().take(200).collect();
+        Fault::new(
+            Code::UpstreamInvalid,
+            format!("provider `{}` points to another address, `{to}`", self.provider()),
+        )
+        .hint("redirects are not followed: set base_url to the address that answers")
+    }
+
+    /// What kind of body a good status came with.
+    fn form(&self, headers: &HeaderMap) -> Result<Form, Setback> {
+        let wrong = |what: String| Err(Setback::last(self.unreadable(&what)));
+        let coding = text(headers, CONTENT_ENCODING.as_str()).unwrap_or_default();
+        if !matches!(coding.as_str(), "" | "identity") {
+            return wrong(format!("the content encoding `{coding}`"));
+        }
+        let kind = text(headers, CONTENT_TYPE.as_str()).unwrap_or_default().to_lowercase();
+        let kind = kind.split(';').next().unwrap_or("").trim();
+        match kind {
+            "text/event-stream" => Ok(Form::Events),
+            "" | "application/json" => Ok(Form::Json),
+            _ if kind.ends_with("+json") => Ok(Form::Json),
+            _ => wrong(format!("`{kind}`")),
+        }
+    }
+
+    fn unreadable(&self, what: &str) -> Fault {
+        let (provider, url) = (self.provider(), self.url());
+        Fault::new(
+            Code::UpstreamInvalid,
+            format!("provider `{provider}` answered with {what} instead of a reply"),
+        )
+        .hint(format!("check that base_url leads to its API: `{url}` was asked"))
+    }
+
+    async fn whole(&self, answer: &mut Answer) -> Result<Reply, Setback> {
+        let body = answer.whole().await?;
+        self.log_payload("received", &body);
+        self.site.dialect.read(&body).map_err(|fault| {
+            tracing::warn!(
+                provider = self.provider(),
+                model = self.model,
+                "unreadable answer: {}",
+                self.site.clean(&fault.chain())
+            );
+            Setback::last(fault)
+        })
+    }
+
+    async fn streamed(
+        &self,
+        mut answer: Answer,
+        events: &Sender<Event>,
+        until: Instant,
+    ) -> Result<Reply, Setback> {
+        let mut reader = self.site.dialect.stream();
+        let mut out = Vec::new();
+        let mut began = false;
+        loop {
+            let ended = match answer.chunk().await {
+                Ok(Some(bytes)) => {
+                    self.log_payload("received", &bytes);
+                    reader.push(&bytes, &mut out);
+                    None
+                }
+                Ok(None) => {
+                    reader.finish(&mut out);
+                    Some(self.unfinished())
+                }
+                Err(ended) => Some(ended.into()),
+            };
+            for event in out.drain(..) {
+                match event {
+                    Event::Done(reply) => {
+                        answer.let_go();
+                        return Ok(*reply);
+                    }
+                    Event::Fault(fault) => {
+                        let over = ended.is_some() || fault.code() == Code::UpstreamUnavailable;
+                        let again = over && !began;
+                        let wait = fault.wait();
+                        return Err(Setback { fault, again, wait, partial: reader.partial() });
+                    }
+                    event => {
+                        began |= !matches!(event, Event::Ping);
+                        self.forward(event, events, until).await?;
+                    }
+                }
+            }
+            if let Some(setback) = ended {
+                let again = setback.again && !began;
+                return Err(Setback { again, partial: reader.partial(), ..setback });
+            }
+        }
+    }
+
+    async fn forward(
+        &self,
+        event: Event,
+        events: &Sender<Event>,
+        until: Instant,
+    ) -> Result<(), Setback> {
+        match tokio::time::timeout_at(until, events.send(event)).await {
+            // A reader who left does not end the call: the reply is still wanted.
+            Ok(Ok(()) | Err(_)) => Ok(()),
+            Err(_) => {
+                let text = "the stream was not read before its deadline";
+                let fault = Fault::new(Code::Timeout, text)
+                    .details(json!({"stage": "total", "provider": self.provider()}));
+                Err(Setback::last(fault))
+            }
+        }
+    }
+
+    fn unfinished(&self) -> Setback {
+        let text = format!("the answer of provider `{}` ended in its middle", self.provider());
+        Setback { again: true, ..Setback::last(Fault::new(Code::UpstreamInvalid, text)) }
+    }
+
+    /// A limit of the upstream reaches the caller as a limit, not as an outage.
+    fn passed_on(&self, fault: Fault) -> Fault {
+        let status = fault.detail_values().and_then(|d| d.get("upstream_status"));
+        if fault.code() == Code::RateLimited || status != Some(&json!(429)) {
+            return fault;
+        }
+        let mut limited =
+            Fault::new(Code::RateLimited, fault.text()).blamed(Blame::Upstream).details(json!({
+                "provider": self.provider(),
+                "upstream_status": 429,
+                "upstream_type": fault.detail_values().and_then(|d| d.get("upstream_type")),
+            }));
+        if let Some(wait) = fault.wait() {
+            limited = limited.retry_after(wait);
+        }
+        limited.hint("try again after that time, or ask another provider's model").because(fault)
+    }
+
+    fn record(&self, outcome: &Result<Reply, Failed>, took: Duration, tries: u32, stream: bool) {
+        let (provider, model) = (self.provider(), self.model.as_str());
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        match outcome {
+            Ok(reply) => {
+                self.site.note(model, &News::Good(took, reply.model.clone()));
+                tracing::info!(
+                    provider,
+                    model,
+                    stream,
+                    tries,
+                    duration_ms,
+                    status = "ok",
+                    answered_by = reply.model,
+                    stop = reply.stop.as_str(),
+                    input_tokens = reply.usage.prompt(),
+                    output_tokens = reply.usage.output,
+                    "upstream call"
+                );
+            }
+            Err(Failed { fault, .. }) => {
+                if let Some(news) = self.news(fault) {
+                    self.site.note(model, &news);
+                }
+                tracing::info!(
+                    provider,
+                    model,
+                    stream,
+                    tries,
+                    duration_ms,
+                    status = fault.code().as_str(),
+                    blame = fault.blame().label(),
+                    "upstream call: {}",
+                    self.site.clean(&fault.chain())
+                );
+            }
+        }
+    }
+
+    /// The exact payload, for those who asked to see it by the log level.
+    fn log_payload(&self, direction: &str, body: &Bytes) {
+        if tracing::enabled!(Level::DEBUG) {
+            let body = self.site.clean_bytes(body);
+            tracing::debug!(
+                provider = self.provider(), model = self.model, direction,
+                payload = %String::from_utf8_lossy(&body), "upstream payload"
+            );
+        }
+    }
+}
+
+/// What a body is.
+enum Form {
+    Json,
+    Events,
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.trim().to_owned())
+}
+
+/// Plays a whole reply as the stream it should have been.
+async fn replay(reply: &Reply, events: &Sender<Event>) {
+    let (id, model) = (reply.id.clone(), reply.model.clone());
+    let mut all = vec![Event::Start { id, model, usage: reply.usage }];
+    for (index, block) in reply.message.blocks.iter().enumerate() {
+        let (part, piece) = match block {
+            Block::Text(text) => (Part::Text, Some(Event::Text { index, text: text.clone() })),
+            Block::Thinking { text, .. } => {
+                (Part::Thinking, Some(Event::Thinking { index, text: text.clone() }))
+            }
+            Block::ToolUse { id, name, input } => (
+                Part::Tool { id: id.clone(), name: name.clone() },
+                Some(Event::Input { index, json: input.get().to_owned() }),
+            ),
+            Block::ToolResult { .. } => (Part::Other("tool_result".to_owned()), None),
+            Block::Other { kind } => (Part::Other(kind.clone()), None),
+        };
+        all.push(Event::Open { index, part });
+        all.extend(piece);
+        all.push(Event::Close { index });
+    }
+    for event in all {
+        if events.send(event).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The time of the wall, for dates in headers and statuses.
+pub(super) fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// A number from 0 to 1, not for secrets.
+pub(super) fn dice() -> f64 {
+    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+    f64::from(random) / f64::from(u32::MAX)
+}

@@ -1,0 +1,250 @@
+//! Step 4: which model answers, where it is, and how it fares.
+
+mod call;
+mod hold;
+mod live;
+mod nearest;
+mod status;
+#[cfg(test)]
+mod tests;
+mod upstream;
+mod windows;
+
+use std::sync::Arc;
+
+use serde_json::json;
+use wire::{Code, Fault};
+
+use crate::client::Tls;
+use crate::offline::{self, Offline};
+use crate::settings::{ModelSettings, Settings};
+
+pub use status::{ModelStatus, ProviderStatus};
+pub use upstream::{Failed, Upstream};
+pub use windows::{WINDOW_DEFAULT, window_tokens};
+
+use upstream::Site;
+
+/// Through which kind of door a call came; it decides the default model while no key is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Interact and raw TCP.
+    Interact,
+    /// Everything else.
+    Context,
+}
+
+/// Who answers.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A built-in model.
+    Offline(&'static dyn Offline),
+    /// A model behind a connection.
+    Upstream(Arc<Upstream>),
+}
+
+impl Target {
+    /// The model's name.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        match self {
+            Self::Offline(model) => model.name(),
+            Self::Upstream(upstream) => upstream.model(),
+        }
+    }
+
+    /// The provider's name; `offline` for the built-in ones.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        match self {
+            Self::Offline(_) => offline::PROVIDER,
+            Self::Upstream(upstream) => upstream.provider(),
+        }
+    }
+}
+
+/// Every model that can answer.
+#[derive(Debug)]
+pub struct Models {
+    choice: ModelSettings,
+    sites: Vec<Arc<Site>>,
+}
+
+impl Models {
+    /// Reads the settings; connects nothing.
+    ///
+    /// # Errors
+    /// The first of [`Models::problems`].
+    pub fn new(settings: &Settings) -> Result<Self, Fault> {
+        Self::trusting(settings, &Tls::default())
+    }
+
+    /// As [`Models::new`], with other roots of trust than the machine's.
+    ///
+    /// # Errors
+    /// The first of [`Models::problems`].
+    pub fn trusting(settings: &Settings, tls: &Tls) -> Result<Self, Fault> {
+        let mut problems = Vec::new();
+        let models = Self::build(settings, tls, &mut problems);
+        match problems.into_iter().next() {
+            Some(problem) => Err(problem),
+            None => Ok(models),
+        }
+    }
+
+    /// Everything in the settings of models and providers that cannot work, each with its place.
+    #[must_use]
+    pub fn problems(settings: &Settings) -> Vec<Fault> {
+        let mut problems = Vec::new();
+        Self::build(settings, &Tls::default(), &mut problems);
+        problems
+    }
+
+    fn build(settings: &Settings, tls: &Tls, problems: &mut Vec<Fault>) -> Self {
+        let mut sites: Vec<Arc<Site>> = Vec::new();
+        for row in &settings.providers {
+            if sites.iter().any(|site| site.name() == row.name) {
+                problems.push(config(format!("there are two providers named `{}`", row.name)));
+                continue;
+            }
+            match Site::new(row, tls.clone(), settings.local_only) {
+                Ok(site) => sites.push(Arc::new(site)),
+                Err(fault) => problems.push(fault),
+            }
+        }
+        let models = Self { choice: settings.models.clone(), sites };
+        let choice = &settings.models;
+        let named = [
+            ("models.default", choice.default.as_deref()),
+            ("models.interact", Some(choice.interact.as_str())),
+            ("models.context", Some(choice.context.as_str())),
+        ];
+        for (setting, name) in named {
+            // A provider that is wrong itself was reported above.
+            if let Some(name) = name
+                && let Err(fault) = models.named(name)
+                && problems.is_empty()
+            {
+                let hint = fault.hint_text().unwrap_or("choose another model").to_owned();
+                problems.push(config(format!("{setting}: {}", fault.text())).hint(hint));
+            }
+        }
+        models
+    }
+
+    /// The model for a call: the wanted one, else the default of its door.
+    ///
+    /// # Errors
+    /// `model_not_found` with the nearest known name, `configuration_error` when its provider lacks
+    /// a key or may not be used.
+    pub fn resolve(&self, wanted: Option<&str>, door: Door) -> Result<Target, Fault> {
+        match wanted.map(str::trim).filter(|name| !name.is_empty()) {
+            Some(name) => self.named(name),
+            None => self.default(door),
+        }
+    }
+
+    /// The name under which the default of a door is listed: `echo`, or `anthropic/claude-…`.
+    #[must_use]
+    pub fn default_name(&self, door: Door) -> String {
+        match self.default(door) {
+            Ok(Target::Upstream(upstream)) => {
+                format!("{}/{}", upstream.provider(), upstream.model())
+            }
+            Ok(Target::Offline(model)) => model.name().to_owned(),
+            Err(_) => "none".to_owned(),
+        }
+    }
+
+    fn default(&self, door: Door) -> Result<Target, Fault> {
+        if self.choice.mock {
+            return self.named("mock");
+        }
+        if let Some(name) = &self.choice.default {
+            return self.named(name);
+        }
+        let usable = self.sites.iter().find(|site| site.is_usable());
+        if let Some((site, model)) = usable.and_then(|site| Some((site, site.first_model()?))) {
+            return Ok(upstream(site, model));
+        }
+        self.named(match door {
+            Door::Interact => &self.choice.interact,
+            Door::Context => &self.choice.context,
+        })
+    }
+
+    fn named(&self, name: &str) -> Result<Target, Fault> {
+        let bare = name.strip_prefix("offline/").unwrap_or(name);
+        if let Some(model) = offline::named(bare) {
+            return Ok(Target::Offline(model));
+        }
+        let (site, model) = self.place(name).ok_or_else(|| self.unknown(name))?;
+        site.check()?;
+        Ok(upstream(site, model))
+    }
+
+    /// The provider that serves a name, and what it calls the model.
+    fn place<'a>(&'a self, name: &'a str) -> Option<(&'a Arc<Site>, &'a str)> {
+        if let Some(site) = self.sites.iter().find(|site| site.lists(name)) {
+            return Some((site, name));
+        }
+        if let Some((provider, model)) = name.split_once('/')
+            && let Some(site) = self.sites.iter().find(|site| site.name() == provider)
+        {
+            return (!model.is_empty()).then_some((site, model));
+        }
+        if let Some(site) = self.sites.iter().find(|site| site.name() == name) {
+            return Some((site, site.first_model()?));
+        }
+        let guess = self.sites.iter().find(|site| site.owns(name))?;
+        Some((guess, name))
+    }
+
+    fn unknown(&self, name: &str) -> Fault {
+        let known = self.names();
+        let nearest = nearest::nearest(name, known.iter().map(String::as_str));
+        let owner = crate::provider::PROVIDERS.iter().find(|provider| provider.owns(name));
+        let configure = match owner.map(|provider| provider.preset().key_variable) {
+            Some(variable) => format!("set {variable}, or name its provider in `providers`"),
+            None => "list it in `models` of a provider, or ask for `PROVIDER/MODEL`".to_owned(),
+        };
+        let hint = match nearest {
+            Some(near) => format!("did you mean `{near}`? Otherwise {configure}"),
+            None => format!("known models: {}; {configure}", known.join(", ")),
+        };
+        // Limit: a name comes from a stranger and may be long.
+        let shown: String = name.chars().take(100).collect();
+        Fault::new(Code::ModelNotFound, format!("there is no model `{shown}`"))
+            .hint(hint)
+            .details(json!({"model": shown, "nearest": nearest}))
+    }
+
+    /// The names of all listed models.
+    fn names(&self) -> Vec<String> {
+        let offline = offline::OFFLINE.iter().map(|model| model.name().to_owned());
+        let listed = self.sites.iter().flat_map(|site| site.models().iter().cloned());
+        offline.chain(listed).collect()
+    }
+
+    /// Every listed model and how it fares, the offline ones first.
+    #[must_use]
+    pub fn list(&self) -> Vec<ModelStatus> {
+        let offline = offline::OFFLINE.iter().map(|model| ModelStatus::offline(model.name()));
+        let listed = self.sites.iter().flat_map(|site| site.model_statuses());
+        offline.chain(listed).collect()
+    }
+
+    /// Every provider and how it fares.
+    #[must_use]
+    pub fn providers(&self) -> Vec<ProviderStatus> {
+        self.sites.iter().map(|site| site.status()).collect()
+    }
+}
+
+fn upstream(site: &Arc<Site>, model: &str) -> Target {
+    Target::Upstream(Arc::new(Upstream::new(Arc::clone(site), model.to_owned())))
+}
+
+fn config(text: String) -> Fault {
+    Fault::new(Code::ConfigurationError, text)
+}

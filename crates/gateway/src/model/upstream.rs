@@ -1,0 +1,319 @@
+//! One model behind a connection, and the provider it belongs to.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, USER_AGENT};
+use tokio::sync::mpsc::Sender;
+use wire::dialect::Dialect;
+use wire::event::Event;
+use wire::prompt::{Message, Prompt};
+use wire::reply::Reply;
+use wire::{Code, Fault};
+
+use super::hold::Hold;
+use super::live::{Live, News};
+use super::status::{ModelStatus, ProviderStatus};
+use super::{config, windows};
+use crate::client::{Base, Client, Tls};
+use crate::offline;
+use crate::provider::{self, Provider};
+use crate::settings::ProviderSettings;
+
+/// A provider as it is used: its settings read, its connections, its pauses, its history.
+pub(super) struct Site {
+    pub(super) settings: ProviderSettings,
+    pub(super) kind: &'static dyn Provider,
+    pub(super) dialect: &'static dyn Dialect,
+    pub(super) client: Client,
+    pub(super) hold: Hold,
+    live: Live,
+    /// What every request carries, secrets among it.
+    pub(super) headers: HeaderMap,
+    /// Values that must not be shown, wherever they turn up.
+    secrets: Vec<String>,
+}
+
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site")
+            .field("name", &self.settings.name)
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Limit: shorter values are too frequent in ordinary text to be taken for a secret.
+const SECRET_CHARS_MIN: usize = 6;
+
+impl Site {
+    /// Reads a provider's settings.
+    pub(super) fn new(
+        settings: &ProviderSettings,
+        tls: Tls,
+        local_only: bool,
+    ) -> Result<Self, Fault> {
+        let name = &settings.name;
+        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        if name.is_empty() || !name.bytes().all(legal) {
+            return Err(config(format!("`{name}` is not a provider name"))
+                .hint("use letters, digits, `-`, `_` and `.`"));
+        }
+        if name == offline::PROVIDER || offline::named(name).is_some() {
+            return Err(config(format!("`{name}` is a built-in name, not one for a provider")));
+        }
+        let kind = provider::speaking(&settings.dialect);
+        let (Some(kind), Some(dialect)) = (kind, wire::dialect::named(&settings.dialect)) else {
+            let known: Vec<_> = provider::PROVIDERS.iter().map(|p| p.dialect()).collect();
+            return Err(config(format!(
+                "provider `{name}` names the unknown dialect `{}`",
+                settings.dialect
+            ))
+            .hint(format!("dialects: {}", known.join(", "))));
+        };
+        let base = Base::parse(name, &settings.base_url)?;
+        let mut headers = HeaderMap::new();
+        let agent = concat!("rapport/", env!("CARGO_PKG_VERSION"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(agent));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        kind.sign(settings, &mut headers)?;
+        let key = settings.key.iter().map(|key| key.expose().trim().to_owned());
+        let further = settings.headers.iter().map(|(_, value)| value.trim().to_owned());
+        let secrets = key.chain(further).filter(|text| text.len() >= SECRET_CHARS_MIN).collect();
+        Ok(Self {
+            client: Client::new(name, base, settings.deadlines, (tls, local_only)),
+            settings: settings.clone(),
+            kind,
+            dialect,
+            hold: Hold::default(),
+            live: Live::default(),
+            headers,
+            secrets,
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    pub(super) fn models(&self) -> &[String] {
+        &self.settings.models
+    }
+
+    pub(super) fn first_model(&self) -> Option<&str> {
+        self.settings.models.first().map(String::as_str)
+    }
+
+    pub(super) fn lists(&self, model: &str) -> bool {
+        self.settings.models.iter().any(|listed| listed == model)
+    }
+
+    /// Whether an unlisted model of this name is likely served here: the company's own names at
+    /// the provider that bears the company's name or sits at its address.
+    pub(super) fn owns(&self, model: &str) -> bool {
+        let preset = self.kind.preset();
+        let own = self.name() == preset.name || self.client.base().host() == preset.host;
+        own && self.kind.owns(model)
+    }
+
+    /// Whether it can be asked at all.
+    pub(super) fn is_usable(&self) -> bool {
+        self.check().is_ok()
+    }
+
+    /// Says what is missing before it can be asked.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        if self.client.is_forbidden() {
+            return Err(self.client.forbidden());
+        }
+        let preset = self.kind.preset();
+        // Other servers of the same dialect often want no key.
+        if self.settings.key.is_none()
+            && self.settings.headers.is_empty()
+            && self.client.base().host() == preset.host
+        {
+            return Err(config(format!("provider `{}` has no key", self.name()))
+                .hint(format!("set {}, or `key` of the provider", preset.key_variable)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn note(&self, model: &str, news: &News) {
+        self.live.note(model, news, super::call::now());
+    }
+
+    pub(super) fn status(&self) -> ProviderStatus {
+        let seen = self.live.provider();
+        let missing = self.check().err();
+        ProviderStatus {
+            name: self.name().to_owned(),
+            dialect: self.dialect.name().to_owned(),
+            base_url: self.client.base().to_string(),
+            configured: missing.is_none(),
+            key_source: self.settings.key_source.clone(),
+            reachable: seen.reachable,
+            last_error: missing.map(|fault| fault.text().to_owned()).or(seen.last_error),
+            since: seen.since.map(|at| at.to_string()),
+        }
+    }
+
+    pub(super) fn model_statuses(&self) -> impl Iterator<Item = ModelStatus> + '_ {
+        let configured = self.is_usable();
+        self.models().iter().map(move |model| {
+            ModelStatus {
+                name: model.clone(),
+                provider: self.name().to_owned(),
+                dialect: Some(self.dialect.name().to_owned()),
+                offline: false,
+                configured,
+                reachable: None,
+                loaded: None,
+                version: None,
+                window_tokens: self.window_tokens(model),
+                latency_ms: None,
+                last_error: None,
+                since: None,
+            }
+            .seen(self.live.model(model))
+        })
+    }
+
+    fn window_tokens(&self, model: &str) -> u32 {
+        self.settings.window_tokens.unwrap_or_else(|| windows::window_tokens(model))
+    }
+
+    /// The text without our secrets, whoever repeated them.
+    pub(super) fn clean(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for secret in &self.secrets {
+            if out.contains(secret) {
+                out = out.replace(secret, "[hidden]");
+            }
+        }
+        out
+    }
+
+    /// [`Site::clean`] over bytes that may not be text.
+    pub(super) fn clean_bytes(&self, bytes: &Bytes) -> Bytes {
+        match std::str::from_utf8(bytes) {
+            Ok(text) if self.secrets.iter().any(|secret| text.contains(secret)) => {
+                self.clean(text).into()
+            }
+            Ok(_) => bytes.clone(),
+            Err(_) => self.clean(&String::from_utf8_lossy(bytes)).into(),
+        }
+    }
+}
+
+/// Why a streamed call failed, and what had come by then.
+#[derive(Debug)]
+pub struct Failed {
+    /// What went wrong.
+    pub fault: Fault,
+    /// What is worth keeping: finished blocks and a begun text.
+    pub partial: Option<Message>,
+}
+
+/// One model of one provider.
+#[derive(Debug)]
+pub struct Upstream {
+    pub(super) site: Arc<Site>,
+    pub(super) model: String,
+}
+
+impl Upstream {
+    pub(super) fn new(site: Arc<Site>, model: String) -> Self {
+        Self { site, model }
+    }
+
+    /// The provider's name.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        self.site.name()
+    }
+
+    /// The provider's name of the model: what [`Prompt::model`] must say.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// The dialect it is asked in.
+    #[must_use]
+    pub fn dialect(&self) -> &'static dyn Dialect {
+        self.site.dialect
+    }
+
+    /// The tokens it can take.
+    #[must_use]
+    pub fn window_tokens(&self) -> u32 {
+        self.site.window_tokens(&self.model)
+    }
+
+    /// The address of its requests.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let base = self.site.client.base();
+        base.url(&self.site.kind.path(base.path(), self.site.dialect.path()))
+    }
+
+    /// Exactly what would be sent: address, headers with every secret hidden, body.
+    #[must_use]
+    pub fn render(
+        &self,
+        prompt: &Prompt,
+        stream: bool,
+    ) -> (String, Vec<(String, String)>, Vec<u8>) {
+        let headers = self.headers(stream);
+        let shown = headers.iter().map(|(name, value)| {
+            let value =
+                if value.is_sensitive() { "[hidden]" } else { value.to_str().unwrap_or("") };
+            (name.as_str().to_owned(), value.to_owned())
+        });
+        (self.url(), shown.collect(), self.site.dialect.write(prompt, stream))
+    }
+
+    pub(super) fn headers(&self, stream: bool) -> HeaderMap {
+        let mut headers = self.site.headers.clone();
+        let accept = if stream { "text/event-stream" } else { "application/json" };
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static(accept));
+        headers
+    }
+
+    /// Asks the model and waits for the whole reply; tries again where that may help.
+    ///
+    /// # Errors
+    /// `upstream_unavailable`, `upstream_error`, `upstream_invalid`, `rate_limited` or `timeout`
+    /// with `details.stage`, all after the last try.
+    pub async fn send(&self, prompt: &Prompt) -> Result<Reply, Fault> {
+        self.run(prompt, None).await.map_err(|failed| failed.fault)
+    }
+
+    /// Asks the model and forwards what it says as it comes, as fast as `events` is read.
+    ///
+    /// The last event, [`Event::Done`] or [`Event::Fault`], is not forwarded: it is the result. A
+    /// receiver that is gone does not end the call; dropping the future does. Nothing is tried
+    /// again once an event was forwarded.
+    ///
+    /// # Errors
+    /// As [`Upstream::send`], with what had come.
+    pub async fn stream(&self, prompt: &Prompt, events: Sender<Event>) -> Result<Reply, Failed> {
+        self.run(prompt, Some(&events)).await
+    }
+
+    /// Turns an outcome into what the statuses show.
+    pub(super) fn news(&self, fault: &Fault) -> Option<News> {
+        // Limit: a status line, not a report.
+        let text: String = self.site.clean(fault.text()).chars().take(300).collect();
+        match fault.code() {
+            Code::UpstreamUnavailable | Code::Timeout | Code::RateLimited
+                if fault.detail_values().is_none_or(|d| d.get("upstream_status").is_none()) =>
+            {
+                Some(News::Lost(text))
+            }
+            // A request that was wrong says nothing about the upstream but that it is there.
+            _ if fault.blame() == wire::Blame::Caller => None,
+            _ => Some(News::Refused(text)),
+        }
+    }
+}

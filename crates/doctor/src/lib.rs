@@ -7,3 +7,15 @@
 pub mod port;
 pub mod sockets;
 pub mod target;
+
+mod case;
+mod check;
+mod ladder;
+mod probe;
+pub mod report;
+mod request;
+
+pub use check::About;
+pub use ladder::{checks, diagnose};
+pub use report::Report;
+pub use request::{DEADLINE, Environment, Request};

@@ -1,0 +1,112 @@
+//! The case under examination: the address, what was learned so far, and the time that is left.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::port::{InvalidPort, LogicalMap};
+use crate::probe::dial::Dial;
+use crate::probe::http::Answer;
+use crate::probe::speech::Spoken;
+use crate::report::Neighbour;
+use crate::request::Environment;
+use crate::sockets::{Listener, Table, Unavailable};
+use crate::target::{BadTarget, Target};
+
+/// Everything the checks read; only the ladder writes it, between two rungs.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) target: Result<Target, Box<BadTarget>>,
+    pub(crate) default_port: u16,
+    pub(crate) environment: Environment,
+    pub(crate) logical: LogicalMap,
+    pub(crate) strict_ports: bool,
+    pub(crate) facts: Facts,
+}
+
+/// What the checks have learned.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// The real port of the address, when it has one.
+    pub(crate) port: Option<u16>,
+    /// The port that was none.
+    pub(crate) invalid_port: Option<InvalidPort>,
+    pub(crate) names: Option<Names>,
+    pub(crate) table: Option<Result<Table, Unavailable>>,
+    pub(crate) dials: Vec<Dial>,
+    /// The address at which a connection succeeded.
+    pub(crate) connected: Option<SocketAddr>,
+    /// Nothing listens at the address, and the search for another place has a point.
+    pub(crate) nothing_listens: bool,
+    pub(crate) spoken: Option<Spoken>,
+    pub(crate) neighbours: Vec<Neighbour>,
+}
+
+/// What a check adds to the facts.
+#[derive(Debug)]
+pub(crate) enum Learned {
+    Nothing,
+    Port(u16),
+    InvalidPort(InvalidPort, Option<u16>),
+    Names(Names),
+    Table(Result<Table, Unavailable>),
+    Connections { dials: Vec<Dial>, connected: Option<SocketAddr>, nothing_listens: bool },
+    Spoken(Box<Spoken>),
+    Neighbours(Vec<Neighbour>),
+}
+
+/// The addresses of the host.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    /// In the order the system gave them.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Whether they belong to this machine.
+    pub(crate) is_local: bool,
+    pub(crate) elapsed: Duration,
+}
+
+impl Facts {
+    pub(crate) fn learn(&mut self, learned: Learned) {
+        match learned {
+            Learned::Nothing => {}
+            Learned::Port(port) => self.port = Some(port),
+            Learned::InvalidPort(invalid, meant) => {
+                self.invalid_port = Some(invalid);
+                self.port = meant;
+            }
+            Learned::Names(names) => self.names = Some(names),
+            Learned::Table(table) => self.table = Some(table),
+            Learned::Connections { dials, connected, nothing_listens } => {
+                self.dials = dials;
+                self.connected = connected;
+                self.nothing_listens = nothing_listens;
+            }
+            Learned::Spoken(spoken) => self.spoken = Some(*spoken),
+            Learned::Neighbours(neighbours) => self.neighbours = neighbours,
+        }
+    }
+
+    /// The listening sockets, when the table could be read.
+    pub(crate) fn listeners(&self) -> Option<&[Listener]> {
+        match &self.table {
+            Some(Ok(table)) => Some(&table.listeners),
+            Some(Err(_)) | None => None,
+        }
+    }
+
+    /// The answer to the HTTP request, when there was one.
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        self.spoken.as_ref()?.answer.as_ref()
+    }
+}
+
+impl Case {
+    /// The address, once the address check has passed it.
+    pub(crate) fn address(&self) -> Option<&Target> {
+        self.target.as_ref().ok()
+    }
+
+    /// The host for messages; empty when the address could not be read.
+    pub(crate) fn host(&self) -> &str {
+        self.address().map_or("", |target| target.host.as_str())
+    }
+}

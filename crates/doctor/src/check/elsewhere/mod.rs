@@ -1,0 +1,54 @@
+//! Rung 3: when the address leads nowhere, what listens on the ports that may have been meant.
+
+mod impossible;
+mod look;
+mod missing;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use super::{About, Check, Pending};
+use crate::case::Case;
+
+/// See the module.
+pub(crate) struct Elsewhere;
+
+impl Check for Elsewhere {
+    fn about(&self) -> About {
+        About {
+            id: "elsewhere",
+            title: "other ports that may have been meant",
+            proves: "no other port answers in the place of this one",
+            rung: 3,
+            budget: Duration::from_secs(3),
+            verdicts: &[
+                "address.port_out_of_range",
+                "address.port_truncated",
+                "address.port_typo",
+                "listen.none",
+                "listen.not_yet",
+                "listen.other_port",
+            ],
+        }
+    }
+
+    fn skip(&self, case: &Case) -> Option<String> {
+        if case.target.is_err() {
+            return Some("the address cannot be read".to_owned());
+        }
+        if case.facts.invalid_port.is_none() && !case.facts.nothing_listens {
+            return Some("the port of the address was the point to look at".to_owned());
+        }
+        None
+    }
+
+    fn run<'a>(&'a self, case: &'a Case) -> Pending<'a> {
+        Box::pin(async move {
+            match &case.facts.invalid_port {
+                Some(invalid) => impossible::look(case, invalid).await,
+                None => missing::look(case).await,
+            }
+        })
+    }
+}

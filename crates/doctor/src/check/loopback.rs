@@ -1,0 +1,129 @@
+//! Rung 1: this machine can talk to itself, over IPv4 and over IPv6.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{About, Check, Pending, Step, no_address};
+use crate::case::Case;
+use crate::probe::dial::{Dialed, classify};
+use crate::report::{Fix, Verdict};
+
+/// See the module.
+pub(crate) struct Loopback;
+
+/// Limit: one exchange of a byte with ourselves.
+const EXCHANGE: Duration = Duration::from_millis(800);
+
+impl Check for Loopback {
+    fn about(&self) -> About {
+        About {
+            id: "loopback",
+            title: "loopback interface",
+            proves: "a byte sent to 127.0.0.1 (and ::1) arrives, with nobody else involved",
+            rung: 1,
+            budget: Duration::from_secs(1),
+            verdicts: &[
+                "net.lo_down",
+                "net.loopback_blocked",
+                "sandbox.landlock",
+                "sandbox.seccomp",
+            ],
+        }
+    }
+
+    fn skip(&self, case: &Case) -> Option<String> {
+        no_address(case)
+    }
+
+    fn run<'a>(&'a self, case: &'a Case) -> Pending<'a> {
+        Box::pin(look(case))
+    }
+}
+
+async fn look(case: &Case) -> Step {
+    let (four, six) = tokio::join!(
+        talk_to_self(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        talk_to_self(IpAddr::V6(Ipv6Addr::LOCALHOST))
+    );
+    match (four, six) {
+        (Ok(()), Ok(())) => Step::pass("127.0.0.1 and ::1 work"),
+        (Ok(()), Err(broken)) => {
+            let seen = format!("::1 {}: IPv6 is probably off", broken.word());
+            Step::pass("127.0.0.1 works, ::1 does not").seen([seen])
+        }
+        (Err(broken), _) => {
+            let verdict = name(broken);
+            if super::is_loopback_host(case.host()) {
+                Step::name(verdict)
+            } else {
+                Step::warn(verdict.sentence)
+            }
+        }
+    }
+}
+
+/// Listens on a free port, connects to it, and passes one byte.
+async fn talk_to_self(address: IpAddr) -> Result<(), Dialed> {
+    let exchange = async {
+        let listener = TcpListener::bind(SocketAddr::new(address, 0)).await?;
+        let place = listener.local_addr()?;
+        let (mut out, accepted) = tokio::try_join!(TcpStream::connect(place), listener.accept())?;
+        let (mut inward, _) = accepted;
+        out.write_all(b"?").await?;
+        inward.read_u8().await
+    };
+    match tokio::time::timeout(EXCHANGE, exchange).await {
+        Err(_elapsed) => Err(Dialed::TimedOut),
+        Ok(Err(error)) => Err(classify(&error)),
+        Ok(Ok(_)) => Ok(()),
+    }
+}
+
+fn name(broken: Dialed) -> Verdict {
+    let seen = format!("a connection of this program to itself on 127.0.0.1: {}", broken.word());
+    match broken {
+        Dialed::Forbidden => Verdict::certain(
+            "sandbox.seccomp",
+            "this program may not open network sockets, because it runs in a sandbox",
+        )
+        .because(seen)
+        .fix(Fix::say("run the command outside the sandbox, or allow network in it")),
+        Dialed::Denied => Verdict::likely(
+            "sandbox.landlock",
+            "this program may not connect to 127.0.0.1, because a sandbox denies TCP",
+        )
+        .because(seen)
+        .fix(Fix::say("allow TCP in the sandbox, or run the command outside it")),
+        Dialed::Connected
+        | Dialed::SelfConnected
+        | Dialed::Refused
+        | Dialed::TimedOut
+        | Dialed::NoRoute
+        | Dialed::NotAvailable
+        | Dialed::Reset
+        | Dialed::Other => match has_loopback_route() {
+            Some(false) => Verdict::certain(
+                "net.lo_down",
+                "the loopback interface is down, so nothing on this machine can be reached locally",
+            )
+            .because(seen)
+            .because("the routing table has no entry for 127.0.0.1")
+            .fix(Fix::run_as_root("bring it up", "sudo ip link set lo up")),
+            Some(true) | None => Verdict::likely(
+                "net.loopback_blocked",
+                "this machine cannot talk to itself on 127.0.0.1: a packet filter blocks loopback",
+            )
+            .because(seen)
+            .fix(Fix::run_as_root("see which rule does it", "sudo nft list ruleset")),
+        },
+    }
+}
+
+/// Linux lists 127.0.0.1 among its routes exactly while `lo` is up; other systems do not say.
+fn has_loopback_route() -> Option<bool> {
+    let routes = std::fs::read_to_string("/proc/net/fib_trie").ok()?;
+    Some(routes.contains("127.0.0.1"))
+}

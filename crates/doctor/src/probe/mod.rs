@@ -1,0 +1,7 @@
+//! The probes: small exchanges over TCP that show the bytes and the errors a library would hide.
+
+pub(crate) mod dial;
+pub(crate) mod first;
+pub(crate) mod http;
+pub(crate) mod speech;
+pub(crate) mod tls;

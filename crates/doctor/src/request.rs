@@ -1,0 +1,73 @@
+//! What the caller asks the doctor, and what it must know of the caller's surroundings.
+
+use std::time::Duration;
+
+use crate::port::{HOME, LogicalMap};
+
+/// Limit: the whole run, unless the caller says otherwise.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// One diagnosis to make.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The address as the user wrote it; `None` means the product's own.
+    pub target: Option<String>,
+    /// The port used when none is written: the one in effect for the server.
+    pub default_port: u16,
+    /// The variables of the caller's environment that matter.
+    pub environment: Environment,
+    /// The longest the whole run may take.
+    pub deadline: Duration,
+    /// The one check to run (with those it builds on); `None` runs all.
+    pub only: Option<String>,
+    /// Whether the text report shows the evidence of every check.
+    pub verbose: bool,
+    /// Whether a logical name such as 619009 is not followed to its real port.
+    pub strict_ports: bool,
+    /// The logical names.
+    pub logical: LogicalMap,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            target: None,
+            default_port: HOME,
+            environment: Environment::default(),
+            deadline: DEADLINE,
+            only: None,
+            verbose: false,
+            strict_ports: false,
+            logical: LogicalMap::default(),
+        }
+    }
+}
+
+/// Variables of the environment; this crate never reads the environment itself.
+///
+/// Only those named in [`Environment::NAMES`] are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    variables: Vec<(String, String)>,
+}
+
+impl Environment {
+    /// The variables the doctor looks at, in lower case; the upper-case forms count too.
+    pub const NAMES: &'static [&'static str] =
+        &["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
+
+    /// Takes what matters out of `variables`, for example `std::env::vars()`.
+    pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let known = |name: &str| Self::NAMES.contains(&name.to_ascii_lowercase().as_str());
+        Self { variables: variables.into_iter().filter(|(name, _)| known(name)).collect() }
+    }
+
+    /// The variable `name` (lower case) as it is written and its value; lower case wins.
+    pub(crate) fn variable(&self, name: &str) -> Option<(&str, &str)> {
+        let find = |wanted: &str| {
+            self.variables.iter().find(|(known, value)| known == wanted && !value.trim().is_empty())
+        };
+        let (name, value) = find(name).or_else(|| find(&name.to_ascii_uppercase()))?;
+        Some((name, value.trim()))
+    }
+}

@@ -1,9 +1,35 @@
-//! The wire formats of model APIs: one file each, one line in the list each.
+//! The wire formats of model APIs: one folder each, one line in the list each.
+
+mod anthropic;
+mod body;
+mod excerpt;
+mod fields;
+mod intake;
+mod openai_chat;
+mod pairs;
+mod report;
+mod text;
+
+pub use anthropic::Anthropic;
+pub use openai_chat::OpenAiChat;
 
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::prompt::{Message, Prompt, Raw};
 use crate::reply::Reply;
+
+/// Every dialect.
+pub const DIALECTS: &[&dyn Dialect] = &[&Anthropic, &OpenAiChat];
+
+/// Finds a dialect by its name.
+///
+/// ```
+/// assert_eq!(wire::dialect::named("anthropic").unwrap().path(), "/v1/messages");
+/// ```
+#[must_use]
+pub fn named(name: &str) -> Option<&'static dyn Dialect> {
+    DIALECTS.iter().copied().find(|dialect| dialect.name() == name)
+}
 
 /// One wire format of model APIs, without knowledge of any provider that speaks it.
 pub trait Dialect: Sync + Send + std::fmt::Debug {

@@ -118,13 +118,24 @@ pub(crate) fn run_all(root: &Path, steps: &[Step], options: &Options) -> anyhow:
 /// Runs a command as a step: its closing lines are picked from what it printed.
 pub(crate) fn outcome_of(command: Command) -> anyhow::Result<Outcome> {
     let ran = program::stream(command)?;
+    let pick = |wanted: fn(&str) -> bool| {
+        let mut lines: Vec<String> = ran.tail.iter().filter(|line| wanted(line)).cloned().collect();
+        lines.dedup();
+        lines
+    };
     Ok(if ran.success {
-        let closing: Vec<String> =
-            ran.tail.iter().filter(|line| is_closing(line)).cloned().collect();
-        Outcome::Passed(last(&closing, CLOSING_LINES_MAX))
+        Outcome::Passed(last(&pick(is_closing), CLOSING_LINES_MAX))
     } else {
-        Outcome::Failed(last(&ran.tail, FAILED_LINES_MAX))
+        let telling = pick(|line| is_closing(line) || is_complaint(line));
+        let lines = if telling.is_empty() { &ran.tail } else { &telling };
+        Outcome::Failed(last(lines, FAILED_LINES_MAX))
     })
+}
+
+/// The words with which cargo and nextest name what failed.
+fn is_complaint(line: &str) -> bool {
+    let line = line.trim();
+    ["FAIL [", "TIMEOUT [", "SIGABRT [", "error"].iter().any(|start| line.starts_with(start))
 }
 
 fn last(lines: &[String], count: usize) -> Vec<String> {

@@ -127,3 +127,14 @@ fn closing_lines_of_every_runner_are_known() {
         assert!(!is_closing(line), "{line}");
     }
 }
+
+#[test]
+fn a_failed_step_names_what_failed_and_else_says_its_last_words() {
+    let shell = |script| outcome_of(program::command(Path::new("."), "sh", &["-c", script]));
+    let named = shell("echo noise; echo '   FAIL [ 1s] a::b'; echo more noise; exit 1").unwrap();
+    assert_eq!(named, Outcome::Failed(vec!["FAIL [ 1s] a::b".into()]));
+    let unnamed = shell("echo one; echo two; exit 1").unwrap();
+    assert_eq!(unnamed, Outcome::Failed(vec!["one".into(), "two".into()]));
+    let passed = shell("echo noise; echo '4 passed, 0 failed'").unwrap();
+    assert_eq!(passed, Outcome::Passed(vec!["4 passed, 0 failed".into()]));
+}

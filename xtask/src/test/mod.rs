@@ -114,6 +114,9 @@ fn doctests(root: &Path) -> anyhow::Result<Outcome> {
 }
 
 fn python_client(root: &Path) -> anyhow::Result<Outcome> {
+    if let Some(missing) = python::missing(root) {
+        return Ok(missing);
+    }
     let folder = root.join(PYTHON_CLIENT);
     let mut unittest = command(&folder, python::program(root), &["-m", "unittest"]);
     unittest.env("PYTHONPATH", folder.join("src"));
@@ -128,11 +131,15 @@ fn python_client(root: &Path) -> anyhow::Result<Outcome> {
 }
 
 fn samples(root: &Path) -> anyhow::Result<Outcome> {
+    if let Some(missing) = python::missing(root) {
+        return Ok(missing);
+    }
     step::outcome_of(command(root, python::program(root), &[SAMPLES, RAPPORT]))
 }
 
 fn console(root: &Path) -> anyhow::Result<Outcome> {
-    if let Some(missing) = packages::missing_of("console") {
+    let missing: Vec<String> = ["node", "console"].map(packages::missing_of).concat();
+    if !missing.is_empty() {
         return Ok(Outcome::Missing(missing));
     }
     step::outcome_of(command(root, "node", &[CONSOLE, RAPPORT]))

@@ -95,13 +95,9 @@ impl Package {
 }
 
 /// What the step cannot run without and is not there.
-pub(super) fn missing_of(step: &str) -> Option<Vec<String>> {
-    let missing: Vec<String> = PACKAGES
-        .iter()
-        .filter(|package| package.step == step && !package.is_there())
-        .map(Package::line)
-        .collect();
-    (!missing.is_empty()).then_some(missing)
+pub(super) fn missing_of(step: &str) -> Vec<String> {
+    let of_step = PACKAGES.iter().filter(|package| package.step == step);
+    of_step.filter(|package| !package.is_there()).map(Package::line).collect()
 }
 
 /// The step: installs what is missing; names what cannot be installed here.

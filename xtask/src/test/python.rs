@@ -23,10 +23,17 @@ pub(super) fn program(root: &Path) -> PathBuf {
     root.join(FOLDER).join("bin/python")
 }
 
+/// The outcome of a step that needs the environment when it could not be made.
+pub(super) fn missing(root: &Path) -> Option<Outcome> {
+    let what = format!("`{FOLDER}`, which needs python3 and python3-venv");
+    (!program(root).is_file()).then(|| Outcome::Missing(vec![what]))
+}
+
 /// The step: makes the environment and installs every pinned list that stands in the tree.
 pub(super) fn install(root: &Path) -> anyhow::Result<Outcome> {
-    let Some(system) = program::find("python3") else {
-        return Ok(Outcome::Missing(vec!["python3 (Debian package python3)".to_owned()]));
+    let lacking = super::packages::missing_of("python");
+    let Some(system) = program::find("python3").filter(|_| lacking.is_empty()) else {
+        return Ok(Outcome::Missing(lacking));
     };
     let folder = root.join(FOLDER);
     if !program(root).is_file() {

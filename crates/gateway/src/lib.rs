@@ -2,8 +2,23 @@
 //!
 //! Invariants:
 //! - a request is recorded exactly once, however it ends;
-//! - nothing outside `OPEN_PATHS` is answered without a caller;
+//! - nothing outside [`auth::OPEN_PATHS`] is answered without a caller;
 //! - no provider translates, no dialect knows a provider;
 //! - every queue, body, cache, loop and retry has a named limit.
 
+pub mod about;
+pub mod auth;
+pub mod client;
+pub mod flow;
+pub mod gate;
+pub mod limits;
+pub mod metrics;
+pub mod model;
+pub mod offline;
+pub mod provider;
 pub mod settings;
+pub mod surface;
+pub mod tasks;
+
+pub use about::{About, Listen, Peer};
+pub use gate::{Gateway, Parts};

@@ -1,0 +1,157 @@
+//! Step 2: who calls, and what may they do. Everything that is not listed as open is closed.
+
+mod origin;
+
+use catalog::{Rejection, Scopes};
+use context::Tenant;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use wire::{Code, Fault};
+
+pub(crate) use origin::allows;
+pub use origin::check as check_origin;
+
+use crate::about::Peer;
+use crate::gate::Gateway;
+use crate::limits::Counted;
+use crate::settings::AuthMode;
+
+/// The paths that are answered without a caller: whether we live, and pages without data.
+pub const OPEN_PATHS: &[&str] = &["/", "/health", "/ready", "/openapi.json", "/docs"];
+
+/// The folders below which everything is open: the console's own files.
+pub const OPEN_FOLDERS: &[&str] = &["/console/"];
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The tenant whose objects it may touch.
+    pub tenant: Tenant,
+    /// The key it showed; `None` for a local caller of an open port.
+    pub key: Option<String>,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// The other end of the connection.
+    pub peer: Peer,
+}
+
+/// What a request needs its caller to be allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// To look at things.
+    Read,
+    /// To change things.
+    Write,
+    /// To manage keys.
+    Admin,
+}
+
+impl Scope {
+    /// The scope as it is written in keys and errors.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl Caller {
+    /// Refuses a caller without the scope.
+    ///
+    /// # Errors
+    /// `forbidden`, naming the scope.
+    pub fn must(&self, scope: Scope) -> Result<(), Fault> {
+        let has = match scope {
+            Scope::Read => self.scopes.read || self.scopes.write || self.scopes.admin,
+            Scope::Write => self.scopes.write || self.scopes.admin,
+            Scope::Admin => self.scopes.admin,
+        };
+        if has {
+            return Ok(());
+        }
+        let text = format!("this key lacks the scope `{}`", scope.as_str());
+        Err(Fault::new(Code::Forbidden, text)
+            .hint("use another key, or create one: rapport key create --scope <scope>")
+            .details(serde_json::json!({"reason": "insufficient", "scope": scope.as_str()})))
+    }
+
+    /// Who is counted by the rate limit.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        match &self.key {
+            Some(key) => Counted::Key(key.clone()),
+            None => Counted::Address(self.peer.addr.ip()),
+        }
+    }
+}
+
+/// Tells whether callers have to show a key now.
+#[must_use]
+pub fn required(gate: &Gateway) -> bool {
+    if !gate.keys().is_empty() {
+        return true;
+    }
+    match gate.now().settings.auth {
+        AuthMode::Required => true,
+        AuthMode::Auto => !gate.about().is_local(),
+        AuthMode::AutoDev => false,
+    }
+}
+
+/// Finds out who calls, from the credential it showed.
+///
+/// # Errors
+/// `unauthorized`; `details.reason` is `missing`, `malformed`, `unknown`, `expired` or `revoked`.
+pub fn caller(gate: &Gateway, shown: Option<&str>, peer: Peer) -> Result<Caller, Fault> {
+    if !required(gate) {
+        return Ok(Caller { tenant: Tenant::default(), key: None, scopes: Scopes::ALL, peer });
+    }
+    let Some(secret) = shown else {
+        return Err(refuse("missing", "this port needs an API key"));
+    };
+    match gate.keys().verify(secret.trim()) {
+        Ok(key) => {
+            let scopes = key.scopes;
+            Ok(Caller { tenant: Tenant::default(), key: Some(key.id), scopes, peer })
+        }
+        Err(Rejection::Malformed) => Err(refuse(
+            "malformed",
+            "the API key is malformed: it begins with `rap_` and has 38 more characters",
+        )),
+        Err(Rejection::Unknown) => Err(refuse("unknown", "nobody has this API key")),
+        Err(Rejection::Expired) => Err(refuse("expired", "the API key has expired")),
+        Err(Rejection::Revoked) => Err(refuse("revoked", "the API key was revoked")),
+    }
+}
+
+fn refuse(reason: &'static str, text: &'static str) -> Fault {
+    Fault::new(Code::Unauthorized, text)
+        .hint("send `Authorization: Bearer KEY` or `x-api-key: KEY`; make one: rapport key create")
+        .details(serde_json::json!({"reason": reason}))
+}
+
+/// The credential in the headers: `Authorization: Bearer`, else `x-api-key`.
+///
+/// # Errors
+/// `unauthorized` (`malformed`) for an `Authorization` header of another scheme.
+pub fn shown(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
+    if let Some(value) = headers.get(AUTHORIZATION) {
+        let text = value.to_str().unwrap_or_default();
+        let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
+        return if scheme.eq_ignore_ascii_case("bearer") && !rest.trim().is_empty() {
+            Ok(Some(rest.trim()))
+        } else {
+            Err(refuse("malformed", "the header must read `Authorization: Bearer KEY`"))
+        };
+    }
+    Ok(headers.get("x-api-key").and_then(|v| v.to_str().ok()))
+}
+
+/// Tells whether a path is answered without a caller.
+#[must_use]
+pub fn is_open(path: &str) -> bool {
+    OPEN_PATHS.contains(&path) || OPEN_FOLDERS.iter().any(|folder| path.starts_with(folder))
+}

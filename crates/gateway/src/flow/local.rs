@@ -1,0 +1,188 @@
+//! Turns of the offline models: question and answer in one transaction, no network, no waiting.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use context::{Content, EntryStatus, Key, LocalReply, Map, NewTurn, Outcome, Turn, View, WhenBusy};
+use tokio::sync::mpsc;
+use wire::event::{Event, Part};
+use wire::reply::Usage;
+use wire::{Code, Fault};
+
+use super::{Ask, Step, is_busy, remote, translate};
+use crate::gate::{Gateway, Snapshot};
+use crate::model::{Door, Target};
+use crate::offline::{Offline, Said};
+
+/// Answers with the offline model that request, conversation and door choose.
+pub(super) async fn answer(
+    gate: &Gateway,
+    snapshot: Arc<Snapshot>,
+    ask: Ask,
+    steps: Option<mpsc::Sender<Step>>,
+) -> Result<Turn, Fault> {
+    let (door, named) = (ask.door, ask.overrides.model.clone());
+    let (new, overrides) = ask.into_new_turn();
+    let choice = Choice { snapshot: Arc::clone(&snapshot), door, named, elsewhere: Arc::default() };
+    let mut outcome = gate.contexts().answer_now(copy(&new), choice.model(&new)).await;
+    if outcome.as_ref().is_err_and(is_busy) {
+        // An upstream turn of this conversation is under way: stand in line behind it.
+        let settings = gate.contexts().get(&new.key).await?.settings;
+        let place =
+            gate.desk().sit(&new.key, settings.when_busy.unwrap_or(WhenBusy::Queue)).await?;
+        outcome = gate.contexts().answer_now(copy(&new), choice.model(&new)).await;
+        drop(place);
+    }
+    if let Some(model) = choice.taken() {
+        let target = snapshot.models.resolve(Some(&model), door)?;
+        if let Target::Upstream(upstream) = target {
+            return remote::begin(gate, upstream, (new, overrides), steps).await;
+        }
+    }
+    let turn = outcome?;
+    if let Some(steps) = steps {
+        tell(&turn, &steps).await;
+    }
+    Ok(turn)
+}
+
+/// Answers a failed turn again with an offline model.
+pub(super) async fn again(
+    gate: &Gateway,
+    model: &'static dyn Offline,
+    key: &Key,
+    steps: Option<mpsc::Sender<Step>>,
+) -> Result<Turn, Fault> {
+    let place = gate.desk().sit(key, WhenBusy::Queue).await?;
+    let open = gate.contexts().reopen(key).await?;
+    let budget = context::Budget { tokens: u32::MAX };
+    let window = gate.contexts().window(key, budget).await?;
+    let (reply, usage) = reply_again(model, key, &window);
+    let outcome = Outcome {
+        content: Content::Text(reply),
+        model: model.name().to_owned(),
+        status: EntryStatus::Complete,
+        meta: meta(usage),
+        usage_tokens: None,
+    };
+    let turn = gate.contexts().finish(&open, outcome).await?;
+    drop(place);
+    if let Some(steps) = steps {
+        tell(&turn, &steps).await;
+    }
+    Ok(turn)
+}
+
+fn reply_again(
+    model: &'static dyn Offline,
+    key: &Key,
+    window: &context::Window,
+) -> (String, Usage) {
+    let text = window.entries.last().map(|e| translate::plain(&e.content)).unwrap_or_default();
+    let before = window.entries.len().saturating_sub(1);
+    let earlier = |needle: &str| {
+        let mut said = window.entries.iter().take(before);
+        said.any(|e| translate::plain(&e.content).to_lowercase().contains(needle))
+    };
+    let state = &window.context.state;
+    let reply = model.answer(&Said { context: &key.id, text: &text, state, earlier: &earlier });
+    let usage = usage_of(&text, &reply);
+    (reply, usage)
+}
+
+/// Which offline model answers, decided inside the transaction where the settings are known.
+struct Choice {
+    snapshot: Arc<Snapshot>,
+    door: Door,
+    named: Option<String>,
+    /// The upstream model that the conversation's settings name, if they do.
+    elsewhere: Arc<Mutex<Option<String>>>,
+}
+
+impl Choice {
+    fn model(
+        &self,
+        new: &NewTurn,
+    ) -> impl FnOnce(&mut View<'_>) -> Result<LocalReply, Fault> + Send + 'static {
+        let (snapshot, door, named) = (Arc::clone(&self.snapshot), self.door, self.named.clone());
+        let elsewhere = Arc::clone(&self.elsewhere);
+        let text = translate::plain(&new.content);
+        move |view| {
+            let wanted = named.or_else(|| view.settings().model.clone());
+            match snapshot.models.resolve(wanted.as_deref(), door)? {
+                Target::Offline(model) => speak(model, &text, view),
+                Target::Upstream(_) => {
+                    *elsewhere.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
+                    Err(Fault::new(Code::Conflict, "this context is answered by an upstream model"))
+                }
+            }
+        }
+    }
+
+    fn taken(&self) -> Option<String> {
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+fn speak(
+    model: &'static dyn Offline,
+    text: &str,
+    view: &mut View<'_>,
+) -> Result<LocalReply, Fault> {
+    let id = view.id().to_owned();
+    let state = view.state().clone();
+    let view = std::cell::RefCell::new(view);
+    let failed = std::cell::RefCell::new(None);
+    let earlier = |needle: &str| match view.borrow_mut().history_contains(needle) {
+        Ok(found) => found,
+        Err(fault) => {
+            *failed.borrow_mut() = Some(fault);
+            false
+        }
+    };
+    let said = Said { context: &id, text, state: &state, earlier: &earlier };
+    let reply = model.answer(&said);
+    if let Some(fault) = failed.borrow_mut().take() {
+        return Err(fault);
+    }
+    let usage = usage_of(text, &reply);
+    Ok(LocalReply { text: reply, model: model.name().to_owned(), usage, meta: meta(usage) })
+}
+
+/// What offline models would have cost: about four letters a token, so that clients see figures.
+fn usage_of(text: &str, reply: &str) -> Usage {
+    let tokens = |text: &str| text.len().div_ceil(4) as u64;
+    Usage { input: tokens(text), output: tokens(reply), ..Usage::default() }
+}
+
+fn meta(usage: Usage) -> Map {
+    let mut meta = Map::new();
+    meta.insert("provider".to_owned(), "offline".into());
+    meta.insert("stop_reason".to_owned(), "end_turn".into());
+    meta.insert("usage".to_owned(), translate::usage_value(&usage));
+    meta
+}
+
+/// Plays a stored answer as a stream: the shape that callers of real models know.
+pub(super) async fn tell(turn: &Turn, steps: &mpsc::Sender<Step>) {
+    let text = translate::plain(&turn.message.content);
+    let start = Step::Start {
+        context: Arc::clone(&turn.context),
+        turn: turn.number,
+        model: turn.message.model.clone().unwrap_or_default(),
+        provider: translate::provider_of(turn),
+    };
+    let mut events = vec![start, Step::Event(Event::Open { index: 0, part: Part::Text })];
+    let piece = |text: &str| Step::Event(Event::Text { index: 0, text: text.to_owned() });
+    events.extend(text.split_inclusive(' ').map(piece));
+    events.push(Step::Event(Event::Close { index: 0 }));
+    for event in events {
+        if steps.send(event).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Copies the request for a second try; only a busy conversation needs it.
+fn copy(new: &NewTurn) -> NewTurn {
+    new.clone()
+}

@@ -1,0 +1,178 @@
+//! The life of a turn on one screen: who answers, what it is told, and what is kept.
+//!
+//! The steps before (who calls, may they, how often) are `surface::door`; every door of ours ends
+//! here, so a conversation behaves the same whatever protocol carried it.
+
+mod desk;
+mod local;
+mod remote;
+mod translate;
+
+use std::sync::Arc;
+
+use context::{Begun, Content, Idem, Key, Map, NewTurn, StateEdit, Turn};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use wire::event::Event;
+use wire::{Code, Fault};
+
+pub use desk::{Desk, Place};
+pub use translate::{Overrides, preview};
+pub(crate) use translate::{plain, provider_of};
+
+use crate::gate::{Gateway, Snapshot};
+use crate::model::{Door, Target};
+
+/// How many steps of a stream wait for a slow reader before the model is slowed down too.
+pub const STEPS_MAX: usize = 64;
+
+/// One turn, as every door asks for it.
+#[derive(Debug)]
+pub struct Ask {
+    /// The conversation.
+    pub key: Key,
+    /// Make the conversation if it is missing.
+    pub create: bool,
+    /// What the caller says.
+    pub content: Content,
+    /// What the caller changes in the state, before the model answers.
+    pub state: Option<StateEdit>,
+    /// Keep the text as `last_message` in the state.
+    pub remember_last: bool,
+    /// Which doors' default model answers.
+    pub door: Door,
+    /// What the caller sets for this turn only.
+    pub overrides: Overrides,
+    /// Makes a repeated request return the first answer.
+    pub idem: Option<Idem>,
+    /// The revision the caller expects.
+    pub expect: Option<u64>,
+}
+
+/// One step of a streamed turn.
+#[derive(Debug)]
+pub enum Step {
+    /// The question is stored and the model is asked.
+    Start {
+        /// The conversation.
+        context: Arc<str>,
+        /// The number of the turn, from 1.
+        turn: u64,
+        /// The model that was asked.
+        model: String,
+        /// Who runs it.
+        provider: String,
+    },
+    /// Something came from the model.
+    Event(Event),
+}
+
+/// A turn that was answered.
+#[derive(Debug)]
+pub struct Answered {
+    /// What is stored; provider, usage and stop reason are in its message's `meta`.
+    pub turn: Turn,
+    /// How long it took, from the door to the stored reply.
+    pub elapsed: std::time::Duration,
+}
+
+/// Answers one turn: nine steps of DESIGN's path from `route` to `record`.
+///
+/// With `steps`, what the model says is also sent there as it comes. The turn does not depend on
+/// the caller: when this future is dropped, an upstream turn is finished and stored all the same
+/// (or cancelled, if the conversation's settings say so).
+///
+/// # Errors
+/// Whatever keeps the turn from being answered; the question is then stored as failed.
+pub async fn turn(
+    gate: &Gateway,
+    ask: Ask,
+    steps: Option<mpsc::Sender<Step>>,
+) -> Result<Answered, Fault> {
+    let started = Instant::now();
+    let snapshot = gate.now();
+    let turn = match route(gate, &snapshot, &ask).await? {
+        Target::Offline(_) => local::answer(gate, snapshot, ask, steps).await,
+        Target::Upstream(upstream) => remote::answer(gate, upstream, ask, steps).await,
+    };
+    let elapsed = started.elapsed();
+    gate.metrics().turn(turn.as_ref(), elapsed);
+    turn.map(|turn| Answered { turn, elapsed })
+}
+
+/// Answers the last failed turn of a conversation again.
+///
+/// # Errors
+/// `conflict` when the last turn did not fail; else as [`turn`].
+pub async fn retry(
+    gate: &Gateway,
+    key: Key,
+    overrides: Overrides,
+    steps: Option<mpsc::Sender<Step>>,
+) -> Result<Answered, Fault> {
+    let started = Instant::now();
+    let snapshot = gate.now();
+    let settings = gate.contexts().get(&key).await?.settings;
+    let wanted = overrides.model.as_deref().or(settings.model.as_deref());
+    let turn = match snapshot.models.resolve(wanted, Door::Context)? {
+        Target::Offline(model) => local::again(gate, model, &key, steps).await,
+        Target::Upstream(upstream) => {
+            remote::again(gate, upstream, (key, settings), overrides, steps).await
+        }
+    };
+    let elapsed = started.elapsed();
+    gate.metrics().turn(turn.as_ref(), elapsed);
+    turn.map(|turn| Answered { turn, elapsed })
+}
+
+/// Step 4: request, then conversation, then door decide which model answers.
+async fn route(gate: &Gateway, snapshot: &Snapshot, ask: &Ask) -> Result<Target, Fault> {
+    if let Some(name) = ask.overrides.model.as_deref() {
+        return snapshot.models.resolve(Some(name), ask.door);
+    }
+    let target = snapshot.models.resolve(None, ask.door)?;
+    if matches!(target, Target::Offline(_)) {
+        // The conversation's own model is looked up by the offline path inside its transaction:
+        // a read before would cost as much as the turn itself.
+        return Ok(target);
+    }
+    match gate.contexts().get(&ask.key).await {
+        Ok(found) if found.settings.model.is_some() => {
+            snapshot.models.resolve(found.settings.model.as_deref(), ask.door)
+        }
+        Ok(_) => Ok(target),
+        Err(fault) if fault.code() == Code::ContextNotFound && ask.create => Ok(target),
+        Err(fault) => Err(fault),
+    }
+}
+
+impl Ask {
+    fn into_new_turn(self) -> (NewTurn, Overrides) {
+        let new = NewTurn {
+            key: self.key,
+            create: self.create,
+            content: self.content,
+            state: self.state,
+            remember_last: self.remember_last,
+            expect: self.expect,
+            idem: self.idem,
+            durability: None,
+            meta: Map::new(),
+        };
+        (new, self.overrides)
+    }
+}
+
+/// Tells whether a fault only says that another turn of the conversation is under way.
+fn is_busy(fault: &Fault) -> bool {
+    fault.code() == Code::Conflict
+        && fault.detail_values().and_then(|d| d.get("reason")).is_some_and(|r| r == "busy")
+}
+
+/// The turn that a begun turn replays, if the request was seen before.
+fn replayed(begun: Begun) -> Result<Box<context::OpenTurn>, Box<Turn>> {
+    match begun {
+        Begun::Replay(turn) => Err(turn),
+        Begun::Open(open) => Ok(open),
+    }
+}

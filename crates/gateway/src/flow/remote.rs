@@ -1,0 +1,213 @@
+//! Turns of real models: the question is durable before the call, the reply before its last event.
+
+use std::sync::Arc;
+
+use context::{
+    Content, EntryStatus, Key, NewTurn, OnHangUp, OpenTurn, Outcome, Settings, Turn, WhenBusy,
+};
+use tokio::sync::{mpsc, oneshot};
+use wire::event::Event;
+use wire::prompt::Message;
+use wire::reply::{Reply, Stop};
+use wire::{Code, Fault};
+
+use super::{Ask, Overrides, Place, STEPS_MAX, Step, local, replayed, translate};
+use crate::gate::Gateway;
+use crate::model::Upstream;
+
+/// Stores the question, asks the model, stores the reply.
+pub(super) async fn answer(
+    gate: &Gateway,
+    upstream: Arc<Upstream>,
+    ask: Ask,
+    steps: Option<mpsc::Sender<Step>>,
+) -> Result<Turn, Fault> {
+    let parts = ask.into_new_turn();
+    begin(gate, upstream, parts, steps).await
+}
+
+/// As [`answer`], from the store's own request.
+pub(super) async fn begin(
+    gate: &Gateway,
+    upstream: Arc<Upstream>,
+    (new, overrides): (NewTurn, Overrides),
+    steps: Option<mpsc::Sender<Step>>,
+) -> Result<Turn, Fault> {
+    let settings = match gate.contexts().get(&new.key).await {
+        Ok(found) => found.settings,
+        Err(fault) if fault.code() == Code::ContextNotFound && new.create => Settings::default(),
+        Err(fault) => return Err(fault),
+    };
+    let place = gate.desk().sit(&new.key, settings.when_busy.unwrap_or(WhenBusy::Queue)).await?;
+    match replayed(gate.contexts().begin(new).await?) {
+        Ok(open) => run(gate, upstream, (open, place), overrides, steps).await,
+        Err(turn) => {
+            if let Some(steps) = steps {
+                local::tell(&turn, &steps).await;
+            }
+            Ok(*turn)
+        }
+    }
+}
+
+/// Asks the model once more about the last failed question.
+pub(super) async fn again(
+    gate: &Gateway,
+    upstream: Arc<Upstream>,
+    (key, settings): (Key, Settings),
+    overrides: Overrides,
+    steps: Option<mpsc::Sender<Step>>,
+) -> Result<Turn, Fault> {
+    let place = gate.desk().sit(&key, settings.when_busy.unwrap_or(WhenBusy::Queue)).await?;
+    let open = Box::new(gate.contexts().reopen(&key).await?);
+    run(gate, upstream, (open, place), overrides, steps).await
+}
+
+/// Runs the turn in a task of its own, so that a caller who hangs up does not end it.
+async fn run(
+    gate: &Gateway,
+    upstream: Arc<Upstream>,
+    (open, place): (Box<OpenTurn>, Place),
+    overrides: Overrides,
+    steps: Option<mpsc::Sender<Step>>,
+) -> Result<Turn, Fault> {
+    let (done, result) = oneshot::channel();
+    let task = Task { gate: gate.clone(), upstream, open, place, overrides };
+    gate.tasks().spawn("turn", async move {
+        task.run(steps, done).await;
+    });
+    result.await.unwrap_or_else(|_| {
+        Err(Fault::internal("the turn ended without a result").hint("see the log of the server"))
+    })
+}
+
+struct Task {
+    gate: Gateway,
+    upstream: Arc<Upstream>,
+    open: Box<OpenTurn>,
+    place: Place,
+    overrides: Overrides,
+}
+
+/// Why no whole reply came, and what came of it.
+struct Broken {
+    fault: Fault,
+    partial: Option<Message>,
+}
+
+impl From<Fault> for Broken {
+    fn from(fault: Fault) -> Self {
+        Self { fault, partial: None }
+    }
+}
+
+impl Task {
+    async fn run(
+        self,
+        steps: Option<mpsc::Sender<Step>>,
+        mut done: oneshot::Sender<Result<Turn, Fault>>,
+    ) {
+        let hang_up = self.open.context.settings.on_hang_up.unwrap_or(OnHangUp::Finish);
+        let outcome = tokio::select! {
+            outcome = self.ask(steps) => outcome,
+            Some(broken) = stopped(&self.place) => Err(broken),
+            () = done.closed(), if hang_up == OnHangUp::Cancel => Err(cancelled().into()),
+        };
+        let result = self.keep(outcome).await;
+        drop(self.place);
+        // Nobody waits any more when the caller hung up; the turn is stored all the same.
+        drop(done.send(result));
+    }
+
+    async fn ask(&self, steps: Option<mpsc::Sender<Step>>) -> Result<(Reply, Asked), Broken> {
+        let (prompt, asked) =
+            translate::prompt(&self.gate, &self.upstream, &self.open, &self.overrides).await?;
+        let Some(steps) = steps else {
+            let reply = self.upstream.send(&prompt).await?;
+            return Ok((reply, asked));
+        };
+        let start = Step::Start {
+            context: Arc::clone(&self.open.context.id),
+            turn: self.open.number,
+            model: self.upstream.model().to_owned(),
+            provider: self.upstream.provider().to_owned(),
+        };
+        let mut open = steps.send(start).await.is_ok();
+        let (events, mut came) = mpsc::channel(STEPS_MAX);
+        let call = self.upstream.stream(&prompt, events);
+        let relay = async {
+            while let Some(event) = came.recv().await {
+                // `Done` waits until the reply is durable; the door sends it.
+                if open && !matches!(event, Event::Done(_) | Event::Fault(_)) {
+                    open = steps.send(Step::Event(event)).await.is_ok();
+                }
+            }
+        };
+        let (outcome, ()) = tokio::join!(call, relay);
+        match outcome {
+            Ok(reply) => Ok((reply, asked)),
+            Err(failed) => Err(Broken { fault: failed.fault, partial: failed.partial }),
+        }
+    }
+
+    /// Steps 8 and 9: the reply, or what came of it, becomes durable.
+    async fn keep(&self, outcome: Result<(Reply, Asked), Broken>) -> Result<Turn, Fault> {
+        let contexts = self.gate.contexts();
+        match outcome {
+            Ok((reply, asked)) => {
+                let outcome = self.outcome(reply, &asked);
+                contexts.finish(&self.open, outcome).await
+            }
+            Err(Broken { fault, partial }) => {
+                tracing::warn!(
+                    context = %self.open.context.id, turn = self.open.number,
+                    provider = self.upstream.provider(), code = fault.code().as_str(),
+                    blame = fault.blame().label(), "turn failed: {}", fault.chain()
+                );
+                let partial = partial.map(|message| Outcome {
+                    content: translate::content(message),
+                    model: self.upstream.model().to_owned(),
+                    status: EntryStatus::Partial,
+                    meta: translate::failed_meta(&self.upstream, &fault),
+                    usage_tokens: None,
+                });
+                contexts.fail(&self.open, fault.code().as_str(), partial).await?;
+                Err(fault)
+            }
+        }
+    }
+
+    fn outcome(&self, reply: Reply, asked: &Asked) -> Outcome {
+        let meta = translate::meta(&self.upstream, &reply, asked);
+        if reply.stop == Stop::Refusal {
+            tracing::info!(context = %self.open.context.id, "the model refused to answer");
+        }
+        let usage =
+            (reply.usage.prompt() > 0).then_some((reply.usage.prompt(), reply.usage.output));
+        Outcome {
+            content: match translate::content(reply.message) {
+                Content::Text(text) if text.is_empty() => Content::Text(String::new()),
+                content => content,
+            },
+            model: reply.model,
+            status: EntryStatus::Complete,
+            meta,
+            usage_tokens: usage,
+        }
+    }
+}
+
+/// What was asked, as far as the reply must remember it.
+pub(super) type Asked = translate::Asked;
+
+/// Resolves when somebody cancels the turn.
+async fn stopped(place: &Place) -> Option<Broken> {
+    place.stopped().cancelled().await;
+    Some(cancelled().into())
+}
+
+fn cancelled() -> Fault {
+    Fault::new(Code::Conflict, "the turn was cancelled")
+        .hint("send the message again, or retry the turn")
+        .details(serde_json::json!({"reason": "cancelled"}))
+}

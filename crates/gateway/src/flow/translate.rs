@@ -1,0 +1,238 @@
+//! Step 6: from stored entries to the prompt, append-only, so that a model sees a stable prefix.
+
+use std::fmt::Write as _;
+
+use context::{Budget, Content, Cut, Entry, Key, Map, OpenTurn, Settings, Turn, Window};
+use serde_json::{Value, json};
+use wire::Fault;
+use wire::prompt::{Block, Knobs, Message, Prompt, Role};
+use wire::reply::{Reply, Usage};
+
+use crate::gate::Gateway;
+use crate::model::Upstream;
+
+/// What a caller sets for one turn; it wins over the conversation's settings.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// The model.
+    pub model: Option<String>,
+    /// The instructions, instead of the conversation's.
+    pub system: Option<String>,
+    /// The parameters.
+    pub knobs: Knobs,
+}
+
+/// What was asked, as far as the stored reply must remember it.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// The state that this turn's question told the model, if it was news.
+    told: Option<String>,
+    messages: usize,
+    tokens: u64,
+    cut: Option<Value>,
+}
+
+/// The share of the window that messages may fill, in percent: replies and errors of the
+/// estimate need the rest.
+const WINDOW_SHARE: u64 = 80;
+
+/// Builds the prompt of an open turn.
+pub(super) async fn prompt(
+    gate: &Gateway,
+    upstream: &Upstream,
+    open: &OpenTurn,
+    overrides: &Overrides,
+) -> Result<(Prompt, Asked), Fault> {
+    let budget = budget(upstream, &open.context.settings, overrides);
+    let window = gate.contexts().window(&open.key, budget).await?;
+    if let Some(cut) = &window.cut {
+        tracing::info!(
+            context = %open.context.id, dropped = cut.dropped_messages,
+            kept_tokens = cut.kept_tokens, "older messages no longer fit the model's window"
+        );
+    }
+    Ok(build(upstream, window, overrides))
+}
+
+/// The request that would go out for a conversation, without secrets, and what was cut.
+///
+/// # Errors
+/// `context_not_found`.
+pub async fn preview(
+    gate: &Gateway,
+    upstream: &Upstream,
+    key: &Key,
+    overrides: &Overrides,
+) -> Result<Value, Fault> {
+    let context = gate.contexts().get(key).await?;
+    let budget = budget(upstream, &context.settings, overrides);
+    let window = gate.contexts().preview_window(key, budget).await?;
+    let (prompt, asked) = build(upstream, window, overrides);
+    let (url, headers, body) = upstream.render(&prompt, false);
+    let body: Value = serde_json::from_slice(&body)
+        .map_err(|e| Fault::internal("the rendered request is not JSON").because(e))?;
+    let headers: Map = headers.into_iter().map(|(k, v)| (k, Value::from(v))).collect();
+    Ok(json!({
+        "model": upstream.model(), "provider": upstream.provider(), "url": url,
+        "headers": headers, "body": body, "messages": asked.messages,
+        "tokens_estimated": asked.tokens, "window_tokens": upstream.window_tokens(),
+        "cut": asked.cut,
+    }))
+}
+
+fn budget(upstream: &Upstream, settings: &Settings, overrides: &Overrides) -> Budget {
+    let window = u64::from(upstream.window_tokens());
+    let reply = overrides.knobs.max_tokens.or(settings.max_tokens).unwrap_or(1024);
+    let room = (window * WINDOW_SHARE / 100).saturating_sub(u64::from(reply));
+    let room = settings.window_tokens.map_or(room, |cap| room.min(u64::from(cap)));
+    Budget { tokens: u32::try_from(room.max(256)).unwrap_or(u32::MAX) }
+}
+
+fn build(upstream: &Upstream, window: Window, overrides: &Overrides) -> (Prompt, Asked) {
+    let Window { context, entries, cut, tokens } = window;
+    let mut asked =
+        Asked { told: None, messages: entries.len(), tokens, cut: cut.as_ref().map(cut_value) };
+    let now = state_text(&context.state);
+    let mut last_told: Option<String> = None;
+    let mut messages = Vec::with_capacity(entries.len());
+    let mut rest = entries.iter().peekable();
+    while let Some(entry) = rest.next() {
+        let mut message = message(entry);
+        if entry.role == Role::User {
+            // What a question told the model stands in the reply's meta, so that the question is
+            // rendered with the same bytes in every later turn.
+            let told = match rest.peek() {
+                Some(reply) => reply.meta.get("told").and_then(Value::as_str).map(str::to_owned),
+                None if last_told.as_deref().unwrap_or("{}") != now => {
+                    asked.told = Some(now.clone());
+                    Some(now.clone())
+                }
+                None => None,
+            };
+            if let Some(told) = told {
+                tell(&mut message, &told);
+                last_told = Some(told);
+            }
+        }
+        messages.push(message);
+    }
+    let prompt = Prompt {
+        model: upstream.model().to_owned(),
+        system: overrides.system.clone().or(context.system),
+        messages,
+        tools: Vec::new(),
+        knobs: knobs(&context.settings, &overrides.knobs),
+    };
+    (prompt, asked)
+}
+
+/// Request wins over conversation; what neither sets is the upstream's own default.
+fn knobs(settings: &Settings, asked: &Knobs) -> Knobs {
+    let mut extra = settings.extra.clone();
+    extra.extend(asked.extra.clone());
+    let stop = if asked.stop.is_empty() {
+        settings.stop.clone().unwrap_or_default()
+    } else {
+        asked.stop.clone()
+    };
+    Knobs {
+        max_tokens: asked.max_tokens.or(settings.max_tokens),
+        temperature: asked.temperature.or(settings.temperature),
+        top_p: asked.top_p.or(settings.top_p),
+        stop,
+        extra,
+    }
+}
+
+/// The state as the model is told it: `last_message` only repeats the question.
+fn state_text(state: &Map) -> String {
+    let mut told = state.clone();
+    told.shift_remove("last_message");
+    Value::Object(told).to_string()
+}
+
+fn tell(message: &mut Message, state: &str) {
+    if let Some(Block::Text(text)) = message.blocks.last_mut() {
+        let _written = write!(text, "\n\n<context_state>\n{state}\n</context_state>");
+    }
+}
+
+fn message(entry: &Entry) -> Message {
+    match &entry.content {
+        Content::Text(text) => Message::text(entry.role, text.clone()),
+        Content::Raw(raw) => wire::dialect::named(&raw.dialect)
+            .and_then(|dialect| dialect.message(entry.role, raw.clone()).ok())
+            .unwrap_or_else(|| Message::text(entry.role, String::new())),
+    }
+}
+
+/// The readable text of stored content.
+pub(crate) fn plain(content: &Content) -> String {
+    match content {
+        Content::Text(text) => text.clone(),
+        Content::Raw(raw) => wire::dialect::named(&raw.dialect)
+            .and_then(|dialect| dialect.message(Role::User, raw.clone()).ok())
+            .map(|message| message.plain())
+            .unwrap_or_default(),
+    }
+}
+
+/// How a reply is stored: as text where that is all there is, else with its exact bytes.
+pub(super) fn content(message: Message) -> Content {
+    match message.raw {
+        Some(raw) => Content::Raw(raw),
+        None => Content::Text(message.plain()),
+    }
+}
+
+/// Token counts as every surface of ours prints them.
+pub(crate) fn usage_value(usage: &Usage) -> Value {
+    json!({
+        "input_tokens": usage.input,
+        "output_tokens": usage.output,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_tokens": usage.cache_write,
+        "thinking_tokens": usage.thinking,
+    })
+}
+
+/// What is kept beside a reply.
+pub(super) fn meta(upstream: &Upstream, reply: &Reply, asked: &Asked) -> Map {
+    let mut meta = Map::new();
+    meta.insert("provider".to_owned(), upstream.provider().into());
+    meta.insert("stop_reason".to_owned(), reply.stop.as_str().into());
+    meta.insert("usage".to_owned(), usage_value(&reply.usage));
+    if !reply.id.is_empty() {
+        meta.insert("upstream_id".to_owned(), reply.id.clone().into());
+    }
+    let window = json!({"messages": asked.messages, "tokens": asked.tokens, "cut": asked.cut});
+    meta.insert("window".to_owned(), window);
+    if let Some(told) = &asked.told {
+        meta.insert("told".to_owned(), told.clone().into());
+    }
+    meta
+}
+
+/// What is kept beside a reply that broke off.
+pub(super) fn failed_meta(upstream: &Upstream, fault: &Fault) -> Map {
+    let mut meta = Map::new();
+    meta.insert("provider".to_owned(), upstream.provider().into());
+    meta.insert("stop_reason".to_owned(), "interrupted".into());
+    meta.insert("error".to_owned(), fault.code().as_str().into());
+    meta
+}
+
+/// Who answered a stored turn.
+pub(crate) fn provider_of(turn: &Turn) -> String {
+    let provider = turn.message.meta.get("provider").and_then(Value::as_str);
+    provider.unwrap_or("offline").to_owned()
+}
+
+fn cut_value(cut: &Cut) -> Value {
+    json!({
+        "dropped_messages": cut.dropped_messages,
+        "dropped_tokens": cut.dropped_tokens,
+        "kept_tokens": cut.kept_tokens,
+        "first_seq": cut.first_seq,
+    })
+}

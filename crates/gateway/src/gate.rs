@@ -1,0 +1,153 @@
+//! The gateway itself: the parts every request needs, swapped whole when the settings change.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use wire::Fault;
+
+use crate::about::{About, Listen};
+use crate::flow::Desk;
+use crate::limits::Rates;
+use crate::metrics::Metrics;
+use crate::model::Models;
+use crate::settings::Settings;
+use crate::tasks::Tasks;
+
+/// What the gateway is built from.
+#[derive(Debug)]
+pub struct Parts {
+    /// The conversations.
+    pub contexts: context::Contexts,
+    /// The keys of callers.
+    pub keys: catalog::Keys,
+    /// The database behind both, for health.
+    pub database: storage::Database,
+    /// The process around it.
+    pub about: About,
+}
+
+/// The request path, ready to serve. Cloning is cheap and gives the same gateway.
+#[derive(Clone, Debug)]
+pub struct Gateway(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    now: ArcSwap<Snapshot>,
+    about: ArcSwap<About>,
+    contexts: context::Contexts,
+    keys: catalog::Keys,
+    database: storage::Database,
+    desk: Desk,
+    rates: Rates,
+    metrics: Metrics,
+    tasks: Tasks,
+    connections: AtomicUsize,
+    started: tokio::time::Instant,
+}
+
+/// The settings and what follows from them.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The settings.
+    pub settings: Settings,
+    /// The models they name.
+    pub models: Models,
+}
+
+impl Gateway {
+    /// Builds the gateway; nothing is contacted.
+    ///
+    /// # Errors
+    /// `configuration_error` or `invalid_port` when a provider's settings cannot work.
+    pub fn open(settings: Settings, parts: Parts) -> Result<Self, Fault> {
+        let models = Models::new(&settings)?;
+        let desk = Desk::new(&settings.limits);
+        Ok(Self(Arc::new(Inner {
+            now: ArcSwap::from_pointee(Snapshot { settings, models }),
+            about: ArcSwap::from_pointee(parts.about),
+            contexts: parts.contexts,
+            keys: parts.keys,
+            database: parts.database,
+            desk,
+            rates: Rates::default(),
+            metrics: Metrics::new(),
+            tasks: Tasks::default(),
+            connections: AtomicUsize::new(0),
+            started: tokio::time::Instant::now(),
+        })))
+    }
+
+    /// Swaps the settings whole; requests that are under way keep the old ones.
+    ///
+    /// # Errors
+    /// As [`Gateway::open`]; then nothing changes.
+    pub fn reload(&self, settings: Settings) -> Result<(), Fault> {
+        let models = Models::new(&settings)?;
+        self.0.now.store(Arc::new(Snapshot { settings, models }));
+        Ok(())
+    }
+
+    /// Tells the gateway which sockets were bound.
+    pub fn set_listen(&self, listen: Vec<Listen>) {
+        let mut about = About::clone(&self.0.about.load());
+        about.listen = listen;
+        self.0.about.store(Arc::new(about));
+    }
+
+    /// Waits until the turns under way are finished, at most `deadline`.
+    pub async fn shutdown(&self, deadline: Duration) {
+        self.0.tasks.drain(deadline).await;
+    }
+
+    /// The settings and models of this moment.
+    #[must_use]
+    pub fn now(&self) -> Arc<Snapshot> {
+        self.0.now.load_full()
+    }
+
+    /// The process around us.
+    #[must_use]
+    pub fn about(&self) -> Arc<About> {
+        self.0.about.load_full()
+    }
+
+    /// The number of open connections, kept by the listener.
+    #[must_use]
+    pub fn connections(&self) -> &AtomicUsize {
+        &self.0.connections
+    }
+
+    pub(crate) fn contexts(&self) -> &context::Contexts {
+        &self.0.contexts
+    }
+
+    pub(crate) fn keys(&self) -> &catalog::Keys {
+        &self.0.keys
+    }
+
+    pub(crate) fn database(&self) -> &storage::Database {
+        &self.0.database
+    }
+
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.0.desk
+    }
+
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.0.rates
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.0.tasks
+    }
+
+    pub(crate) fn uptime(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+}

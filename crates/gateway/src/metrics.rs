@@ -1,0 +1,219 @@
+//! What Prometheus reads: requests, turns, tokens, contexts and the process itself.
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
+
+use context::Turn;
+use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use wire::Fault;
+
+use crate::gate::Gateway;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Answer {
+    surface: &'static str,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Surface {
+    surface: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Answerer {
+    provider: String,
+    model: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Failure {
+    kind: &'static str,
+    blame: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Tokens {
+    direction: &'static str,
+    model: String,
+}
+
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// Every metric of the request path.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Answer, Counter>,
+    latency: Histograms<Surface>,
+    in_flight: Gauge,
+    limited: Counter,
+    turns: Family<Answerer, Counter>,
+    turn_seconds: Histograms<Answerer>,
+    failures: Family<Failure, Counter>,
+    tokens: Family<Tokens, Counter>,
+    contexts: Gauge,
+    messages: Gauge,
+    context_bytes: Gauge,
+    connections: Gauge,
+    memory: Gauge,
+    cpu: Gauge<f64, AtomicU64>,
+    store_ok: Gauge<i64, AtomicI64>,
+}
+
+/// From a loopback echo (0.1 ms) to a long thought (10 min).
+fn buckets() -> Histogram {
+    const BOUNDS: [f64; 14] = [
+        0.0001, 0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 20.0, 60.0, 600.0,
+    ];
+    Histogram::new(BOUNDS)
+}
+
+impl Metrics {
+    /// Empty metrics with their names registered.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut new = Self {
+            registry: Registry::with_prefix("rapport"),
+            requests: Family::default(),
+            latency: Family::new_with_constructor(buckets),
+            in_flight: Gauge::default(),
+            limited: Counter::default(),
+            turns: Family::default(),
+            turn_seconds: Family::new_with_constructor(buckets),
+            failures: Family::default(),
+            tokens: Family::default(),
+            contexts: Gauge::default(),
+            messages: Gauge::default(),
+            context_bytes: Gauge::default(),
+            connections: Gauge::default(),
+            memory: Gauge::default(),
+            cpu: Gauge::default(),
+            store_ok: Gauge::default(),
+        };
+        new.register();
+        new
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("requests", "Requests answered, by surface", self.requests.clone());
+        let help = "Time from the request's head to its last byte";
+        r.register_with_unit("request", help, Unit::Seconds, self.latency.clone());
+        r.register("requests_in_flight", "Requests being answered", self.in_flight.clone());
+        r.register("requests_limited", "Requests refused by a rate limit", self.limited.clone());
+        r.register("turns", "Turns answered, by model", self.turns.clone());
+        let help = "Time from question to stored reply";
+        r.register_with_unit("turn", help, Unit::Seconds, self.turn_seconds.clone());
+        r.register("faults", "Faults, by kind and by whose fault it is", self.failures.clone());
+        r.register("tokens", "Tokens as the providers count them", self.tokens.clone());
+        r.register("contexts", "Conversations kept", self.contexts.clone());
+        r.register("messages", "Messages kept", self.messages.clone());
+        let help = "Bytes of all messages";
+        r.register_with_unit("context", help, Unit::Bytes, self.context_bytes.clone());
+        r.register("connections", "Open connections", self.connections.clone());
+        let help = "Resident memory of the process";
+        r.register_with_unit("process_resident", help, Unit::Bytes, self.memory.clone());
+        let help = "Processor time used by the process";
+        r.register_with_unit("process_cpu", help, Unit::Seconds, self.cpu.clone());
+        r.register("store_ok", "1 while the store can write", self.store_ok.clone());
+    }
+
+    pub(crate) fn begin(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    pub(crate) fn answered(
+        &self,
+        (surface, method): (&'static str, &'static str),
+        status: u16,
+        took: Duration,
+    ) {
+        self.requests.get_or_create(&Answer { surface, method, status }).inc();
+        self.latency.get_or_create(&Surface { surface }).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn limited(&self) {
+        self.limited.inc();
+    }
+
+    pub(crate) fn fault(&self, fault: &Fault) {
+        let (kind, blame) = (fault.kind().label(), fault.blame().label());
+        self.failures.get_or_create(&Failure { kind, blame }).inc();
+    }
+
+    pub(crate) fn turn(&self, turn: Result<&Turn, &Fault>, took: Duration) {
+        let Ok(turn) = turn else { return };
+        let model = turn.message.model.clone().unwrap_or_default();
+        let provider = crate::flow::provider_of(turn);
+        let answerer = Answerer { provider, model: model.clone() };
+        self.turns.get_or_create(&answerer).inc();
+        self.turn_seconds.get_or_create(&answerer).observe(took.as_secs_f64());
+        if let Some(usage) = turn.message.meta.get("usage") {
+            for (direction, field) in [("input", "input_tokens"), ("output", "output_tokens")] {
+                let count = usage.get(field).and_then(serde_json::Value::as_u64).unwrap_or(0);
+                let label = Tokens { direction, model: model.clone() };
+                self.tokens.get_or_create(&label).inc_by(count);
+            }
+        }
+    }
+
+    /// The page of `/metrics`, in the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// `internal_error` when the page cannot be written.
+    pub(crate) async fn page(&self, gate: &Gateway) -> Result<String, Fault> {
+        let counts = gate.contexts().counts().await;
+        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.contexts.set(signed(counts.contexts));
+        self.messages.set(signed(counts.messages));
+        self.context_bytes.set(signed(counts.bytes));
+        let connections = gate.connections().load(std::sync::atomic::Ordering::Relaxed);
+        self.connections.set(signed(connections as u64));
+        self.store_ok.set(i64::from(gate.database().health().ok));
+        if let Some((memory, cpu)) = process() {
+            self.memory.set(signed(memory));
+            self.cpu.set(cpu);
+        }
+        let mut page = String::new();
+        encode(&mut page, &self.registry)
+            .map_err(|e| Fault::internal("the metrics page cannot be written").because(e))?;
+        Ok(page)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Counts a request as being answered until it drops.
+#[derive(Debug)]
+pub(crate) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Resident bytes and processor seconds of this process, where the system tells (Linux).
+fn process() -> Option<(u64, f64)> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    // Fields 14 and 15 of proc(5): user and system time in clock ticks, 100 a second on Linux.
+    let user: f64 = fields.nth(11)?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((kib * 1024, (user + system) / 100.0))
+}

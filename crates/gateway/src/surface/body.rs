@@ -1,0 +1,282 @@
+//! Reads request bodies: media type, size, encoding, depth, JSON, and errors that name the field.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http_body_util::BodyExt as _;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use wire::{Code, Fault};
+
+use super::problem::Failed;
+use crate::gate::Gateway;
+use crate::settings::Limits;
+
+/// A JSON body, checked and read into `T`, with the bytes it came from.
+#[derive(Debug)]
+pub struct Json<T> {
+    /// What the body says.
+    pub value: T,
+    /// The exact bytes, for idempotency.
+    pub bytes: Bytes,
+}
+
+impl<T: DeserializeOwned> FromRequest<Gateway> for Json<T> {
+    type Rejection = Failed;
+
+    async fn from_request(request: Request, gate: &Gateway) -> Result<Self, Failed> {
+        let snapshot = gate.now();
+        let limits = &snapshot.settings.limits;
+        let (head, body) = request.into_parts();
+        let bytes = collect(body, limits).await?;
+        media_type(&head.headers)?;
+        let value = parse(&bytes, limits.json_depth)?;
+        Ok(Self { value, bytes })
+    }
+}
+
+/// Reads a whole body within `limits.body_bytes`, with `limits.body_read` between two pieces.
+///
+/// # Errors
+/// `payload_too_large`, `timeout` (stage `body_read`), `invalid_input` when the caller hung up.
+pub async fn collect(mut body: Body, limits: &Limits) -> Result<Bytes, Fault> {
+    let mut all = BytesMut::new();
+    let mut first: Option<Bytes> = None;
+    loop {
+        let frame = match tokio::time::timeout(limits.body_read, body.frame()).await {
+            Err(_) => return Err(slow(limits.body_read)),
+            Ok(None) => break,
+            Ok(Some(Err(error))) => {
+                return Err(Fault::new(Code::InvalidInput, "the body ended early").because(error));
+            }
+            Ok(Some(Ok(frame))) => frame,
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        let so_far = all.len().max(first.as_ref().map_or(0, Bytes::len));
+        if so_far.saturating_add(data.len()) > limits.body_bytes {
+            return Err(too_large(limits.body_bytes));
+        }
+        // Most bodies are one piece, which is then kept as it is.
+        if first.is_none() && all.is_empty() {
+            first = Some(data);
+        } else {
+            if let Some(head) = first.take() {
+                all.extend_from_slice(&head);
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(first.unwrap_or_else(|| all.freeze()))
+}
+
+/// Requires `application/json` (or a `+json` type): pages of other origins cannot send it unasked.
+///
+/// # Errors
+/// `unsupported_media_type`, naming the type that came.
+pub fn media_type(headers: &HeaderMap) -> Result<(), Fault> {
+    let came = headers.get(CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?")).unwrap_or_default();
+    let media = came.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_json = media == "application/json"
+        || (media.starts_with("application/") && media.ends_with("+json"));
+    if is_json {
+        return Ok(());
+    }
+    let text = if came.is_empty() {
+        "the body has no media type".to_owned()
+    } else {
+        format!("the media type `{}` is not read here", came.escape_default())
+    };
+    Err(Fault::new(Code::UnsupportedMediaType, text)
+        .hint("send `Content-Type: application/json`")
+        .details(json!({"expected": "application/json", "got": came})))
+}
+
+/// Parses JSON into `T`.
+///
+/// # Errors
+/// `invalid_encoding`, `invalid_json` or `invalid_input`, with field, line and column.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T, Fault> {
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        let text = format!("byte {} of the body is not UTF-8", e.valid_up_to());
+        Fault::new(Code::InvalidEncoding, text).hint("encode the body as UTF-8")
+    })?;
+    if !wire::frame::json_depth_ok(bytes, depth) {
+        let text = format!("the body is nested deeper than {depth} levels");
+        return Err(Fault::new(Code::InvalidInput, text).hint("raise `limits.json_depth`"));
+    }
+    serde_json::from_str(text).map_err(|error| explain(text, &error))
+}
+
+/// Turns a parser's error into one that names the field and the place.
+fn explain(text: &str, error: &serde_json::Error) -> Fault {
+    let (line, column) = (error.line(), error.column());
+    let plain = error.to_string();
+    let said = plain.split(" at line ").next().unwrap_or(&plain);
+    if !error.is_data() {
+        let text = format!("the body is not JSON: {said} at line {line}, column {column}");
+        return Fault::new(Code::InvalidJson, text)
+            .hint("check quotes, commas and brackets at that place")
+            .details(json!({"line": line, "column": column}));
+    }
+    let field = path_at(text, offset(text, line, column));
+    let missing = said.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    if let Some(name) = missing {
+        let full = if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
+        return Fault::new(Code::MissingField, format!("the field `{full}` is missing"))
+            .details(json!({"field": full, "line": line, "column": column}));
+    }
+    let text = if field.is_empty() { said.to_owned() } else { format!("`{field}`: {said}") };
+    Fault::new(Code::InvalidInput, text)
+        .hint("the shapes of all bodies are in /openapi.json")
+        .details(json!({"field": field, "line": line, "column": column}))
+}
+
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    start.saturating_add(column).min(text.len())
+}
+
+/// The path of the value that ends at or contains `offset`, such as `messages[2].role`.
+fn path_at(text: &str, offset: usize) -> String {
+    let mut stack: Vec<Step> = Vec::new();
+    let mut bytes = text.bytes().enumerate().take(offset).peekable();
+    let mut last_string = (0, 0);
+    let mut is_key = false;
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'"' => {
+                let mut end = at + 1;
+                let mut escaped = false;
+                for (place, byte) in bytes.by_ref() {
+                    end = place;
+                    if byte == b'"' && !escaped {
+                        break;
+                    }
+                    escaped = byte == b'\\' && !escaped;
+                }
+                last_string = (at + 1, end);
+                is_key = true;
+            }
+            b':' if is_key => {
+                if let Some(Step::Field(name)) = stack.last_mut() {
+                    *name = text.get(last_string.0..last_string.1).unwrap_or("?").to_owned();
+                }
+                is_key = false;
+            }
+            b',' => match stack.last_mut() {
+                Some(Step::Index(index)) => *index += 1,
+                Some(Step::Field(name)) if at + 1 < offset => name.clear(),
+                _ => {}
+            },
+            b'{' => stack.push(Step::Field(String::new())),
+            b'[' => stack.push(Step::Index(0)),
+            // The closing bracket of the bad value itself still belongs to its path.
+            b'}' | b']' if at + 1 < offset => {
+                stack.pop();
+            }
+            _ => {}
+        }
+    }
+    render(&stack)
+}
+
+enum Step {
+    Field(String),
+    Index(usize),
+}
+
+fn render(stack: &[Step]) -> String {
+    let mut out = String::new();
+    for step in stack {
+        match step {
+            Step::Field(name) if name.is_empty() => {}
+            Step::Field(name) => {
+                if !out.is_empty() {
+                    out.push('.');
+                }
+                out.push_str(name);
+            }
+            Step::Index(index) => out.push_str(&format!("[{index}]")),
+        }
+    }
+    out
+}
+
+fn slow(limit: Duration) -> Fault {
+    let text = format!("no byte of the body came for {} s", limit.as_secs());
+    Fault::new(Code::Timeout, text)
+        .details(json!({"stage": "body_read"}))
+        .hint("send the whole body, or raise `limits.body_read_seconds`")
+}
+
+fn too_large(limit: usize) -> Fault {
+    Fault::new(Code::PayloadTooLarge, format!("the body is larger than {limit} bytes"))
+        .hint("send less, or raise `limits.body_bytes`")
+        .details(json!({"limit_bytes": limit}))
+}
+
+/// A JSON object, empty when the body is empty, `null` or whitespace.
+///
+/// # Errors
+/// As [`parse`]; `invalid_input` for JSON of another type.
+pub fn object_or_empty(
+    bytes: &[u8],
+    depth: usize,
+) -> Result<serde_json::Map<String, Value>, Fault> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(serde_json::Map::new());
+    }
+    match parse(bytes, depth)? {
+        Value::Object(map) => Ok(map),
+        Value::Null => Ok(serde_json::Map::new()),
+        other => Err(Fault::new(
+            Code::InvalidInput,
+            format!("the body must be an object, got {}", super::fields::kind_of(&other)),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[expect(dead_code, reason = "only the errors matter")]
+    struct Turn {
+        message: String,
+        list: Option<Vec<Inner>>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[expect(dead_code, reason = "only the errors matter")]
+    struct Inner {
+        role: String,
+    }
+
+    #[track_caller]
+    fn check(body: &str, code: Code, field: &str) {
+        let fault = parse::<Turn>(body.as_bytes(), 10).unwrap_err();
+        assert_eq!(fault.code(), code, "{fault:?}");
+        let found = fault.detail_values().and_then(|d| d.get("field")).and_then(Value::as_str);
+        assert_eq!(found.unwrap_or(""), field, "{fault:?}");
+    }
+
+    #[test]
+    fn an_error_names_the_field() {
+        check(r#"{"message": 5}"#, Code::InvalidInput, "message");
+        check(r#"{"message": null}"#, Code::InvalidInput, "message");
+        check(r#"{"other": 1}"#, Code::MissingField, "message");
+        check(
+            r#"{"message":"a","list":[{"role":"b"},{"role":7}]}"#,
+            Code::InvalidInput,
+            "list[1].role",
+        );
+        check(r#"{"message": "a""#, Code::InvalidJson, "");
+        check("not json", Code::InvalidJson, "");
+        check(r#"{"a":[[[[[[[[[[[[1]]]]]]]]]]]]}"#, Code::InvalidInput, "");
+    }
+}

@@ -1,0 +1,364 @@
+//! Steps 1 to 3 and 9 for HTTP: every request gets an id, a caller, a place and one record.
+
+use std::pin::Pin;
+use std::task::{Context as Poll_, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, HeaderValue, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
+use wire::{Code, Fault};
+
+use super::problem::{self, Failed, Shared};
+use crate::about::Peer;
+use crate::auth::{self, Scope};
+use crate::gate::Gateway;
+use crate::limits::Left;
+use crate::metrics::InFlight;
+
+/// The version of the HTTP API; a caller may ask for it with the header of the same name.
+pub const API_VERSION: &str = "1";
+const API_VERSION_HEADER: HeaderName = HeaderName::from_static("x-rapport-api-version");
+const VERSION_HEADER: HeaderName = HeaderName::from_static("x-rapport-version");
+
+/// The id of a request, as handlers and errors name it.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub std::sync::Arc<str>);
+
+/// The context a request touched, for its record: put into the response's extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct Touched(pub(crate) std::sync::Arc<str>);
+
+/// Answers one HTTP request: the whole life of it on one screen.
+pub(crate) async fn serve(State(gate): State<Gateway>, request: Request, next: Next) -> Response {
+    let record = Record::begin(&gate, &request);
+    let origin = request.headers().get(ORIGIN).cloned();
+    let native = record.surface == "native";
+    // The order matters: a page's origin is judged before its preflight is answered, and both
+    // before credentials, because browsers send preflights without any.
+    let result = match admit(&gate, &request) {
+        Err(fault) => Err(fault.into()),
+        Ok(()) if is_preflight(&request) => Ok(preflight()),
+        Ok(()) => inside(&gate, request, next, &record).await,
+    };
+    let mut response = match result {
+        Ok(response) => finish(response, &record, native),
+        Err(failed) => write(&gate, &failed, &record, native),
+    };
+    decorate(response.headers_mut(), &gate, &record, origin.as_ref());
+    record.attach(response)
+}
+
+/// What is decided from the head alone, whoever calls.
+fn admit(gate: &Gateway, request: &Request) -> Result<(), Fault> {
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    auth::check_origin(gate, authority, request.headers())?;
+    let Some(wanted) = request.headers().get(&API_VERSION_HEADER) else { return Ok(()) };
+    let wanted = wanted.to_str().unwrap_or("?");
+    if wanted.split('.').next() == Some(API_VERSION) {
+        return Ok(());
+    }
+    let text = format!("API version `{}` is not spoken here", wanted.escape_default());
+    Err(Fault::new(Code::VersionMismatch, text)
+        .hint("this server speaks version 1; leave the header away or send `1`")
+        .details(serde_json::json!({"requested": wanted, "supported": [API_VERSION]})))
+}
+
+/// Finds the caller, takes a place in its rate, and runs the handler within its time.
+async fn inside(
+    gate: &Gateway,
+    mut request: Request,
+    next: Next,
+    record: &Record,
+) -> Result<Response, Failed> {
+    let left = if auth::is_open(request.uri().path()) {
+        None
+    } else {
+        let peer = record.peer;
+        let caller = auth::caller(gate, auth::shown(request.headers())?, peer)?;
+        caller.must(scope_of(&request))?;
+        let per_minute = gate.now().settings.limits.requests_per_minute;
+        let left = per_minute.map(|rate| gate.rates().admit(&caller.counted(), rate)).transpose();
+        let left = left.inspect_err(|_| gate.metrics().limited())?;
+        request.extensions_mut().insert(caller);
+        left
+    };
+    request.extensions_mut().insert(RequestId(std::sync::Arc::clone(&record.id)));
+    let within = gate.now().settings.limits.request;
+    let mut response = tokio::time::timeout(within, next.run(request)).await.map_err(|_| {
+        let text = format!("the request took longer than {} s", within.as_secs());
+        Fault::new(Code::Timeout, text)
+            .hint("raise `limits.request_seconds`")
+            .details(serde_json::json!({"stage": "total"}))
+    })?;
+    if let Some(left) = left {
+        rate_headers(response.headers_mut(), left);
+    }
+    Ok(response)
+}
+
+/// Reading needs `read`, changing `write`, keys `admin`.
+fn scope_of(request: &Request) -> Scope {
+    if request.uri().path().starts_with("/api/v1/keys") {
+        return Scope::Admin;
+    }
+    match *request.method() {
+        Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
+        _ => Scope::Write,
+    }
+}
+
+fn is_preflight(request: &Request) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key("access-control-request-method")
+}
+
+fn preflight() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE, OPTIONS"),
+    );
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static(
+            "authorization, content-type, x-api-key, idempotency-key, if-match, x-request-id, \
+             x-rapport-api-version, last-event-id",
+        ),
+    );
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    response
+}
+
+/// Gives every empty error of the router a JSON body, and every failed handler its form.
+fn finish(mut response: Response, record: &Record, native: bool) -> Response {
+    if let Some(Shared(failed)) = response.extensions_mut().remove::<Shared>() {
+        record.failed(&failed.fault);
+        return problem::write(&failed, &record.id, native);
+    }
+    match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let allow = response.headers().get(ALLOW).cloned();
+            let names = allow.as_ref().and_then(|v| v.to_str().ok()).unwrap_or_default();
+            if record.method == "OPTIONS" {
+                let mut response = StatusCode::NO_CONTENT.into_response();
+                response.headers_mut().extend(allow.map(|value| (ALLOW, value)));
+                return response;
+            }
+            let text = format!("`{}` is not a method of this path", record.method);
+            let fault = Fault::new(Code::MethodNotAllowed, text)
+                .hint(format!("use one of: {}", names.replace(',', ", ")));
+            record.failed(&fault);
+            let mut written = problem::write(&fault.into(), &record.id, native);
+            written.headers_mut().extend(allow.map(|value| (ALLOW, value)));
+            written
+        }
+        _ => response,
+    }
+}
+
+fn write(gate: &Gateway, failed: &Failed, record: &Record, native: bool) -> Response {
+    if failed.fault.code() == Code::Unauthorized {
+        let reason = failed.fault.detail_values().and_then(|d| d.get("reason"));
+        let reason = reason.and_then(serde_json::Value::as_str).unwrap_or("unknown");
+        tracing::warn!(
+            request = %record.id, peer = %record.peer.addr, reason,
+            "Authentication Failed: Unauthorized"
+        );
+    }
+    gate.metrics().fault(&failed.fault);
+    record.failed(&failed.fault);
+    problem::write(failed, &record.id, native)
+}
+
+fn decorate(
+    headers: &mut HeaderMap,
+    gate: &Gateway,
+    record: &Record,
+    origin: Option<&HeaderValue>,
+) {
+    if let Ok(id) = HeaderValue::from_str(&record.id) {
+        headers.insert(problem::REQUEST_ID, id);
+    }
+    if let Ok(version) = HeaderValue::from_str(&gate.about().version) {
+        headers.insert(VERSION_HEADER, version);
+    }
+    headers.insert(API_VERSION_HEADER, HeaderValue::from_static(API_VERSION));
+    let Some(origin) = origin else { return };
+    let text = origin.to_str().unwrap_or("?");
+    if auth::allows(&gate.now().settings.cors_origins, text) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(VARY, HeaderValue::from_static("origin"));
+        headers.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("etag, location, retry-after, x-request-id"),
+        );
+    }
+}
+
+fn rate_headers(headers: &mut HeaderMap, left: Left) {
+    headers.insert("ratelimit-limit", HeaderValue::from(left.limit));
+    headers.insert("ratelimit-remaining", HeaderValue::from(left.remaining));
+    headers.insert("ratelimit-reset", HeaderValue::from(left.reset_seconds));
+}
+
+/// What is known of a request; written exactly once, when it drops, however the request ends.
+pub(crate) struct Record {
+    pub(crate) id: std::sync::Arc<str>,
+    pub(crate) peer: Peer,
+    surface: &'static str,
+    method: &'static str,
+    path: String,
+    context: Option<std::sync::Arc<str>>,
+    status: u16,
+    bytes: u64,
+    fault: std::sync::Mutex<Option<&'static str>>,
+    started: Instant,
+    gate: Gateway,
+    _in_flight: InFlight,
+}
+
+impl Record {
+    fn begin(gate: &Gateway, request: &Request) -> Self {
+        let peer = request.extensions().get::<Peer>().copied().unwrap_or_else(|| Peer {
+            addr: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
+            tls: false,
+        });
+        let path = request.uri().path();
+        Self {
+            id: id_of(request.headers()),
+            peer,
+            surface: surface_of(path),
+            method: method_of(request.method()),
+            path: path.to_owned(),
+            context: None,
+            status: 0,
+            bytes: 0,
+            fault: std::sync::Mutex::new(None),
+            started: Instant::now(),
+            gate: gate.clone(),
+            _in_flight: gate.metrics().begin(),
+        }
+    }
+
+    fn failed(&self, fault: &Fault) {
+        if fault.code().kind() == wire::Kind::Internal {
+            tracing::error!(request = %self.id, path = %self.path, "{}", fault.chain());
+        }
+        let mut kept = self.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *kept = Some(fault.code().as_str());
+    }
+
+    /// Ties the record to the response: it is written when the last byte has gone, or the caller.
+    fn attach(mut self, response: Response) -> Response {
+        self.status = response.status().as_u16();
+        self.context = response.extensions().get::<Touched>().map(|t| t.0.clone());
+        let (head, body) = response.into_parts();
+        let recorded = Recorded { body, record: self };
+        if let Some(size) = http_body::Body::size_hint(&recorded.body).exact() {
+            // A whole body: what is sent is known now.
+            let Recorded { body, mut record } = recorded;
+            record.bytes = size;
+            drop(record);
+            return Response::from_parts(head, body);
+        }
+        Response::from_parts(head, Body::new(recorded))
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let took = self.started.elapsed();
+        self.gate.metrics().answered((self.surface, self.method), self.status, took);
+        let ms = round(took);
+        let code = self.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        tracing::info!(
+            target: "rapport::request",
+            request = %self.id, method = self.method, path = %self.path, status = self.status,
+            ms, bytes = self.bytes, peer = %self.peer.addr,
+            context = self.context.as_deref().unwrap_or("-"), code = code.unwrap_or("-"),
+            "request"
+        );
+    }
+}
+
+/// Milliseconds with microsecond precision.
+fn round(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+/// A streamed body that counts its bytes for the record.
+struct Recorded {
+    body: Body,
+    record: Record,
+}
+
+impl http_body::Body for Recorded {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Poll_<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let size = frame.data_ref().map_or(0, Bytes::len);
+            self.record.bytes = self.record.bytes.saturating_add(size as u64);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The caller's own request id if it is a sane one, else a new one.
+fn id_of(headers: &HeaderMap) -> std::sync::Arc<str> {
+    let theirs = headers.get(problem::REQUEST_ID).and_then(|value| value.to_str().ok());
+    let sane = |id: &&str| {
+        (1..=128).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+    };
+    match theirs.filter(sane) {
+        Some(id) => id.into(),
+        None => uuid::Uuid::now_v7().simple().to_string().into(),
+    }
+}
+
+/// The door a path belongs to: a small closed set, because metrics hang on it.
+fn surface_of(path: &str) -> &'static str {
+    const SURFACES: &[(&str, &str)] = &[
+        ("/api/v1/", "native"),
+        ("/mcp/context", "context_first"),
+        ("/api/context", "context_first"),
+        ("/api/mcp/", "context_second"),
+        ("/v1/", "context_third"),
+        ("/console/", "console"),
+        ("/ws", "websocket"),
+        ("/health", "health"),
+        ("/ready", "health"),
+        ("/metrics", "health"),
+    ];
+    SURFACES.iter().find(|(prefix, _)| path.starts_with(prefix)).map_or("other", |(_, name)| name)
+}
+
+fn method_of(method: &Method) -> &'static str {
+    const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    METHODS.iter().find(|name| **name == method.as_str()).copied().unwrap_or("OTHER")
+}

@@ -1,0 +1,255 @@
+//! The raw-TCP door: JSON lines, text verbs, and the `MCP/1.0` handshake with framed calls.
+
+mod framed;
+mod greeting;
+
+use bytes::BytesMut;
+use serde_json::{Map, Value};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+use wire::frame::lines::{Item, Splitter};
+use wire::{Code, Fault};
+
+use super::{fields, problem, second};
+use crate::about::Peer;
+use crate::auth::{self, Caller, Scope};
+use crate::flow;
+use crate::gate::Gateway;
+
+/// Limit: bytes read at once from a connection.
+const READ_BYTES: usize = 16 * 1024;
+
+/// What is said to bytes that are not JSON. The text is part of the protocol.
+const NOT_JSON: &str = "ERROR: Invalid JSON format\n";
+
+impl Gateway {
+    /// Serves a raw-TCP connection until the peer ends it; `first` was read already.
+    ///
+    /// Every item gets its reply line, in order; a half-closed connection gets all of them before
+    /// it is closed. Nothing is sent before the peer speaks.
+    pub async fn lines<S>(&self, stream: S, peer: Peer, first: BytesMut)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        tracing::info!(peer = %peer.addr, "Connected by {}", peer.addr);
+        let limit = self.now().settings.limits.line_bytes;
+        let line = Line {
+            gate: self.clone(),
+            peer,
+            stream,
+            session: None,
+            secret: None,
+            mode: Mode::Plain,
+            limit,
+        };
+        // A peer that goes away is no fault of ours.
+        if let Err(error) = line.run(first, Splitter::new(limit)).await {
+            tracing::debug!(peer = %peer.addr, %error, "the connection broke");
+        }
+        tracing::info!(peer = %peer.addr, "Client {} disconnected", peer.addr);
+    }
+}
+
+/// What the connection speaks.
+enum Mode {
+    /// JSON lines and text verbs.
+    Plain,
+    /// In the headers of the handshake.
+    Greeting(greeting::Greeting),
+    /// After the handshake: calls with ids.
+    Framed,
+}
+
+/// Whether the connection goes on.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Stay,
+    Close,
+}
+
+struct Line<S> {
+    gate: Gateway,
+    peer: Peer,
+    stream: S,
+    /// The session that `MCP_INIT` bound to the connection.
+    session: Option<String>,
+    /// The credential of the handshake.
+    secret: Option<String>,
+    mode: Mode,
+    limit: usize,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
+    async fn run(mut self, first: BytesMut, mut splitter: Splitter) -> std::io::Result<()> {
+        let mut items = Vec::new();
+        splitter.push(&first, &mut items);
+        drop(first);
+        let mut buffer = BytesMut::with_capacity(READ_BYTES);
+        loop {
+            for item in items.drain(..) {
+                if self.answer(item).await? == Next::Close {
+                    return self.stream.shutdown().await;
+                }
+            }
+            let idle = self.gate.now().settings.limits.line_idle;
+            buffer.clear();
+            buffer.reserve(READ_BYTES);
+            let count = match timeout(idle, self.stream.read_buf(&mut buffer)).await {
+                Ok(count) => count?,
+                Err(_) => {
+                    if splitter.is_midway() {
+                        let text = format!(
+                            "ERROR: no complete message within {} s; end it with a newline\n",
+                            idle.as_secs()
+                        );
+                        self.write(&text).await?;
+                    }
+                    return self.stream.shutdown().await;
+                }
+            };
+            if count == 0 {
+                if let Some(item) = splitter.finish() {
+                    self.answer(item).await?;
+                }
+                return self.stream.shutdown().await;
+            }
+            splitter.push(&buffer, &mut items);
+        }
+    }
+
+    async fn answer(&mut self, item: Item) -> std::io::Result<Next> {
+        match item {
+            Item::TooLong => {
+                let text = format!(
+                    "ERROR: the message is longer than {} bytes; raise `limits.line_bytes`\n",
+                    self.limit
+                );
+                self.write(&text).await?;
+                Ok(Next::Close)
+            }
+            Item::BadUtf8 => {
+                self.write("ERROR: Invalid encoding: the bytes are not valid UTF-8\n").await?;
+                Ok(Next::Stay)
+            }
+            Item::Json(bytes) => self.json(&bytes).await,
+            Item::Line(bytes) => self.line(&String::from_utf8_lossy(&bytes)).await,
+        }
+    }
+
+    /// A line that is no JSON value: a verb, the handshake, or free text.
+    async fn line(&mut self, text: &str) -> std::io::Result<Next> {
+        if let Mode::Greeting(greeting) = &mut self.mode {
+            if !text.is_empty() {
+                greeting.header(text);
+                return Ok(Next::Stay);
+            }
+            return self.greeted().await;
+        }
+        if let Mode::Plain = self.mode {
+            if let Some(greeting) = greeting::begin(text) {
+                self.mode = Mode::Greeting(greeting);
+                return Ok(Next::Stay);
+            }
+            if let Some(verb) = greeting::verb(text) {
+                if verb.binds {
+                    self.session = Some(verb.session.clone());
+                }
+                self.write(&verb.reply()).await?;
+                return Ok(Next::Stay);
+            }
+        }
+        tracing::debug!(peer = %self.peer.addr, bytes = text.len(), "received non-JSON data");
+        match serde_json::from_str::<Value>(text) {
+            Err(_) => self.write(NOT_JSON).await?,
+            Ok(value) => self.fault(&fields::wrong("message", "an object", &value)).await?,
+        }
+        Ok(Next::Stay)
+    }
+
+    /// The handshake's head is complete: it is accepted, or refused with what would be right.
+    async fn greeted(&mut self) -> std::io::Result<Next> {
+        let Mode::Greeting(greeting) = std::mem::replace(&mut self.mode, Mode::Framed) else {
+            return Ok(Next::Stay);
+        };
+        if !greeting.is_spoken() {
+            self.write(greeting::REFUSED_VERSION).await?;
+            return Ok(Next::Close);
+        }
+        self.secret = greeting.secret;
+        if let Err(fault) = self.caller(None) {
+            tracing::warn!(peer = %self.peer.addr, "Authentication Failed: Unauthorized");
+            self.gate.metrics().fault(&fault);
+            self.write(greeting::REFUSED_CALLER).await?;
+            return Ok(Next::Close);
+        }
+        self.write(greeting::ACCEPTED).await?;
+        Ok(Next::Stay)
+    }
+
+    async fn json(&mut self, bytes: &[u8]) -> std::io::Result<Next> {
+        let depth = self.gate.now().settings.limits.json_depth;
+        let deep = !wire::frame::json_depth_ok(bytes, depth);
+        let value = if deep { None } else { serde_json::from_slice::<Value>(bytes).ok() };
+        let Some(value) = value else {
+            tracing::debug!(peer = %self.peer.addr, bytes = bytes.len(), "received non-JSON data");
+            self.write(NOT_JSON).await?;
+            return Ok(Next::Stay);
+        };
+        let Value::Object(map) = value else {
+            self.fault(&fields::wrong("message", "an object", &value)).await?;
+            return Ok(Next::Stay);
+        };
+        if let Mode::Framed = self.mode {
+            self.call(map).await?;
+            return Ok(Next::Stay);
+        }
+        match self.interact(&map, bytes).await {
+            Ok(text) => self.write(&text).await?,
+            Err(fault) => self.fault(&fault).await?,
+        }
+        Ok(Next::Stay)
+    }
+
+    async fn interact(&mut self, map: &Map<String, Value>, bytes: &[u8]) -> Result<String, Fault> {
+        let caller = self.caller(fields::text(map, "auth")?)?;
+        caller.must(Scope::Write)?;
+        let said = second::read(map)?;
+        let mut ask = said.ask(caller.tenant, self.session.as_deref())?;
+        ask.idem = second::idem_of(map, bytes)?;
+        tracing::debug!(context = %ask.key.id, bytes = bytes.len(), "received message");
+        let answered = flow::turn(&self.gate, ask, None).await?;
+        let mut text = second::reply(&answered).to_string();
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// Who is at the other end: the credential of this message, else of the handshake.
+    fn caller(&self, shown: Option<&str>) -> Result<Caller, Fault> {
+        let caller = auth::caller(&self.gate, shown.or(self.secret.as_deref()), self.peer)?;
+        if let Some(rate) = self.gate.now().settings.limits.requests_per_minute {
+            let admitted = self.gate.rates().admit(&caller.counted(), rate);
+            admitted.inspect_err(|_| self.gate.metrics().limited())?;
+        }
+        Ok(caller)
+    }
+
+    async fn fault(&mut self, fault: &Fault) -> std::io::Result<()> {
+        self.gate.metrics().fault(fault);
+        if fault.code() == Code::Unauthorized {
+            tracing::warn!(peer = %self.peer.addr, "Authentication Failed: Unauthorized");
+        }
+        let mut text = problem::line(fault, &request_id());
+        text.push('\n');
+        self.write(&text).await
+    }
+
+    /// One reply, one write: the peers of this protocol read once.
+    async fn write(&mut self, text: &str) -> std::io::Result<()> {
+        self.stream.write_all(text.as_bytes()).await?;
+        self.stream.flush().await
+    }
+}
+
+fn request_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}

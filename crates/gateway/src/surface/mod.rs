@@ -1,0 +1,124 @@
+//! The doors: every protocol's paths and shapes over the same conversations, one file each.
+
+pub mod body;
+pub mod door;
+pub mod fields;
+pub mod problem;
+pub mod stream;
+
+mod first;
+mod health;
+mod keys;
+mod lines;
+mod native;
+mod second;
+mod third;
+mod writing;
+mod ws;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use wire::{Code, Fault};
+
+use self::problem::Failed;
+use crate::gate::Gateway;
+
+/// The paths of every door, in the order of the documentation.
+const DOORS: &[fn() -> OpenApiRouter<Gateway>] = &[
+    health::routes,
+    native::routes,
+    keys::routes,
+    writing::routes,
+    first::routes,
+    second::routes,
+    third::routes,
+    ws::routes,
+];
+
+/// The head of the OpenAPI document.
+#[derive(Debug, utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Rapport",
+        description = "One home port for AI applications: conversations that any model can \
+                       continue. Every error carries `error`, `code` and `request_id`.",
+        license(name = "Apache-2.0")
+    ),
+    components(schemas(native::shape::Problem)),
+    modifiers(&Security)
+)]
+struct Document;
+
+/// Both ways to show a key.
+struct Security;
+
+impl utoipa::Modify for Security {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{
+            ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme,
+        };
+        let components = document.components.get_or_insert_default();
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("bearer", bearer);
+        let header = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("x-api-key")));
+        components.add_security_scheme("api_key", header);
+    }
+}
+
+/// The OpenAPI document of all doors, generated from their code.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    gather().split_for_parts().1
+}
+
+fn gather() -> OpenApiRouter<Gateway> {
+    DOORS
+        .iter()
+        .fold(OpenApiRouter::with_openapi(Document::openapi()), |all, door| all.merge(door()))
+}
+
+impl Gateway {
+    /// All HTTP paths, with everything that happens before and after their handlers.
+    ///
+    /// `pages` are served beside the API and inside the same checks (the console, the docs).
+    pub fn router(&self, pages: Router<()>) -> Router {
+        let (api, document) = gather().split_for_parts();
+        let document = document.to_json().unwrap_or_else(|_| "{}".to_owned());
+        let document = bytes::Bytes::from(document);
+        let spec = axum::routing::get(move || {
+            let document = document.clone();
+            async move { ([(http::header::CONTENT_TYPE, "application/json")], document) }
+        });
+        let api: Router<()> = api.route("/openapi.json", spec).with_state(self.clone());
+        let all = api
+            .merge(pages)
+            .fallback(nothing_here)
+            .layer(tower_http::catch_panic::CatchPanicLayer::custom(panicked));
+        let all = if self.now().settings.base_path.is_empty() {
+            all
+        } else {
+            Router::new().nest(&self.now().settings.base_path, all).fallback(nothing_here)
+        };
+        all.layer(from_fn_with_state(self.clone(), door::serve))
+    }
+}
+
+async fn nothing_here(uri: http::Uri) -> Failed {
+    let text = format!("nothing is served at `{}`", uri.path());
+    Fault::new(Code::NotFound, text).hint("the paths are listed at /openapi.json and /docs").into()
+}
+
+/// A handler's bug ends its own request only; the panic itself goes to the log.
+fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    tracing::error!("a handler panicked: {text}\n{}", std::backtrace::Backtrace::force_capture());
+    let fault = Fault::internal("this request hit a bug of ours")
+        .hint("report it with the request id; the log has the trace");
+    axum::response::IntoResponse::into_response(Failed::from(fault))
+}

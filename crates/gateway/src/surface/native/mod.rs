@@ -1,0 +1,33 @@
+//! The native API below `/api/v1`: contexts, messages, turns, models and the state of the server.
+
+pub(crate) mod contexts;
+pub(crate) mod messages;
+pub(crate) mod models;
+pub(crate) mod read;
+pub(crate) mod shape;
+pub(crate) mod state;
+pub(crate) mod turns;
+pub(crate) mod validate;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::gate::Gateway;
+
+/// The paths of the native API.
+pub(super) fn routes() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new()
+        .routes(routes!(contexts::create, contexts::list))
+        .routes(routes!(contexts::get, contexts::edit, contexts::delete))
+        .routes(routes!(contexts::close))
+        .routes(routes!(state::get, state::patch, state::put))
+        .routes(routes!(messages::list, messages::append))
+        .routes(routes!(turns::send))
+        .routes(routes!(turns::retry))
+        .routes(routes!(turns::cancel))
+        .routes(routes!(turns::window))
+        .routes(routes!(models::models))
+        .routes(routes!(models::providers))
+        .routes(routes!(models::status))
+        .routes(routes!(validate::validate))
+}

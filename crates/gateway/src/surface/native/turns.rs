@@ -1,0 +1,223 @@
+//! Turns: send a message and get the answer, whole or as a stream; retry, cancel, preview.
+
+use axum::extract::{Extension, Path, Query, State};
+use axum::response::{IntoResponse as _, Response};
+use context::{Key, StateEdit};
+use http::HeaderMap;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use wire::prompt::Knobs;
+use wire::{Code, Fault};
+
+use super::contexts::{bad_query, tag, touched};
+use super::read;
+use super::shape::{self, NewTurn, Object, Problem, Retry};
+use crate::auth::Caller;
+use crate::flow::{self, Answered, Ask, Overrides};
+use crate::gate::Gateway;
+use crate::model::{Door, Target};
+use crate::surface::body::{self, Json};
+use crate::surface::door::RequestId;
+use crate::surface::problem::Failed;
+use crate::surface::stream::{self, Shape};
+
+const SHAPE: Shape = Shape { done: shape::turn, failed: |_| Map::new() };
+
+/// Sends a message to the model and keeps both.
+#[utoipa::path(post, path = "/api/v1/contexts/{id}/turns", tag = "turns",
+    params(("id" = String, Path)), request_body = NewTurn,
+    responses((status = 200, description = "The turn; with `stream` Server-Sent Events `start`, \
+                `delta`, `thinking`, `tool`, then `done` or `error`", body = Object),
+              (status = 404, body = Problem), (status = 409, body = Problem),
+              (status = 502, body = Problem), (status = 503, body = Problem)))]
+pub(crate) async fn send(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Extension(request): Extension<RequestId>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Json { value: asked, bytes }: Json<NewTurn>,
+) -> Result<Response, Failed> {
+    let key = read::key(&caller, &id)?;
+    let streamed = asked.stream || stream::wanted(&headers);
+    let place = format!("turns/{id}");
+    let idem = read::idem(&headers, asked.request_id.as_deref(), &place, &bytes)?;
+    let expect = read::expected(&headers)?;
+    let ask = Ask { idem, expect, ..ask(key.clone(), asked)? };
+    if streamed {
+        let gate = gate.clone();
+        let start = move |steps| -> stream::Turning {
+            Box::pin(async move { flow::turn(&gate, ask, Some(steps)).await })
+        };
+        return stream::respond(start, request.0, SHAPE).await;
+    }
+    let answered = flow::turn(&gate, ask, None).await?;
+    Ok(touched(whole(&answered), &key))
+}
+
+fn ask(key: Key, asked: NewTurn) -> Result<Ask, Fault> {
+    read::in_range(asked.temperature, "temperature", 2.0)?;
+    read::in_range(asked.top_p, "top_p", 1.0)?;
+    let content = read::content(&asked.message, "message")?;
+    Ok(Ask {
+        key,
+        create: false,
+        content,
+        state: asked.state.map(|Object(state)| StateEdit::MergePatch(state)),
+        remember_last: false,
+        door: Door::Context,
+        overrides: Overrides {
+            model: asked.model,
+            system: asked.system,
+            knobs: Knobs {
+                max_tokens: asked.max_tokens,
+                temperature: asked.temperature,
+                top_p: asked.top_p,
+                stop: asked.stop.unwrap_or_default(),
+                extra: asked.parameters.unwrap_or_default().0,
+            },
+        },
+        idem: None,
+        expect: None,
+    })
+}
+
+/// Asks the model once more about the last message, whose turn failed.
+#[utoipa::path(post, path = "/api/v1/contexts/{id}/turns/retry", tag = "turns",
+    params(("id" = String, Path)), request_body = Retry,
+    responses((status = 200, description = "The turn", body = Object),
+              (status = 409, description = "No turn failed", body = Problem)))]
+pub(crate) async fn retry(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Extension(request): Extension<RequestId>,
+    Path(id): Path<String>,
+    request_body: axum::extract::Request,
+) -> Result<Response, Failed> {
+    let key = read::key(&caller, &id)?;
+    let streamed_by_header = stream::wanted(request_body.headers());
+    let limits = gate.now().settings.limits.clone();
+    let bytes = body::collect(request_body.into_body(), &limits).await?;
+    let asked: Retry =
+        if bytes.is_empty() { Retry::default() } else { body::parse(&bytes, limits.json_depth)? };
+    let overrides = Overrides { model: asked.model, ..Overrides::default() };
+    if asked.stream || streamed_by_header {
+        let (gate, key) = (gate.clone(), key.clone());
+        let start = move |steps| -> stream::Turning {
+            Box::pin(async move { flow::retry(&gate, key, overrides, Some(steps)).await })
+        };
+        return stream::respond(start, request.0, SHAPE).await;
+    }
+    let answered = flow::retry(&gate, key.clone(), overrides, None).await?;
+    Ok(touched(whole(&answered), &key))
+}
+
+/// Stops the running turn; what the model has said so far is kept as a partial reply.
+#[utoipa::path(post, path = "/api/v1/contexts/{id}/turns/cancel", tag = "turns",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "`cancelled` tells whether a turn ran", body = Object)))]
+pub(crate) async fn cancel(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Failed> {
+    let key = read::key(&caller, &id)?;
+    gate.contexts().get(&key).await?;
+    let cancelled = gate.desk().stop(&key);
+    Ok(touched(axum::Json(json!({"cancelled": cancelled})).into_response(), &key))
+}
+
+/// Which model the preview is for.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WindowQuery {
+    /// As in a turn.
+    model: Option<String>,
+}
+
+/// The exact request that would go to the model now, and what no longer fits.
+#[utoipa::path(get, path = "/api/v1/contexts/{id}/window", tag = "turns",
+    params(("id" = String, Path), WindowQuery),
+    responses((status = 200, description = "The request without secrets", body = Object)))]
+pub(crate) async fn window(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    query: Result<Query<WindowQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Failed> {
+    let Query(query) = query.map_err(|e| bad_query(&e))?;
+    let key = read::key(&caller, &id)?;
+    let found = gate.contexts().get(&key).await?;
+    let wanted = query.model.or(found.settings.model);
+    let body = match gate.now().models.resolve(wanted.as_deref(), Door::Context)? {
+        Target::Upstream(upstream) => {
+            flow::preview(&gate, &upstream, &key, &Overrides::default()).await?
+        }
+        Target::Offline(model) => json!({
+            "model": model.name(), "provider": "offline", "body": Value::Null,
+            "messages": found.size.messages, "tokens_estimated": found.size.tokens,
+            "cut": Value::Null,
+            "note": "an offline model answers inside the program; nothing is sent",
+        }),
+    };
+    Ok(touched(axum::Json(body).into_response(), &key))
+}
+
+fn whole(answered: &Answered) -> Response {
+    let mut response = axum::Json(shape::turn(answered)).into_response();
+    tag(&mut response, answered.turn.revision);
+    response
+}
+
+/// A turn of plain text, as the doors of the context API ask for it.
+pub(crate) fn plain_ask(key: Key, text: String, door: Door) -> Ask {
+    Ask {
+        key,
+        create: false,
+        content: context::Content::Text(text),
+        state: None,
+        remember_last: false,
+        door,
+        overrides: Overrides::default(),
+        idem: None,
+        expect: None,
+    }
+}
+
+/// The parameters that loosely shaped doors accept beside the message.
+pub(crate) fn loose_overrides(map: &Map<String, Value>) -> Result<Overrides, Fault> {
+    let number = |field: &str, top: f64| -> Result<Option<f64>, Fault> {
+        let value = match map.get(field) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(value) => value
+                .as_f64()
+                .ok_or_else(|| crate::surface::fields::wrong(field, "a number", value))?,
+        };
+        read::in_range(Some(value), field, top)?;
+        Ok(Some(value))
+    };
+    let max_tokens = match map.get("max_tokens") {
+        None | Some(Value::Null) => None,
+        Some(value) => {
+            let whole = value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
+            Some(whole.ok_or_else(|| {
+                Fault::new(
+                    Code::InvalidInput,
+                    format!("`max_tokens` must be 1 or more, got {value}"),
+                )
+                .details(json!({"field": "max_tokens"}))
+            })?)
+        }
+    };
+    Ok(Overrides {
+        model: crate::surface::fields::text(map, "model")?.map(str::to_owned),
+        system: crate::surface::fields::text(map, "system")?.map(str::to_owned),
+        knobs: Knobs {
+            max_tokens,
+            temperature: number("temperature", 2.0)?,
+            top_p: number("top_p", 1.0)?,
+            ..Knobs::default()
+        },
+    })
+}

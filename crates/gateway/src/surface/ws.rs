@@ -1,0 +1,188 @@
+//! WebSocket: the JSON messages of the raw-TCP door, with partial results and a way to stop.
+
+use std::sync::Arc;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{Extension, Path, State};
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use wire::event::Event;
+use wire::{Code, Fault};
+
+use super::door::RequestId;
+use super::native::read as native_read;
+use super::native::shape::Problem;
+use super::problem::{self, Failed};
+use super::{body, fields, second};
+use crate::auth::Caller;
+use crate::flow::{self, Answered, Ask, STEPS_MAX, Step};
+use crate::gate::Gateway;
+
+pub(super) fn routes() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new().routes(routes!(open)).routes(routes!(open_context))
+}
+
+/// A WebSocket for any session.
+#[utoipa::path(get, path = "/ws", tag = "context API",
+    responses((status = 101, description = "`{sessionId, message, context, stream?}` in, \
+                `{sessionId, partial}` and `{sessionId, response, updatedContext}` out",
+               body = Object)))]
+async fn open(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Extension(request): Extension<RequestId>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    accept(Talk { gate, caller, request: request.0, session: None }, upgrade)
+}
+
+/// A WebSocket bound to one context.
+#[utoipa::path(get, path = "/api/v1/contexts/{id}/ws", tag = "turns",
+    params(("id" = String, Path)),
+    responses((status = 101, description = "As `/ws`, without `sessionId`", body = Object),
+              (status = 404, body = Problem)))]
+async fn open_context(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Extension(request): Extension<RequestId>,
+    Path(id): Path<String>,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Failed> {
+    gate.contexts().get(&native_read::key(&caller, &id)?).await?;
+    Ok(accept(Talk { gate, caller, request: request.0, session: Some(id) }, upgrade))
+}
+
+fn accept(talk: Talk, upgrade: WebSocketUpgrade) -> Response {
+    let limit = talk.gate.now().settings.limits.line_bytes;
+    upgrade.max_message_size(limit).max_frame_size(limit).on_upgrade(move |socket| talk.run(socket))
+}
+
+struct Talk {
+    gate: Gateway,
+    caller: Caller,
+    request: Arc<str>,
+    session: Option<String>,
+}
+
+impl Talk {
+    async fn run(self, mut socket: WebSocket) {
+        while let Some(Ok(message)) = socket.recv().await {
+            let text = match message {
+                Message::Text(text) => text,
+                Message::Close(_) => break,
+                Message::Ping(_) | Message::Pong(_) => continue,
+                Message::Binary(_) => {
+                    let frame = CloseFrame {
+                        code: close_code::UNSUPPORTED,
+                        reason: "send text messages with JSON".into(),
+                    };
+                    drop(socket.send(Message::Close(Some(frame))).await);
+                    break;
+                }
+            };
+            let sent = match self.ask(text.as_bytes()) {
+                Ok(None) => Ok(()),
+                Ok(Some((ask, streamed))) => self.answer(&mut socket, ask, streamed).await,
+                Err(fault) => self.send(&mut socket, self.error(&fault)).await,
+            };
+            if sent.is_err() {
+                break;
+            }
+        }
+    }
+
+    /// Reads one message; `None` for a cancel when nothing runs.
+    fn ask(&self, bytes: &[u8]) -> Result<Option<(Ask, bool)>, Fault> {
+        let depth = self.gate.now().settings.limits.json_depth;
+        let map: Map<String, Value> = match body::parse(bytes, depth)? {
+            Value::Object(map) => map,
+            other => return Err(fields::wrong("message", "an object", &other)),
+        };
+        if fields::flag(&map, "cancel")? {
+            return Ok(None);
+        }
+        let said = second::read(&map)?;
+        let streamed = said.stream;
+        let mut ask = said.ask(self.caller.tenant, self.session.as_deref())?;
+        self.caller.must(crate::auth::Scope::Write)?;
+        ask.create = self.session.is_none();
+        ask.idem = second::idem_of(&map, bytes)?;
+        Ok(Some((ask, streamed)))
+    }
+
+    /// Runs a turn; meanwhile a `{"cancel": true}` stops it, and a closed socket is noticed.
+    async fn answer(
+        &self,
+        socket: &mut WebSocket,
+        ask: Ask,
+        streamed: bool,
+    ) -> Result<(), axum::Error> {
+        let key = ask.key.clone();
+        let (steps, mut came) = mpsc::channel(STEPS_MAX);
+        let steps = streamed.then_some(steps);
+        let turn = flow::turn(&self.gate, ask, steps);
+        tokio::pin!(turn);
+        let mut result: Option<Result<Answered, Fault>> = None;
+        loop {
+            tokio::select! {
+                biased;
+                Some(step) = came.recv() => {
+                    if let Some(out) = partial(&step, &key.id) {
+                        self.send(socket, out).await?;
+                    }
+                }
+                done = &mut turn, if result.is_none() => result = Some(done),
+                message = socket.recv(), if result.is_none() => match message {
+                    Some(Ok(Message::Text(text))) if is_cancel(&text) => {
+                        let stopped = self.gate.desk().stop(&key);
+                        tracing::debug!(context = %key.id, stopped, "cancelled by the caller");
+                    }
+                    Some(Ok(Message::Text(_))) => {
+                        let fault = Fault::new(Code::Conflict, "a turn of this socket is under way")
+                            .hint("wait for its final object, or send {\"cancel\": true}");
+                        self.send(socket, self.error(&fault)).await?;
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return Err(error),
+                    None => return Ok(()),
+                },
+                else => break,
+            }
+            if result.is_some() && came.is_empty() {
+                break;
+            }
+        }
+        let out = match result {
+            Some(Ok(answered)) => second::reply(&answered),
+            Some(Err(fault)) => self.error(&fault),
+            None => return Ok(()),
+        };
+        self.send(socket, out).await
+    }
+
+    fn error(&self, fault: &Fault) -> Value {
+        self.gate.metrics().fault(fault);
+        Value::Object(problem::object(fault, &self.request))
+    }
+
+    async fn send(&self, socket: &mut WebSocket, out: Value) -> Result<(), axum::Error> {
+        socket.send(Message::Text(out.to_string().into())).await
+    }
+}
+
+fn is_cancel(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok_and(|v| v.get("cancel") == Some(&Value::Bool(true)))
+}
+
+/// A piece of text as transports without SSE send it.
+pub(super) fn partial(step: &Step, session: &str) -> Option<Value> {
+    match step {
+        Step::Event(Event::Text { text, .. }) => {
+            Some(json!({"sessionId": session, "partial": text}))
+        }
+        Step::Start { .. } | Step::Event(_) => None,
+    }
+}

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::text::{Array, Object};
-use crate::prompt::{Knobs, Tool};
+use crate::prompt::{Block, Knobs, Message, Tool};
 
 /// A request body that is being written.
 ///
@@ -91,4 +91,17 @@ impl<'a> Body<'a> {
         }
         self.object.end();
     }
+}
+
+/// What is said of a message that has no words this dialect can carry: the kinds of its parts in
+/// brackets, such as `[image]`, or nothing.
+pub(super) fn stand_in(message: &Message) -> String {
+    let kinds = message.blocks.iter().filter_map(|block| match block {
+        Block::Other { kind } => Some(format!("[{kind}]")),
+        Block::Text(_)
+        | Block::Thinking { .. }
+        | Block::ToolUse { .. }
+        | Block::ToolResult { .. } => None,
+    });
+    kinds.collect::<Vec<_>>().join(" ")
 }

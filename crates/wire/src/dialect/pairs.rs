@@ -60,8 +60,10 @@ impl<'a> Pairs<'a> {
     }
 }
 
+/// The results a message brings; only users and tools bring any.
 fn results(message: &Message) -> impl Iterator<Item = &str> {
-    message.blocks.iter().filter_map(|block| match block {
+    let brings = matches!(message.role, Role::User | Role::Tool);
+    message.blocks.iter().filter(move |_| brings).filter_map(|block| match block {
         Block::ToolResult { id, .. } => Some(id.as_str()),
         _ => None,
     })

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::NAME;
-use crate::dialect::body::Body;
+use crate::dialect::body::{Body, stand_in};
 use crate::dialect::pairs::{self, Pairs};
 use crate::dialect::text::{Array, Object};
 use crate::prompt::{Block, Message, Prompt, Role};
@@ -110,7 +110,10 @@ impl<'a> Turns<'a> {
         }
         match texts.as_slice() {
             [] if self.results.len() > before => {}
-            [] => self.user(EMPTY),
+            [] => match stand_in(message).as_str() {
+                "" => self.user(EMPTY),
+                kinds => self.user(kinds),
+            },
             [one] => self.user(one),
             several => {
                 let blocks: Vec<String> = several.iter().map(|text| text_block(text)).collect();

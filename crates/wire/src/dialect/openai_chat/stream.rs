@@ -129,9 +129,8 @@ impl intake::Machine for Machine {
     fn partial(&self) -> Option<Message> {
         // The last call may be cut even where its arguments happen to be JSON already.
         let is_open = |at: usize| matches!(self.open, Some((_, Kind::Tool(open))) if open == at);
-        let calls = self.calls.iter().enumerate().filter(|(at, call)| {
-            !is_open(*at) && fields::raw(call.arguments().to_owned()).is_some()
-        });
+        let calls =
+            self.calls.iter().enumerate().filter(|(at, call)| !is_open(*at) && call.is_json());
         let object = self.object(calls.map(|(_, call)| call))?;
         let mut message = content::answer(object, true).ok()?;
         let has_more = message.blocks.iter().any(|b| !matches!(b, Block::Thinking { .. }));
@@ -230,6 +229,10 @@ impl Machine {
                 out.push(Event::Input { index, json: piece });
             }
         } else if !call.name.is_empty() {
+            if call.id.is_empty() {
+                // Some servers give no ids; results need one, and it must differ between replies.
+                call.id = format!("call_{}_{at}", self.id);
+            }
             let (part, json) = (call.part(), call.arguments.clone());
             let index = self.turn_to(Kind::Tool(at), part, out);
             if let Some(call) = self.calls.get_mut(at) {
@@ -242,13 +245,16 @@ impl Machine {
     }
 
     /// Finds the call a delta belongs to, or begins one. Servers differ: the index may be missing,
-    /// or be the same for all, so another id means another call.
+    /// or be the same for all, so another id means another call, and without ids another name.
     fn place(&mut self, delta: &Fields<'_>) -> Option<usize> {
         let number = delta.find("index").and_then(|raw| raw.get().parse::<u64>().ok());
         let id = delta.string("id").filter(|id| !id.is_empty());
+        let function = delta.find("function").and_then(Fields::read);
+        let name = function.and_then(|function| function.string("name"));
         let fits = |call: &Call| {
             number.is_none_or(|number| number == call.number)
                 && id.as_deref().is_none_or(|id| call.id.is_empty() || id == call.id)
+                && (id.is_some() || name.as_deref().is_none_or(|name| call.goes_on(name)))
         };
         let found = self.calls.iter().rposition(fits);
         if let Some(at) = found {
@@ -304,7 +310,7 @@ impl Machine {
         self.close(out);
         let unreadable = |text: &str| invalid(text, &[]);
         let object = self
-            .object(self.calls.iter().filter(|call| !call.name.is_empty()))
+            .object(self.calls.iter())
             .ok_or_else(|| unreadable("the upstream's chunks do not make a message"))?;
         let was_cut = self.finish_reason.as_deref() == Some("length");
         let refuses = read::refuses(&object);
@@ -327,7 +333,7 @@ impl Machine {
             object.raw("content", "null");
         }
         self.body.write_fields(&mut object);
-        let mut calls = calls.peekable();
+        let mut calls = calls.filter(|call| !call.name.is_empty()).peekable();
         if calls.peek().is_some() {
             let mut array = Array::begin(object.key("tool_calls"));
             for call in calls {
@@ -346,21 +352,25 @@ impl Call {
         if self.arguments.trim().is_empty() { "{}" } else { &self.arguments }
     }
 
-    /// The id; servers that give none get one, so that results can name it.
-    fn id(&self) -> Cow<'_, str> {
-        if self.id.is_empty() {
-            return Cow::Owned(format!("call_{}", self.number));
-        }
-        Cow::Borrowed(&self.id)
+    /// Whether a piece without an id that names a tool can belong to this call: it cannot if this
+    /// is a call of another tool, or complete.
+    fn goes_on(&self, name: &str) -> bool {
+        let is_same = name.is_empty() || self.name.is_empty() || name == self.name;
+        let is_whole = || !name.is_empty() && self.arguments.ends_with('}') && self.is_json();
+        is_same && !is_whole()
+    }
+
+    fn is_json(&self) -> bool {
+        serde_json::from_str::<serde::de::IgnoredAny>(self.arguments()).is_ok()
     }
 
     fn part(&self) -> Part {
-        Part::Tool { id: self.id().into_owned(), name: self.name.clone() }
+        Part::Tool { id: self.id.clone(), name: self.name.clone() }
     }
 
     fn write(&self, out: &mut String) {
         let mut object = Object::begin(out);
-        object.string("id", &self.id());
+        object.string("id", &self.id);
         object.string("type", "function");
         let mut function = Object::begin(object.key("function"));
         function.string("name", &self.name);

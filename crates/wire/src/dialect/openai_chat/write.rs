@@ -4,7 +4,7 @@
 //! that agrees with the former up to the end of its last message.
 
 use super::NAME;
-use crate::dialect::body::Body;
+use crate::dialect::body::{Body, stand_in};
 use crate::dialect::pairs::{self, Pairs};
 use crate::dialect::text::{Array, Object};
 use crate::prompt::{Block, Message, Prompt, Role};
@@ -90,12 +90,17 @@ impl<'a> Turns<'a> {
                     }
                 }
                 Block::ToolResult { id, content, .. } => texts.push(pairs::orphan(id, content)),
-                Block::Text(text) => texts.push(text.clone()),
-                Block::Thinking { .. } | Block::ToolUse { .. } | Block::Other { .. } => {}
+                Block::Text(text) if !text.trim().is_empty() => texts.push(text.clone()),
+                Block::Text(_)
+                | Block::Thinking { .. }
+                | Block::ToolUse { .. }
+                | Block::Other { .. } => {}
             }
         }
-        if !texts.is_empty() || !has_results {
-            self.says("user", &texts.join("\n\n"));
+        match texts.as_slice() {
+            [] if has_results => {}
+            [] => self.says("user", &stand_in(message)),
+            texts => self.says("user", &texts.join("\n\n")),
         }
     }
 

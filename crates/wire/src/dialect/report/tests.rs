@@ -15,7 +15,8 @@ fn detail(fault: &Fault, name: &str) -> Value {
     fault.detail_values().unwrap().get(name).cloned().unwrap_or_default()
 }
 
-const INVALID: &str = r#"{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: must be positive."},"request_id":"req_1"}"#;
+const INVALID: &str = r#"{"type":"error","request_id":"req_1","error":
+    {"type":"invalid_request_error","message":"max_tokens: must be positive."}}"#;
 
 #[test]
 fn a_request_that_is_at_fault_is_blamed_on_the_caller() {
@@ -34,7 +35,8 @@ fn a_request_that_is_at_fault_is_blamed_on_the_caller() {
 
 #[test]
 fn refused_credentials_are_our_fault_and_the_message_stays_in_the_log() {
-    let body = r#"{"error":{"message":"Incorrect API key: sk-1234.","type":"invalid_request_error","code":"invalid_api_key"}}"#;
+    let body = r#"{"error":{"message":"Incorrect API key: sk-1234.",
+        "type":"invalid_request_error","code":"invalid_api_key"}}"#;
     for status in [401, 403] {
         let fault = ask(status, &[], body);
         assert_eq!((fault.code(), fault.blame()), (Code::UpstreamError, Blame::Us));
@@ -76,7 +78,8 @@ fn the_headers_say_when_to_try_again() {
 
 #[test]
 fn a_used_up_quota_is_not_worth_another_try() {
-    let body = r#"{"error":{"message":"You exceeded your quota","type":"insufficient_quota","code":"insufficient_quota"}}"#;
+    let body = r#"{"error":{"message":"You exceeded your quota",
+        "type":"insufficient_quota","code":"insufficient_quota"}}"#;
     let fault = ask(429, &[], body);
     assert_eq!(fault.code(), Code::UpstreamUnavailable);
     assert_eq!(detail(&fault, "should_retry"), false);

@@ -155,3 +155,14 @@ fn a_value_nested_too_deep_is_broken_up_to_its_line_end() {
     assert_eq!(out, [json(&deep), json("{}")]);
     assert!(serde_json::from_str::<serde_json::Value>(&deep).is_err());
 }
+
+#[test]
+fn a_long_value_in_single_bytes_takes_no_rescans() {
+    // With a look back at every byte this would take hours.
+    let text = format!("{{\"a\":[\"{}\"\n]}}", "x\\n".repeat(2 << 20));
+    let (mut splitter, mut out) = (Splitter::new(text.len()), Vec::new());
+    for byte in text.as_bytes().chunks(1) {
+        splitter.push(byte, &mut out);
+    }
+    assert_eq!(out, [json(&text)]);
+}

@@ -1,0 +1,45 @@
+//! Dialects on any bytes: no panic, one last event, and what was read can be written.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use wire::dialect::DIALECTS;
+use wire::event::Event;
+use wire::prompt::{Knobs, Message, Prompt};
+
+fuzz_target!(|input: (u8, u16, &[u8])| {
+    let (size, status, bytes) = (usize::from(input.0).max(1), input.1, input.2);
+    for dialect in DIALECTS {
+        let mut messages: Vec<Message> = Vec::new();
+        messages.extend(dialect.read(bytes).ok().map(|reply| reply.message));
+
+        let (mut reader, mut out) = (dialect.stream(), Vec::new());
+        for piece in bytes.chunks(size) {
+            reader.push(piece, &mut out);
+            messages.extend(reader.partial().filter(|_| messages.is_empty()));
+        }
+        reader.finish(&mut out);
+        let is_last = |event: &Event| matches!(event, Event::Done(_) | Event::Fault(_));
+        assert_eq!(out.iter().filter(|event| is_last(event)).count(), 1);
+        assert!(out.last().is_some_and(is_last));
+        if let Some(Event::Done(reply)) = out.pop() {
+            messages.push(reply.message);
+        }
+
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let fault = dialect.fault(status, &|_| Some(text.clone()), bytes);
+        assert!(!fault.text().is_empty());
+
+        let prompt = Prompt {
+            model: "m".to_owned(),
+            system: None,
+            messages,
+            tools: Vec::new(),
+            knobs: Knobs::default(),
+        };
+        for dialect in DIALECTS {
+            let body = dialect.write(&prompt, true);
+            assert!(serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok());
+        }
+    }
+});

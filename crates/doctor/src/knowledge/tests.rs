@@ -1,0 +1,113 @@
+//! The data is whole, and the texts of real tools are recognised.
+
+use super::{
+    Errors, explain_text, symptom_tables, symptoms_json, symptoms_markdown, symptoms_text,
+};
+
+#[test]
+fn the_data_is_whole() {
+    let errors: Errors = toml::from_str(super::ERRORS).unwrap();
+    for entry in &errors.error {
+        assert!(!entry.patterns.is_empty() && !entry.steps.is_empty(), "{entry:?}");
+        assert!(entry.cause.ends_with('.'), "{entry:?}");
+    }
+    toml::from_str::<super::Symptoms>(super::SYMPTOMS).unwrap();
+    assert_eq!(symptom_tables().len(), 2);
+}
+
+#[test]
+fn every_tool_that_refuses_the_impossible_port_is_understood() {
+    let texts = [
+        "curl: (3) URL using bad/illegal format or missing URL",
+        "http://localhost:619009/health: Bad port number.",
+        "nc: port number too large: 619009",
+        "Ncat: Invalid port number \"619009\". QUITTING.",
+        "Port number 619009 is out of range.",
+        "docker: invalid containerPort: 619009",
+        "OverflowError: connect(): port must be 0-65535.",
+        "OverflowError: bind(): port must be 0-65535.",
+        "requests.exceptions.InvalidURL: Failed to parse: '127.0.0.1:619009' is not a valid host \
+         or port",
+        "ValueError: Port out of range 0-65535",
+        "RangeError [ERR_SOCKET_BAD_PORT]: Port should be >= 0 and < 65536. Received type number \
+         (619009).",
+        "TypeError: Failed to parse URL from http://localhost:619009/",
+        "dial tcp: address 619009: invalid port",
+        "listen tcp: address 619009: invalid port",
+        "java.lang.IllegalArgumentException: port out of range:619009",
+        "ParseIntError { kind: PosOverflow }",
+        "AddrParseError(Socket)",
+        "Error { kind: InvalidInput, message: \"invalid port value\" }",
+        "Bad port '619009'",
+        "psql: error: invalid port number: \"619009\"",
+        "FATAL:  619009 is outside the valid range for parameter \"port\" (1 .. 65535)",
+        "nginx: invalid port in \"619009\" of the \"listen\" directive",
+        "ERROR: Bad port",
+    ];
+    for text in texts {
+        let explanation = explain_text(text).unwrap_or_else(|| panic!("not known: {text}"));
+        assert_eq!(explanation.id, "address.port_out_of_range", "{text}");
+        assert_eq!(explanation.port.is_some(), text.contains("619009"), "{text}");
+    }
+    let perl = "Port number above 0xFFFF, will be truncated to 29185 for Socket::pack_sockaddr_in";
+    assert_eq!(explain_text(perl).unwrap().id, "address.port_truncated");
+}
+
+#[test]
+fn the_texts_of_clients_and_servers_have_their_causes() {
+    let cases = [
+        ("curl: (7) Failed to connect: Connection refused", "listen.none"),
+        ("net::ERR_CONNECTION_REFUSED", "listen.none"),
+        ("connect(AF_INET, {sin_port=htons(619009)}, 16) = -1 ECONNREFUSED", "listen.none"),
+        ("[1] Error: Connection refused. Is the MCP server running on a:1?", "listen.none"),
+        ("Failed to connect to Claude desktop: x", "listen.none"),
+        ("Connection to localhost:61900 timed out. Is the service running?", "listen.none"),
+        ("Connection timed out", "firewall.drop"),
+        ("connect: No route to host", "net.unreachable"),
+        ("read ECONNRESET", "tcp.reset"),
+        ("curl: (52) Empty reply from server", "tcp.closed_at_once"),
+        ("OSError: [Errno 98] Address already in use", "listen.conflict"),
+        ("bind: Permission denied", "listen.privileged"),
+        ("ModuleNotFoundError: No module named 'Flask'", "start.missing_dependency"),
+        ("ClassNotFoundException: a.b", "start.missing_dependency"),
+        ("YAML syntax error on line 3", "config.bad_yaml"),
+        ("SSL routines::wrong version number", "tls.https_to_http"),
+        ("Secure Connection Failed", "tls.https_to_http"),
+        ("ERROR: Invalid JSON format\n", "protocol.json_lines"),
+        ("curl: (1) Received HTTP/0.9 when not allowed", "protocol.json_lines"),
+        ("{\"error\": \"Context not found\"}", "context.unknown"),
+        ("{\"error\": \"Message content is required\"}", "http.400"),
+        ("Error calling Claude API: boom", "upstream.unknown"),
+        ("401 Unauthorized", "auth.missing"),
+        ("getaddrinfo ENOTFOUND mcp.local", "name.unknown"),
+        ("Port 619009 is in use by another program.", "listen.conflict"),
+        ("Running on http://127.0.0.1:29185", "address.port_truncated"),
+    ];
+    for (text, id) in cases {
+        let explanation = explain_text(text).unwrap_or_else(|| panic!("not known: {text}"));
+        let ids = [explanation.id.as_str()];
+        // The one text that carries two causes is answered by either.
+        let both = text.contains("timed out. Is the service");
+        assert!(ids.contains(&id) || (both && ids.contains(&"firewall.drop")), "{text}: {ids:?}");
+        assert!(!explanation.to_text().is_empty());
+    }
+    assert_eq!(explain_text("all is well in the garden"), None);
+    assert_eq!(explain_text(""), None);
+}
+
+#[test]
+fn the_tables_come_in_three_forms_with_the_same_rows() {
+    let rows = symptom_tables().iter().flat_map(|table| &table.rows);
+    let (text, markdown, json) = (symptoms_text(), symptoms_markdown(), symptoms_json());
+    for row in rows {
+        assert!(text.contains(&row.symptom));
+        assert!(markdown.contains(&format!("| {} |", row.symptom)));
+        assert!(json.to_string().contains(&row.symptom));
+    }
+    assert!(
+        markdown
+            .lines()
+            .filter(|line| line.starts_with('|'))
+            .all(|l| l.matches(" | ").count() == 3 || l.starts_with("|---"))
+    );
+}

@@ -17,18 +17,20 @@ CREATE TABLE ctx(
   revision INTEGER NOT NULL,
   head INTEGER NOT NULL, turns INTEGER NOT NULL,
   bytes INTEGER NOT NULL, cum INTEGER NOT NULL,
-  start_seq INTEGER NOT NULL,
+  start_seq INTEGER NOT NULL, safe_seq INTEGER NOT NULL,
   turn_seq INTEGER, open_turn INTEGER, open_tools INTEGER NOT NULL,
-  model TEXT,
+  model TEXT, durability INTEGER,
   scale INTEGER NOT NULL, anchor_prompt INTEGER, anchor_cum INTEGER, anchor_start INTEGER,
   parent INTEGER, fork_seq INTEGER,
   UNIQUE(tenant, id));
 CREATE INDEX ctx_list ON ctx(tenant, updated);
 CREATE INDEX ctx_expires ON ctx(expires) WHERE expires IS NOT NULL;
+CREATE INDEX ctx_durability ON ctx(n) WHERE durability IS NOT NULL;
 CREATE INDEX ctx_open ON ctx(n) WHERE open_turn IS NOT NULL;
 
 CREATE TABLE ctx_state(n INTEGER PRIMARY KEY, state TEXT NOT NULL);
-CREATE TABLE ctx_doc(n INTEGER PRIMARY KEY, system TEXT, settings TEXT NOT NULL, metadata TEXT NOT NULL);
+CREATE TABLE ctx_doc(
+  n INTEGER PRIMARY KEY, system TEXT, settings TEXT NOT NULL, metadata TEXT NOT NULL);
 
 CREATE TABLE entry(
   k INTEGER PRIMARY KEY,

@@ -121,7 +121,7 @@ impl<'de> Deserialize<'de> for Settings {
     }
 }
 
-fn name<T: PartialEq>(words: &[(&'static str, T)], value: T) -> Option<&'static str> {
+fn name<T: PartialEq + Copy>(words: &[(&'static str, T)], value: T) -> Option<&'static str> {
     words.iter().find(|(_, known)| *known == value).map(|(word, _)| *word)
 }
 

@@ -1,5 +1,6 @@
 //! One exchange: a message of the user and the reply to it.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use storage::Durability;
@@ -7,8 +8,9 @@ use storage::rusqlite::Connection;
 use wire::Fault;
 use wire::reply::Usage;
 
-use crate::rows::entry;
-use crate::{Content, Context, Entry, EntryStatus, Key, Map, StateEdit};
+use crate::rows::ctx::Row;
+use crate::rows::{entry, parts};
+use crate::{Content, Context, Entry, EntryStatus, Key, Map, Settings, StateEdit};
 
 /// Makes a repeated request harmless.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,18 +48,30 @@ pub struct NewTurn {
 #[derive(Debug)]
 pub struct View<'a> {
     pub(crate) connection: &'a Connection,
-    pub(crate) n: i64,
-    pub(crate) head: u32,
-    pub(crate) id: &'a str,
+    pub(crate) row: &'a Row,
     pub(crate) state: &'a Map,
-    pub(crate) turns: u64,
+    /// The newest entry before the user's message.
+    pub(crate) head: u32,
+    /// Read when it is first asked for: most models need none.
+    pub(crate) settings: OnceCell<Settings>,
 }
 
 impl View<'_> {
     /// The id of the context.
     #[must_use]
     pub fn id(&self) -> &str {
-        self.id
+        &self.row.key.id
+    }
+
+    /// The settings of the context; the defaults when they are damaged (the log says so).
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        self.settings.get_or_init(|| {
+            parts::doc(self.connection, self.row).map(|doc| doc.settings).unwrap_or_else(|fault| {
+                tracing::error!(error = %fault.chain(), "the settings of a context are unreadable");
+                Settings::default()
+            })
+        })
     }
 
     /// The state, with the change that came with this message.
@@ -69,7 +83,7 @@ impl View<'_> {
     /// The turns before this one.
     #[must_use]
     pub fn turns(&self) -> u64 {
-        self.turns
+        self.row.turns.saturating_sub(1)
     }
 
     /// Whether an earlier message holds `needle_lower`, upper and lower case being the same.
@@ -79,7 +93,7 @@ impl View<'_> {
     /// # Errors
     /// `storage_error` when the log cannot be read.
     pub fn history_contains(&mut self, needle_lower: &str) -> Result<bool, Fault> {
-        entry::contains(self.connection, self.n, self.head, needle_lower)
+        entry::contains(self.connection, self.row.n, self.head, needle_lower)
     }
 }
 

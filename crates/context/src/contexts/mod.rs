@@ -1,15 +1,31 @@
-//! The handle.
-#![allow(unused)]
+//! The handle everybody holds, one file per group of operations.
 
-use crate::*;
-use jiff::Timestamp;
+mod choices;
+mod log;
+mod manage;
+mod once;
+mod sweep;
+mod turns;
+mod windows;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use storage::rusqlite::Connection;
+use storage::{Database, Durability, Stored};
 use wire::Fault;
 
-/// All contexts of the store; clones share it.
+use crate::rows::ctx::Row;
+use crate::rows::{entry, unsigned};
+use crate::{Key, Limits};
+use choices::Choices;
+
+/// All contexts of the store; clones share them.
 #[derive(Clone, Debug)]
 pub struct Contexts {
-    db: storage::Database,
-    limits: Limits,
+    db: Database,
+    inner: Arc<Inner>,
+    durability: Durability,
 }
 
 /// Figures over all contexts.
@@ -23,81 +39,127 @@ pub struct Counts {
     pub bytes: u64,
 }
 
-fn nb<T>() -> Result<T, Fault> {
-    Err(Fault::internal("not built yet"))
+/// What jobs on the writer thread need beside the connection.
+#[derive(Debug, Default)]
+struct Inner {
+    limits: Limits,
+    totals: Totals,
+    choices: Choices,
+}
+
+/// The figures of [`Counts`], kept by the jobs; a commit that fails may leave them a little off
+/// until the next start.
+#[derive(Debug, Default)]
+struct Totals {
+    contexts: AtomicI64,
+    messages: AtomicI64,
+    bytes: AtomicI64,
+}
+
+impl Totals {
+    /// Takes the difference between a row before and after a job; `None` is no row.
+    fn moved(&self, before: Option<(u32, u64)>, after: Option<(u32, u64)>) {
+        let number = |row: Option<(u32, u64)>| {
+            row.map_or((0, 0), |(head, bytes)| (i64::from(head), crate::rows::signed(bytes)))
+        };
+        let contexts = i64::from(after.is_some()) - i64::from(before.is_some());
+        let (old, new) = (number(before), number(after));
+        self.contexts.fetch_add(contexts, Ordering::Relaxed);
+        self.messages.fetch_add(new.0 - old.0, Ordering::Relaxed);
+        self.bytes.fetch_add(new.1 - old.1, Ordering::Relaxed);
+    }
+}
+
+/// The figures of a row that the totals follow.
+fn figures(row: &Row) -> (u32, u64) {
+    (row.head, row.bytes)
 }
 
 impl Contexts {
-    pub async fn open(db: storage::Database, limits: Limits) -> Result<Self, Fault> {
-        Ok(Self { db, limits })
+    /// Takes the contexts of an open store. Turns that were running when the last process died are
+    /// marked as failed, so that they can be retried.
+    ///
+    /// # Errors
+    /// `storage_error` when the store cannot be read or written.
+    pub async fn open(db: Database, limits: Limits) -> Result<Self, Fault> {
+        let (totals, choices) = db.read(|c| Ok((seed(c)?, Choices::read(c)?))).await?;
+        let inner = Arc::new(Inner { limits, totals, choices });
+        let this = Self { db, inner, durability: Durability::Group };
+        this.recover().await?;
+        Ok(this)
     }
+
+    /// Sets the durability of contexts that choose none; [`Durability::Group`] unless set.
+    #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {
-        self
+        Self { durability, ..self }
     }
-    pub async fn create(&self, tenant: Tenant, new: New) -> Result<Context, Fault> {
-        nb()
-    }
-    pub async fn get(&self, key: &Key) -> Result<Context, Fault> {
-        nb()
-    }
-    pub async fn list(&self, tenant: Tenant, filter: Filter) -> Result<Page<Context>, Fault> {
-        nb()
-    }
-    pub async fn messages(&self, key: &Key, slice: Slice) -> Result<Page<Entry>, Fault> {
-        nb()
-    }
-    pub async fn edit(&self, key: &Key, edit: Edit, expect: Option<u64>) -> Result<Context, Fault> {
-        nb()
-    }
-    pub async fn append(
-        &self,
-        key: &Key,
-        entries: Vec<NewEntry>,
-        expect: Option<u64>,
-        idem: Option<Idem>,
-    ) -> Result<(Context, Vec<Entry>), Fault> {
-        nb()
-    }
-    pub async fn close(&self, key: &Key) -> Result<Context, Fault> {
-        nb()
-    }
-    pub async fn delete(&self, key: &Key) -> Result<(), Fault> {
-        nb()
-    }
-    pub async fn answer_now(
-        &self,
-        turn: NewTurn,
-        model: impl FnOnce(&mut View<'_>) -> Result<LocalReply, Fault> + Send + 'static,
-    ) -> Result<Turn, Fault> {
-        nb()
-    }
-    pub async fn begin(&self, turn: NewTurn) -> Result<Begun, Fault> {
-        nb()
-    }
-    pub async fn reopen(&self, key: &Key) -> Result<OpenTurn, Fault> {
-        nb()
-    }
-    pub async fn finish(&self, open: &OpenTurn, outcome: Outcome) -> Result<Turn, Fault> {
-        nb()
-    }
-    pub async fn fail(
-        &self,
-        open: &OpenTurn,
-        reason: &str,
-        partial: Option<Outcome>,
-    ) -> Result<(), Fault> {
-        nb()
-    }
-    pub async fn window(&self, key: &Key, budget: Budget) -> Result<Window, Fault> {
-        nb()
-    }
-    pub async fn preview_window(&self, key: &Key, budget: Budget) -> Result<Window, Fault> {
-        nb()
-    }
+
+    /// Figures over all contexts, from memory.
+    #[expect(clippy::unused_async, reason = "a store of many machines will have to ask")]
     pub async fn counts(&self) -> Counts {
-        Counts::default()
+        let totals = &self.inner.totals;
+        Counts {
+            contexts: unsigned(totals.contexts.load(Ordering::Relaxed)),
+            messages: unsigned(totals.messages.load(Ordering::Relaxed)),
+            bytes: unsigned(totals.bytes.load(Ordering::Relaxed)),
+        }
     }
-    pub async fn sweep(&self, now: Timestamp) -> Result<u64, Fault> {
-        nb()
+
+    /// The store, for health, statistics and backup.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.db
     }
+
+    /// Runs a job on the writer with what it needs.
+    async fn write<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        job: impl FnOnce(&Job<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let inner = Arc::clone(&self.inner);
+        self.db
+            .write(durability, move |connection| {
+                job(&Job { connection, inner: &inner, now: crate::clock::now() })
+            })
+            .await
+    }
+
+    /// The durability for a write of this context.
+    fn durability_for(&self, key: &Key, wanted: Option<Durability>) -> Durability {
+        wanted.unwrap_or_else(|| self.inner.choices.of(key, self.durability))
+    }
+}
+
+/// A job in its transaction.
+struct Job<'a> {
+    connection: &'a Connection,
+    inner: &'a Inner,
+    now: i64,
+}
+
+impl Job<'_> {
+    /// Finds a context that a caller may change.
+    fn live(&self, key: &Key) -> Result<Row, Fault> {
+        crate::rows::ctx::live(self.connection, key, self.now)
+    }
+}
+
+fn seed(connection: &Connection) -> Result<Totals, Fault> {
+    let sql = "SELECT count(*), coalesce(sum(head), 0), coalesce(sum(bytes), 0) FROM ctx";
+    connection
+        .query_row(sql, [], |row| {
+            Ok(Totals {
+                contexts: AtomicI64::new(row.get(0)?),
+                messages: AtomicI64::new(row.get(1)?),
+                bytes: AtomicI64::new(row.get(2)?),
+            })
+        })
+        .stored()
+}
+
+/// Checks the sizes of new contents against the limits.
+fn admit_contents(job: &Job<'_>, row: &Row, contents: &[&crate::Content]) -> Result<(), Fault> {
+    entry::admit(row, contents, &job.inner.limits)
 }

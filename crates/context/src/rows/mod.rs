@@ -1,3 +1,23 @@
-//! How records lie in tables.
+//! How records lie in tables; every function runs inside a transaction of its caller.
 
+pub(crate) mod ctx;
+pub(crate) mod cut;
 pub(crate) mod entry;
+pub(crate) mod idem;
+pub(crate) mod list;
+pub(crate) mod parts;
+
+/// A count that is stored as SQLite's signed integer; never negative in a sound row.
+pub(crate) fn unsigned(stored: i64) -> u64 {
+    u64::try_from(stored).unwrap_or(0)
+}
+
+/// The other way: counts never come near the limit.
+pub(crate) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// A length as a count.
+pub(crate) fn length(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}

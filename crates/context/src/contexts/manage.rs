@@ -1,0 +1,256 @@
+//! The life of a context: create, read, list, edit, close, delete.
+
+use serde_json::Value;
+use storage::rusqlite::params;
+use storage::{Durability, Stored};
+use wire::Fault;
+
+use super::{Contexts, Job, admit_contents, figures};
+use crate::rows::ctx::{self, Row};
+use crate::rows::entry::{self, Fresh, place};
+use crate::rows::list;
+use crate::rows::parts::{self, Doc};
+use crate::{
+    Context, Edit, EntryStatus, Filter, Key, New, Page, Settings, Status, Tenant, clock,
+    merge_patch, refuse,
+};
+
+/// The id that a path of the API needs for itself.
+const RESERVED: &str = "create";
+/// Limit: characters of a title or a user.
+const LINE_CHARACTERS_MAX: usize = 1000;
+/// Entries that are deleted together with their context; more go in slices afterwards.
+const DELETED_AT_ONCE: u32 = 200;
+
+impl Contexts {
+    /// Makes a context.
+    ///
+    /// # Errors
+    /// `conflict` when the id exists, `invalid_input` for an id that is reserved or malformed,
+    /// `context_too_long` and `quota_exceeded` at the limits, `storage_error`.
+    pub async fn create(&self, tenant: Tenant, new: New) -> Result<Context, Fault> {
+        let key = match &new.id {
+            Some(id) => Key::new(tenant, id)?,
+            None => Key::fresh(tenant),
+        };
+        let durability = new.settings.durability.unwrap_or(self.durability);
+        self.write(durability, move |job| job.create(&key, new)).await
+    }
+
+    /// Reads a context.
+    ///
+    /// # Errors
+    /// `context_not_found`, `context_expired`, `storage_error`.
+    pub async fn get(&self, key: &Key) -> Result<Context, Fault> {
+        let key = key.clone();
+        self.db
+            .read(move |connection| {
+                let row = ctx::live(connection, &key, clock::now())?;
+                parts::context(connection, &row)
+            })
+            .await
+    }
+
+    /// Lists the contexts of a tenant, page by page.
+    ///
+    /// # Errors
+    /// `invalid_input` for a limit or cursor that is none, `storage_error`.
+    pub async fn list(&self, tenant: Tenant, filter: Filter) -> Result<Page<Context>, Fault> {
+        self.db.read(move |c| list::page(c, tenant, &filter, clock::now())).await
+    }
+
+    /// Changes a context.
+    ///
+    /// # Errors
+    /// `context_not_found`, `context_expired`, `context_closed`, `precondition_failed`,
+    /// `invalid_input`, `context_too_long`, `storage_error`.
+    pub async fn edit(&self, key: &Key, edit: Edit, expect: Option<u64>) -> Result<Context, Fault> {
+        let durability = self.durability_for(key, None);
+        let key = key.clone();
+        self.write(durability, move |job| job.edit(&key, edit, expect)).await
+    }
+
+    /// Ends a context: it is kept and can only be read. Doing it twice is no error; a turn that is
+    /// running still gets its reply.
+    ///
+    /// # Errors
+    /// `context_not_found`, `context_expired`, `storage_error`.
+    pub async fn close(&self, key: &Key) -> Result<Context, Fault> {
+        let durability = self.durability_for(key, None);
+        let key = key.clone();
+        self.write(durability, move |job| {
+            let mut row = job.live(&key)?;
+            if row.status == Status::Open {
+                row.status = Status::Closed;
+                row.touch(job.now);
+                ctx::save(job.connection, &row)?;
+                ctx::save_head(job.connection, &row)?;
+            }
+            parts::context(job.connection, &row)
+        })
+        .await
+    }
+
+    /// Removes a context with everything in it.
+    ///
+    /// # Errors
+    /// `context_not_found`, `context_expired`, `storage_error`.
+    pub async fn delete(&self, key: &Key) -> Result<(), Fault> {
+        let durability = self.durability_for(key, None);
+        let key = key.clone();
+        let left = self
+            .write(durability, move |job| {
+                let row = job.live(&key)?;
+                job.remove(&row)
+            })
+            .await?;
+        if left {
+            self.empty_trash().await?;
+        }
+        Ok(())
+    }
+}
+
+impl Job<'_> {
+    /// Makes a context with everything its caller wants in it.
+    pub(super) fn create(&self, key: &Key, new: New) -> Result<Context, Fault> {
+        self.make_room(key)?;
+        let mut row = self.insert(key)?;
+        line("title", new.title.as_deref())?;
+        line("user", new.user.as_deref())?;
+        row.title = new.title;
+        row.user = new.user;
+        row.expires = new.expires_in.map(|wait| clock::after(self.now, wait));
+        row.model.clone_from(&new.settings.model);
+        let doc = Doc { system: new.system, settings: new.settings, metadata: new.metadata };
+        row.durability = doc.durability();
+        let limit = self.inner.limits.state_bytes;
+        if !doc.is_empty() {
+            parts::save_doc(self.connection, row.n, &doc, limit)?;
+        }
+        if !new.state.is_empty() {
+            parts::save_state(self.connection, &row, &new.state, limit)?;
+        }
+        let contents: Vec<_> = new.messages.iter().map(|entry| &entry.content).collect();
+        admit_contents(self, &row, &contents)?;
+        for fresh in &new.messages {
+            let fresh = Fresh {
+                role: fresh.role,
+                content: &fresh.content,
+                model: fresh.model.as_deref(),
+                meta: &fresh.meta,
+                status: EntryStatus::Complete,
+            };
+            entry::append(self.connection, &mut row, fresh, self.now)?;
+        }
+        ctx::save(self.connection, &row)?;
+        ctx::save_head(self.connection, &row)?;
+        self.inner.choices.set(key, row.durability);
+        self.inner.totals.moved(None, Some(figures(&row)));
+        Ok(row.context(new.state, doc))
+    }
+
+    /// Makes an empty context; the caller counts it.
+    pub(super) fn insert(&self, key: &Key) -> Result<Row, Fault> {
+        if &*key.id == RESERVED {
+            return Err(refuse::reserved(&key.id));
+        }
+        let limit = self.inner.limits.contexts;
+        let count = self.inner.totals.contexts.load(std::sync::atomic::Ordering::Relaxed);
+        if crate::rows::unsigned(count) >= limit {
+            return Err(refuse::full(limit));
+        }
+        ctx::insert(self.connection, key, self.now)
+    }
+
+    /// Removes what has expired under this id; refuses when a context is there.
+    pub(super) fn make_room(&self, key: &Key) -> Result<(), Fault> {
+        match ctx::find(self.connection, key)? {
+            None => Ok(()),
+            Some(row) if row.expires.is_some_and(|end| end <= self.now) => {
+                self.remove(&row).map(|_| ())
+            }
+            Some(_) => Err(refuse::exists(&key.id)),
+        }
+    }
+
+    /// Removes a context; says whether entries are left in the trash.
+    pub(super) fn remove(&self, row: &Row) -> Result<bool, Fault> {
+        for sql in [
+            "DELETE FROM ctx WHERE n = ?1",
+            "DELETE FROM ctx_state WHERE n = ?1",
+            "DELETE FROM ctx_doc WHERE n = ?1",
+        ] {
+            self.connection.prepare_cached(sql).stored()?.execute([row.n]).stored()?;
+        }
+        let left = row.head > DELETED_AT_ONCE;
+        if left {
+            let sql = "INSERT INTO trash(n) VALUES (?1)";
+            self.connection.prepare_cached(sql).stored()?.execute([row.n]).stored()?;
+        } else {
+            let sql = "DELETE FROM entry WHERE k BETWEEN ?1 AND ?2";
+            let mut statement = self.connection.prepare_cached(sql).stored()?;
+            statement.execute(params![place(row.n, 0), place(row.n, u32::MAX)]).stored()?;
+        }
+        self.inner.choices.set(&row.key, None);
+        self.inner.totals.moved(Some(figures(row)), None);
+        Ok(left)
+    }
+
+    fn edit(&self, key: &Key, edit: Edit, expect: Option<u64>) -> Result<Context, Fault> {
+        let mut row = self.live(key)?;
+        row.admit(expect)?;
+        let limit = self.inner.limits.state_bytes;
+        let mut doc = parts::doc(self.connection, &row)?;
+        let mut state = parts::state(self.connection, &row)?;
+        if let Some(title) = edit.title {
+            line("title", title.as_deref())?;
+            row.title = title;
+        }
+        if let Some(user) = edit.user {
+            line("user", user.as_deref())?;
+            row.user = user;
+        }
+        if let Some(wait) = edit.expires_in {
+            row.expires = wait.map(|wait| clock::after(self.now, wait));
+        }
+        let has_doc = edit.system.is_some() || edit.settings.is_some() || edit.metadata.is_some();
+        if let Some(system) = edit.system {
+            doc.system = system;
+        }
+        if let Some(patch) = edit.settings {
+            let named = patch.get("model").and_then(Value::as_str).map(str::to_owned);
+            let mut map = doc.settings.to_map();
+            merge_patch(&mut map, patch);
+            doc.settings = Settings::parse(map)?;
+            row.durability = doc.durability();
+            row.model = named.or(row.model);
+        }
+        if let Some(patch) = edit.metadata {
+            merge_patch(&mut doc.metadata, patch);
+        }
+        if has_doc {
+            parts::save_doc(self.connection, row.n, &doc, limit)?;
+        }
+        if edit.state.is_some_and(|change| change.apply(&mut state)) {
+            parts::save_state(self.connection, &row, &state, limit)?;
+        }
+        row.touch(self.now);
+        ctx::save(self.connection, &row)?;
+        ctx::save_head(self.connection, &row)?;
+        self.inner.choices.set(key, row.durability);
+        Ok(row.context(state, doc))
+    }
+}
+
+fn line(field: &str, text: Option<&str>) -> Result<(), Fault> {
+    match text {
+        Some(text) if text.chars().count() > LINE_CHARACTERS_MAX => {
+            Err(refuse::invalid(field, "must have at most 1000 characters"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The durability of clean-up: losing it in a power cut only means doing it again.
+pub(super) const CLEANING: Durability = Durability::Fast;

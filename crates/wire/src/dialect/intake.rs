@@ -157,5 +157,6 @@ fn is_whole(data: &str) -> bool {
 
 /// The fault of an event or body that is not what its dialect says.
 pub(super) fn invalid(text: &str, bytes: &[u8]) -> Fault {
-    Fault::new(Code::UpstreamInvalid, text).because(excerpt(bytes))
+    let fault = Fault::new(Code::UpstreamInvalid, text);
+    if bytes.is_empty() { fault } else { fault.because(excerpt(bytes)) }
 }

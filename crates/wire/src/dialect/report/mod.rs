@@ -103,8 +103,8 @@ pub(super) fn answer(status: u16, header: &dyn Fn(&str) -> Option<String>, body:
     let mut details = Map::new();
     details.insert("upstream_status".to_owned(), status.into());
     let Some(report) = report else {
-        let fault = judge_bare(status).because(excerpt(body));
-        return timed(fault, header, details);
+        let excerpt = Some(excerpt(body)).filter(|text| !text.is_empty());
+        return timed(kept(judge_bare(status), excerpt), header, details);
     };
     report.describe(&mut details);
     if report.code.as_deref() == Some("insufficient_quota") {
@@ -130,12 +130,13 @@ fn judge(status: u16, name: &str, report: &Report) -> Fault {
                 "check the key of this provider (its environment variable or configuration) and \
                  what the key may use",
             );
-            fault.because(says.unwrap_or_default())
+            kept(fault, says)
         }
-        402 => Fault::new(Code::UpstreamError, format!("the upstream wants payment (`{name}`)"))
-            .blamed(Blame::Us)
-            .hint("check the billing of the provider's account")
-            .because(says.unwrap_or_default()),
+        402 => {
+            let text = format!("the upstream wants payment (`{name}`)");
+            let fault = Fault::new(Code::UpstreamError, text).blamed(Blame::Us);
+            kept(fault.hint("check the billing of the provider's account"), says)
+        }
         408 | 429 | 500.. => {
             let text = format!("the upstream is not available (`{name}`){tail}");
             Fault::new(Code::UpstreamUnavailable, text)
@@ -145,6 +146,14 @@ fn judge(status: u16, name: &str, report: &Report) -> Fault {
             Fault::new(Code::UpstreamError, text).blamed(Blame::Caller)
         }
         _ => unexpected(status),
+    }
+}
+
+/// Keeps the upstream's message for the log only.
+fn kept(fault: Fault, says: Option<String>) -> Fault {
+    match says {
+        Some(says) => fault.because(says),
+        None => fault,
     }
 }
 

@@ -16,3 +16,10 @@ pub use advice::{Advice, advice, backoff};
 pub use base::Base;
 pub use pool::{Answer, Client, Ended, Request};
 pub use tls::Tls;
+
+/// The moment that lies `wait` ahead; a wait beyond all reason is a year.
+#[must_use]
+pub fn after(wait: std::time::Duration) -> tokio::time::Instant {
+    let now = tokio::time::Instant::now();
+    now.checked_add(wait).unwrap_or(now + std::time::Duration::from_secs(365 * 86_400))
+}

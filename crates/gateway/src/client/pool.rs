@@ -247,15 +247,15 @@ impl Answer {
     /// `upstream_invalid` for a response without end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Ended> {
         loop {
-            let idle = Instant::now() + self.deadlines.idle;
+            let idle = super::after(self.deadlines.idle);
             let (stage, at, after) = if idle < self.until {
                 ("idle", idle, self.deadlines.idle)
             } else {
                 ("total", self.until, self.deadlines.total)
             };
-            let frame = tokio::time::timeout_at(at, self.body.frame()).await;
-            let frame = frame
-                .map_err(|_| Ended { fault: late(&self.provider, stage, after), again: false })?;
+            let Ok(frame) = tokio::time::timeout_at(at, self.body.frame()).await else {
+                return Err(Ended { fault: late(&self.provider, stage, after), again: false });
+            };
             let Some(frame) = frame else { return Ok(None) };
             let frame = frame.map_err(|cause| self.cut(cause))?;
             // Trailers say nothing we need.

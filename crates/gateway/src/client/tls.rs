@@ -65,12 +65,14 @@ impl Tls {
 }
 
 fn load() -> Result<Arc<ClientConfig>, String> {
+    let unreadable = |cause: rustls::Error| {
+        format!("this machine's trusted certificates cannot be read: {cause}")
+    };
     let crypto = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(crypto)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_platform_verifier())
-        .map_err(|cause| format!("this machine's trusted certificates cannot be read: {cause}"))?;
-    let mut config = config.with_no_client_auth();
+    let builder = ClientConfig::builder_with_provider(crypto);
+    let builder = builder.with_safe_default_protocol_versions().map_err(unreadable)?;
+    let builder = builder.with_platform_verifier().map_err(unreadable)?;
+    let mut config = builder.with_no_client_auth();
     config.alpn_protocols = protocols();
     Ok(Arc::new(config))
 }

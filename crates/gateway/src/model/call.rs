@@ -13,12 +13,12 @@ use tracing::Level;
 use wire::event::{Event, Part};
 use wire::prompt::{Block, Message, Prompt};
 use wire::reply::Reply;
-use wire::{Blame, Code, Fault};
+use wire::{Code, Fault};
 
 use super::hold::PATIENCE;
 use super::live::News;
 use super::upstream::{Failed, Upstream};
-use crate::client::{Advice, Answer, Ended, Request, advice, backoff};
+use crate::client::{Advice, Answer, Ended, Request, advice, after, backoff};
 
 /// What a limited caller is told when the upstream names no time.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ struct Setback {
     fault: Fault,
     again: bool,
     wait: Option<Duration>,
-    partial: Option<Message>,
+    partial: Option<Box<Message>>,
 }
 
 impl From<Ended> for Setback {
@@ -55,7 +55,7 @@ impl Upstream {
         let outcome = Box::pin(self.tries(prompt, events, &mut tries)).await;
         let outcome = outcome.map_err(|setback| Failed {
             fault: self.passed_on(setback.fault),
-            partial: setback.partial,
+            partial: setback.partial.map(|message| *message),
         });
         self.record(&outcome, begun.elapsed(), tries, events.is_some());
         outcome
@@ -68,7 +68,7 @@ impl Upstream {
         tries: &mut u32,
     ) -> Result<Reply, Setback> {
         let settings = &self.site.settings;
-        let until = Instant::now() + settings.deadlines.total;
+        let until = after(settings.deadlines.total);
         let request = self.request(prompt, events.is_some(), until)?;
         loop {
             self.site.hold.pass(self.provider(), until).await.map_err(Setback::last)?;
@@ -163,6 +163,9 @@ impl Upstream {
         if let Some(wait) = advice.wait.or(limited.then_some(RETRY_AFTER_DEFAULT)) {
             fault = fault.retry_after(wait);
         }
+        if matches!(status.as_u16(), 401 | 403) {
+            fault = fault.hint(self.key_hint());
+        }
         Setback { fault, again, wait: advice.wait, partial: None }
     }
 
@@ -248,7 +251,12 @@ impl Upstream {
                         let over = ended.is_some() || fault.code() == Code::UpstreamUnavailable;
                         let again = over && !began;
                         let wait = fault.wait();
-                        return Err(Setback { fault, again, wait, partial: reader.partial() });
+                        return Err(Setback {
+                            fault,
+                            again,
+                            wait,
+                            partial: reader.partial().map(Box::new),
+                        });
                     }
                     event => {
                         began |= !matches!(event, Event::Ping);
@@ -258,7 +266,7 @@ impl Upstream {
             }
             if let Some(setback) = ended {
                 let again = setback.again && !began;
-                return Err(Setback { again, partial: reader.partial(), ..setback });
+                return Err(Setback { again, partial: reader.partial().map(Box::new), ..setback });
             }
         }
     }
@@ -286,22 +294,39 @@ impl Upstream {
         Setback { again: true, ..Setback::last(Fault::new(Code::UpstreamInvalid, text)) }
     }
 
-    /// A limit of the upstream reaches the caller as a limit, not as an outage.
+    /// The fault as callers may see it: a limit as a limit, not as an outage, and no secret of
+    /// ours, even when the upstream repeats it.
     fn passed_on(&self, fault: Fault) -> Fault {
         let status = fault.detail_values().and_then(|d| d.get("upstream_status"));
-        if fault.code() == Code::RateLimited || status != Some(&json!(429)) {
+        let limited = fault.code() == Code::UpstreamUnavailable && status == Some(&json!(429));
+        let text = self.site.clean(fault.text());
+        if !limited && text == fault.text() {
             return fault;
         }
-        let mut limited =
-            Fault::new(Code::RateLimited, fault.text()).blamed(Blame::Upstream).details(json!({
-                "provider": self.provider(),
-                "upstream_status": 429,
-                "upstream_type": fault.detail_values().and_then(|d| d.get("upstream_type")),
-            }));
-        if let Some(wait) = fault.wait() {
-            limited = limited.retry_after(wait);
+        let code = if limited { Code::RateLimited } else { fault.code() };
+        let mut out = Fault::new(code, text).blamed(fault.blame());
+        if let Some(details) = fault.detail_values() {
+            out = out.details(details.clone());
         }
-        limited.hint("try again after that time, or ask another provider's model").because(fault)
+        if let Some(wait) = fault.wait() {
+            out = out.retry_after(wait);
+        }
+        match fault.hint_text() {
+            Some(hint) => out.hint(hint),
+            None if limited => {
+                out.hint("try again after that time, or ask another provider's model")
+            }
+            None => out,
+        }
+    }
+
+    /// Where the refused key came from: the upstream cannot know.
+    fn key_hint(&self) -> String {
+        let settings = &self.site.settings;
+        match &settings.key_source {
+            Some(source) => format!("check the key of provider `{}` ({source})", settings.name),
+            None => format!("provider `{}` wants a key: set its `key`", settings.name),
+        }
     }
 
     fn record(&self, outcome: &Result<Reply, Failed>, took: Duration, tries: u32, stream: bool) {

@@ -185,19 +185,24 @@ impl Models {
 
     /// The provider that serves a name, and what it calls the model.
     fn place<'a>(&'a self, name: &'a str) -> Option<(&'a Arc<Site>, &'a str)> {
-        if let Some(site) = self.sites.iter().find(|site| site.lists(name)) {
+        if let Some(site) = self.site(|site| site.lists(name)) {
             return Some((site, name));
         }
         if let Some((provider, model)) = name.split_once('/')
-            && let Some(site) = self.sites.iter().find(|site| site.name() == provider)
+            && let Some(site) = self.site(|site| site.name() == provider)
         {
             return (!model.is_empty()).then_some((site, model));
         }
-        if let Some(site) = self.sites.iter().find(|site| site.name() == name) {
+        if let Some(site) = self.site(|site| site.name() == name) {
             return Some((site, site.first_model()?));
         }
-        let guess = self.sites.iter().find(|site| site.owns(name))?;
-        Some((guess, name))
+        Some((self.site(|site| site.owns(name))?, name))
+    }
+
+    /// The first provider of this kind, one that can be asked before one that cannot.
+    fn site(&self, holds: impl Fn(&Site) -> bool) -> Option<&Arc<Site>> {
+        let fits = || self.sites.iter().filter(|site| holds(site));
+        fits().find(|site| site.is_usable()).or_else(|| fits().next())
     }
 
     fn unknown(&self, name: &str) -> Fault {

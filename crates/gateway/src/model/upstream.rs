@@ -9,7 +9,7 @@ use wire::dialect::Dialect;
 use wire::event::Event;
 use wire::prompt::{Message, Prompt};
 use wire::reply::Reply;
-use wire::{Code, Fault};
+use wire::{Blame, Code, Fault};
 
 use super::hold::Hold;
 use super::live::{Live, News};
@@ -108,12 +108,12 @@ impl Site {
         self.settings.models.iter().any(|listed| listed == model)
     }
 
-    /// Whether an unlisted model of this name is likely served here: the company's own names at
-    /// the provider that bears the company's name or sits at its address.
+    /// Whether an unlisted model of this name is likely served here: at the provider that bears
+    /// its company's name or sits at its address, or by anyone where that is the custom.
     pub(super) fn owns(&self, model: &str) -> bool {
         let preset = self.kind.preset();
         let own = self.name() == preset.name || self.client.base().host() == preset.host;
-        own && self.kind.owns(model)
+        (own || preset.is_everywhere) && self.kind.owns(model)
     }
 
     /// Whether it can be asked at all.
@@ -305,14 +305,12 @@ impl Upstream {
     pub(super) fn news(&self, fault: &Fault) -> Option<News> {
         // Limit: a status line, not a report.
         let text: String = self.site.clean(fault.text()).chars().take(300).collect();
+        let is_answer = fault.detail_values().is_some_and(|d| d.get("upstream_status").is_some());
         match fault.code() {
-            Code::UpstreamUnavailable | Code::Timeout | Code::RateLimited
-                if fault.detail_values().is_none_or(|d| d.get("upstream_status").is_none()) =>
-            {
-                Some(News::Lost(text))
-            }
-            // A request that was wrong says nothing about the upstream but that it is there.
-            _ if fault.blame() == wire::Blame::Caller => None,
+            // What the caller or the operator did wrong says nothing about the upstream.
+            Code::ConfigurationError => None,
+            _ if fault.blame() == Blame::Caller => None,
+            Code::UpstreamUnavailable | Code::Timeout if !is_answer => Some(News::Lost(text)),
             _ => Some(News::Refused(text)),
         }
     }

@@ -86,7 +86,8 @@ fn demo_tries_its_four_rules_in_order() {
         "demo",
         ("c", "A window seat please"),
         &none,
-        "Acknowledged: 'A window seat please'. How can I further assist you with the context ID 'c'?",
+        "Acknowledged: 'A window seat please'. How can I further assist you with the context ID \
+         'c'?",
     );
     check(
         "demo",

@@ -165,7 +165,7 @@ fn cut(text: &str, chars: usize) -> String {
 
 const TEMPLATES: &[&str] = &[
     "Write a {theme} story about somebody who finds a message that was meant for another time.",
-    "Describe a {theme} world in which one everyday thing no longer works, and who profits from it.",
+    "Describe a {theme} world in which one everyday thing no longer works, and who profits.",
     "Write a {theme} dialogue between two strangers who share a secret and do not know it yet.",
     "Write the opening scene of a {theme} novel that begins one minute after everything changed.",
     "Invent a {theme} place with three rules. Tell what happens on the day one of them is broken.",

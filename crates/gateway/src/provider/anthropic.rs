@@ -20,6 +20,7 @@ static PRESET: Preset = Preset {
     base_url: "https://api.anthropic.com",
     host: "api.anthropic.com",
     models: &["claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5"],
+    is_everywhere: true,
 };
 
 /// The Messages API.

@@ -32,6 +32,8 @@ pub struct Preset {
     pub host: &'static str,
     /// Models to offer; the first is the default.
     pub models: &'static [&'static str],
+    /// Whoever speaks its dialect serves its company's models.
+    pub is_everywhere: bool,
 }
 
 /// Looks up a response header by its lower-case name.

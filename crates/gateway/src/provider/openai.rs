@@ -17,6 +17,7 @@ static PRESET: Preset = Preset {
     base_url: "https://api.openai.com/v1",
     host: "api.openai.com",
     models: &["gpt-6.1-sol", "gpt-6-astra", "gpt-6-luna", "gpt-5.5", "gpt-5.4-mini"],
+    is_everywhere: false,
 };
 
 /// The Chat Completions API.

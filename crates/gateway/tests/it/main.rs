@@ -1,0 +1,14 @@
+//! The request path from outside: providers against a model server, doors against the whole path.
+
+#[cfg(test)]
+mod doors;
+#[cfg(test)]
+mod house;
+#[cfg(test)]
+mod native;
+#[cfg(test)]
+mod provider;
+#[cfg(test)]
+mod provider_faults;
+#[cfg(test)]
+mod provider_streams;

@@ -161,6 +161,13 @@ export const patchContext = (id, body) => call('PATCH', at(id), { body });
 /** @param {string} id @returns {Promise<Context>} */
 export const closeContext = (id) => call('POST', `${at(id)}/close`, { body: {} });
 
+/**
+ * Stops the running turn on the server; hanging up alone lets it finish.
+ * @param {string} id
+ * @returns {Promise<{cancelled: boolean}>}
+ */
+export const cancelTurn = (id) => call('POST', `${at(id)}/turns/cancel`, { body: {} });
+
 /** @param {string} id @returns {Promise<{message: string}>} */
 export const deleteContext = (id) => call('DELETE', at(id));
 

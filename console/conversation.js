@@ -36,6 +36,8 @@ export const changes = signal(0);
 
 /** @type {AbortController | null} */
 let running = null;
+/** The request that stops the running turn. @type {Promise<void> | null} */
+let stopping = null;
 /** Rises with every opened conversation; late answers of an earlier one are dropped. */
 let visit = 0;
 
@@ -158,7 +160,15 @@ export async function retryTurn() {
 
 /** Stops the running answer; what the server keeps of it is shown. */
 export function stop() {
-  running?.abort();
+  if (!running) return;
+  const id = context.value?.id;
+  // Somebody who hangs up may come back, so the server would let the model finish.
+  stopping = id ? api.cancelTurn(id).then(ignore, ignore) : null;
+  running.abort();
+}
+
+function ignore() {
+  // What became of the turn is read from the server afterwards.
 }
 
 /** @param {string} text @returns {Promise<Context>} */
@@ -216,12 +226,23 @@ async function runTurn(turn) {
     }
   } catch (thrown) {
     if (mine !== visit) return;
-    if (api.isAbort(thrown)) stopped.value = true;
-    else error = api.asApiError(thrown);
+    if (api.isAbort(thrown)) {
+      stopped.value = true;
+      await stopping;
+    } else error = api.asApiError(thrown);
   } finally {
     if (running === control) running = null;
   }
   await finish(turn, error, mine);
+}
+
+/**
+ * Adds a piece of a tool's input, which arrives as cut-up JSON.
+ * @param {any[]} tools
+ * @param {{index: number, json: string}} piece
+ */
+function withInput(tools, { index, json }) {
+  return tools.map((tool) => (tool.index === index ? { ...tool, json: tool.json + json } : tool));
 }
 
 /**
@@ -234,7 +255,8 @@ function take({ event, data }) {
   if (event === 'start') live.value = { ...now, model: data.model ?? '' };
   if (event === 'delta') live.value = { ...now, text: now.text + (data.text ?? '') };
   if (event === 'thinking') live.value = { ...now, thinking: now.thinking + (data.text ?? '') };
-  if (event === 'tool') live.value = { ...now, tools: [...now.tools, data] };
+  if (event === 'tool') live.value = { ...now, tools: [...now.tools, { json: '', ...data }] };
+  if (event === 'tool_input') live.value = { ...now, tools: withInput(now.tools, data) };
   if (event === 'delta' || event === 'thinking' || event === 'tool') phase.value = 'streaming';
   return event === 'error'
     ? new api.ApiError(typeof data === 'object' ? data : { error: data })

@@ -87,3 +87,21 @@ export function errorText(error) {
   if (typeof error === 'string') return error;
   return error.error ?? error.detail ?? error.message ?? JSON.stringify(error);
 }
+
+/** Why a stored turn failed, in words. @type {Record<string, string>} */
+const FAILURES = {
+  conflict: 'the turn was stopped',
+  overloaded: 'the model had too much to do',
+  rate_limited: 'the provider asked to slow down',
+  timeout: 'the model took too long',
+  unauthorized: 'the provider refused the key',
+  upstream_error: 'the provider answered with an error',
+  upstream_invalid: 'the provider answered something that could not be read',
+  upstream_unavailable: 'the model could not be reached',
+};
+
+/** @param {string | null | undefined} code  as the server stores it with the question */
+export function failureText(code) {
+  if (!code) return '';
+  return FAILURES[code] ? `${FAILURES[code]} (\`${code}\`)` : `\`${code}\``;
+}

@@ -33,9 +33,9 @@ function readTls(tls) {
 function readAuth(auth) {
   if (auth === undefined || auth === null) return 'unknown';
   if (typeof auth === 'string') return auth;
-  if (typeof auth === 'boolean') return auth ? 'key required' : 'open';
-  if (auth.mode) return String(auth.mode);
-  return auth.required ? 'key required' : 'open';
+  const required = typeof auth === 'boolean' ? auth : auth.required;
+  if (required === undefined) return String(auth.mode ?? 'unknown');
+  return required ? 'key required' : 'open, no key needed';
 }
 
 /** @param {import('./shapes.js').Status | null} status @returns {Address[]} */

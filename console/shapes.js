@@ -27,13 +27,14 @@
  * @property {(Listener | string)[]} [listen]
  * @property {string[]} [protocols]
  * @property {boolean | {enabled?: boolean}} [tls]
- * @property {string | {mode?: string, required?: boolean}} [auth]
+ * @property {string} [reachable_from]  e.g. `this machine only`
+ * @property {string | {mode?: string, required?: boolean, keys?: number}} [auth]
  * @property {any} [store]
  */
 
 /** The answer of `GET /health`.
  * @typedef {object} Health
- * @property {string} status  `ok`, `degraded` or `initializing`
+ * @property {string} status  `ok`, `degraded`, `initializing` or `unhealthy`
  * @property {Record<string, any>} [checks]
  * @property {string} [version]
  */

@@ -7,10 +7,8 @@ import { computed, signal } from './ui.js';
 const HEALTH_MS = 5_000;
 const FACTS_MS = 15_000;
 
-/**
- * @typedef {{state: 'asking' | 'ok' | 'degraded' | 'down', version: string, checks: [string,
- *   string][]}} Pulse
- */
+/** @typedef {'asking' | 'ok' | 'degraded' | 'unhealthy' | 'down'} PulseState */
+/** @typedef {{state: PulseState, version: string, checks: [string, string][]}} Pulse */
 
 /** @type {import('./ui.js').Signal<Pulse>} */
 export const pulse = signal({ state: 'asking', version: '', checks: [] });
@@ -65,19 +63,22 @@ export function refreshFacts() {
   ]);
 }
 
-/** @param {any} check */
+/** @param {any} check  a word, a truth, or `{ok, error}` */
 function checkText(check) {
   if (typeof check === 'string') return check;
-  if (typeof check === 'boolean') return check ? 'ok' : 'not ok';
-  return check?.status ?? JSON.stringify(check);
+  const ok = typeof check === 'boolean' ? check : check?.ok;
+  return ok ? 'ok' : (check?.error ?? 'not ok');
 }
+
+/** @type {Record<string, PulseState>} */
+const STATES = { ok: 'ok', degraded: 'degraded', initializing: 'degraded' };
 
 async function refreshPulse() {
   const before = pulse.value.state;
   try {
     const health = await api.health();
     pulse.value = {
-      state: health.status === 'ok' ? 'ok' : 'degraded',
+      state: STATES[health.status] ?? 'unhealthy',
       version: health.version ?? '',
       checks: Object.entries(health.checks ?? {}).map(([name, check]) => [name, checkText(check)]),
     };

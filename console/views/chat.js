@@ -17,7 +17,7 @@ import {
   stop,
   stopped,
 } from '../conversation.js';
-import { ago, errorText, nameOf } from '../format.js';
+import { ago, failureText, nameOf } from '../format.js';
 import { href, NEW, route, settle } from '../router.js';
 import { lastContext } from '../session.js';
 import { models, usableModels } from '../store.js';
@@ -97,7 +97,7 @@ function ChatHead() {
       <div class="row">
         ${
           now &&
-          html`<a class="button quiet narrow-hidden"
+          html`<a class="button quiet"
           href=${href('conversations', now.id)}>Details</a>`
         }
         <button type="button" class="button quiet wide-hidden" onClick=${newChat}>New</button>
@@ -127,7 +127,7 @@ function LiveAnswer() {
       ${now.tools.map(
         (tool, index) => html`
         <${Folded} key=${index} label=${`Asks the tool ${tool.name}`}
-          text=${JSON.stringify(tool.input, null, 2)} />`,
+          text=${tool.json || JSON.stringify(tool.input ?? {}, null, 2)} />`,
       )}
       <div class="message-body">${
         now.text
@@ -141,20 +141,29 @@ function LiveAnswer() {
 function Ending() {
   if (phase.value !== 'idle') return null;
   const last = messages.value.at(-1);
+  const unanswered = last?.status === 'failed' || last?.status === 'partial';
+  const again = () => void retryTurn();
   if (failure.value) {
     const { error, retry } = failure.value;
     return html`<${Trouble} title="No answer came back" error=${error} retry=${retry} />`;
   }
-  if (last?.status === 'failed') {
-    const reason = errorText(last.meta?.error) || 'the model did not answer when this was asked';
-    const error = new api.ApiError({
-      error: reason,
-      hint: 'the question is kept; ask for the answer again',
-    });
-    return html`<${Trouble} title="This question has no answer yet" error=${error}
-      retry=${() => void retryTurn()} />`;
+  if (stopped.value) {
+    return html`<div class="stopped row">
+      <p role="status">You stopped this answer.</p>
+      ${
+        unanswered &&
+        html`<button type="button" class="button small" onClick=${again}>Ask again</button>`
+      }
+    </div>`;
   }
-  return stopped.value ? html`<p class="stopped" role="status">You stopped this answer.</p>` : null;
+  if (!unanswered) return null;
+  const asked = messages.value.findLast((message) => message.status === 'failed');
+  const error = new api.ApiError({
+    error: failureText(asked?.meta?.failure) || 'the answer did not come to its end',
+    hint: 'the question is kept; ask for the answer again',
+  });
+  const title = 'This question has no whole answer yet';
+  return html`<${Trouble} title=${title} error=${error} retry=${again} />`;
 }
 
 function Welcome() {
@@ -186,6 +195,16 @@ function useReadingAlong() {
   useLayoutEffect(() => {
     if (along.current && place.current) place.current.scrollTop = place.current.scrollHeight;
   }, [last, text, live.value?.thinking, phase.value, failure.value]);
+  useEffect(() => {
+    const box = place.current;
+    if (!box) return;
+    // A keyboard that slides in or a turned screen must not hide the newest words.
+    const watch = new ResizeObserver(() => {
+      if (along.current) box.scrollTop = box.scrollHeight;
+    });
+    watch.observe(box);
+    return () => watch.disconnect();
+  }, []);
   const onScroll = () => {
     const box = place.current;
     if (box) along.current = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_END;

@@ -3,7 +3,7 @@
 import { reachOfAll } from '../listening.js';
 import { href } from '../router.js';
 import { apiKey, chooseTheme, signOut, theme } from '../session.js';
-import { listening, pulse } from '../store.js';
+import { listening, pulse, status } from '../store.js';
 import { html } from '../ui.js';
 
 /** @type {['overview' | 'chat' | 'conversations', string][]} */
@@ -17,6 +17,7 @@ const STATES = {
   asking: ['Asking', 'idle'],
   ok: ['Healthy', 'good'],
   degraded: ['Degraded', 'warn'],
+  unhealthy: ['Unhealthy', 'bad'],
   down: ['Not answering', 'bad'],
 };
 
@@ -36,7 +37,7 @@ function Mark() {
 function Pulse() {
   const { state, version, checks } = pulse.value;
   const [label, tone] = STATES[state] ?? STATES.asking;
-  const reach = reachOfAll(listening.value);
+  const reach = status.value.value?.reachable_from ?? reachOfAll(listening.value);
   const bad = checks.filter(([, text]) => text !== 'ok');
   const details = checks.map(([name, text]) => `${name}: ${text}`).join('\n');
   return html`
@@ -44,7 +45,7 @@ function Pulse() {
       <span class=${`dot dot-${tone}`} aria-hidden="true"></span>
       <span class="pulse-state">${label}</span>
       ${
-        state === 'degraded' &&
+        (state === 'degraded' || state === 'unhealthy') &&
         bad.length > 0 &&
         html`
         <span>(${bad.map(([name]) => name).join(', ')})</span>`

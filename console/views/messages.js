@@ -1,6 +1,6 @@
 // Draws messages; what people and models wrote is always inserted as text.
 import { blocks, pieces } from '../content.js';
-import { ago, count, errorText, exactly } from '../format.js';
+import { ago, count, failureText, exactly } from '../format.js';
 import { html, useState } from '../ui.js';
 import { CopyButton } from './copy.js';
 import { Inline } from './inline.js';
@@ -51,10 +51,13 @@ function Content({ content }) {
   );
 }
 
-/** One message. @param {{message: Message, children?: any}} props */
-export function MessageItem({ message, children }) {
-  const mark = MARKS[message.status ?? ''];
-  const reason = errorText(message.meta?.error ?? message.meta?.fault);
+/**
+ * One message; `calm` while its answer is seen to arrive.
+ * @param {{message: Message, calm?: boolean}} props
+ */
+export function MessageItem({ message, calm }) {
+  const mark = calm && message.status === 'pending' ? '' : MARKS[message.status ?? ''];
+  const reason = failureText(message.meta?.failure);
   return html`
     <li class=${`message from-${message.role}`} data-status=${message.status ?? 'complete'}>
       <p class="message-head">
@@ -70,8 +73,7 @@ export function MessageItem({ message, children }) {
         ${mark && html`<span class="tag tag-warn">${mark}</span>`}
       </p>
       <div class="message-body"><${Content} content=${message.content} /></div>
-      ${reason && html`<p class="last-error">${reason}</p>`}
-      ${children}
+      ${reason && html`<p class="last-error"><${Inline} text=${reason} /></p>`}
     </li>`;
 }
 
@@ -96,7 +98,8 @@ export function MessageList({ messages, more, onEarlier, children, busy }) {
     <div role="log" aria-label="Messages" aria-busy=${busy ? 'true' : 'false'}>
       <ol class="messages">
         ${messages.map(
-          (message) => html`<${MessageItem} key=${message.seq ?? 'unstored'} message=${message} />`,
+          (message) => html`
+            <${MessageItem} key=${message.seq ?? 'unstored'} message=${message} calm=${busy} />`,
         )}
         ${children}
       </ol>

@@ -97,8 +97,7 @@ export function Overview() {
     <div class="hero">
       <div>
         <h1>One port that remembers conversations</h1>
-        <p class="lead">Whatever asks here, over HTTP, raw TCP or WebSocket, shares the same
-          conversations.</p>
+        <p class="lead">HTTP, raw TCP and WebSocket all share the same conversations.</p>
       </div>
       <${Facts} />
       <a class="button primary" href=${NEW}>Start a conversation</a>

@@ -1,6 +1,7 @@
 // Asks for an API key when the server wants one; the key stays in this tab.
 import { apiKey, signIn } from '../session.js';
 import { html, useEffect, useRef } from '../ui.js';
+import { Inline } from './inline.js';
 
 /** @param {{problem: import('../shapes.js').Problem}} props */
 export function SignIn({ problem }) {
@@ -11,6 +12,7 @@ export function SignIn({ problem }) {
     const key = field.current?.value.trim();
     if (key) signIn(key);
   };
+  const said = [problem.error, problem.hint].filter(Boolean).join('; ');
   return html`
     <section class="card sign-in" aria-labelledby="sign-in-title">
       <h1 id="sign-in-title">This server asks for a key</h1>
@@ -28,7 +30,7 @@ export function SignIn({ problem }) {
       <p class="hint" id="key-help">No key yet? Make one on the server:
         ${' '}<code>rapport key create --name me --scopes read,write</code></p>
       <p class="fine" id="key-answer">The server
-        said: ${problem.error}${problem.hint ? `; ${problem.hint}` : ''}
+        said:${' '}<${Inline} text=${said} />
         ${problem.request_id && html`${' '}(request <code>${problem.request_id}</code>)`}</p>
     </section>`;
 }

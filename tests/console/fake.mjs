@@ -139,14 +139,13 @@ function script(text) {
  * @param {string} text  the question that is answered
  */
 async function stream(context, response, text) {
-  const question = context.messages.at(-1);
+  const question = context.messages.findLast((/** @type {any} */ one) => one.role === 'user');
+  question.status = 'pending';
+  context.open_turn = question.seq;
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+  // Whoever hangs up lets the model finish: writing to a closed response is no error.
   const emit = (/** @type {string} */ event, /** @type {any} */ data) =>
     response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-  let gone = false;
-  response.on('close', () => {
-    gone = true;
-  });
   emit('start', {
     context_id: context.id,
     turn: question.seq,
@@ -155,26 +154,22 @@ async function stream(context, response, text) {
   });
   if (text.includes('please fail') && !context.failed) {
     context.failed = true;
-    question.status = 'failed';
-    emit('error', {
-      status: 503,
-      error: 'the model `demo` could not be reached',
-      code: 'upstream_unavailable',
-      hint: 'the question is kept; retry it',
-      request_id: response.getHeader('x-request-id'),
-    });
-    return response.end();
+    return fail(context, question, 'upstream_unavailable', emit, response);
   }
   const { parts, pause } = script(text);
   let said = '';
   for (const part of parts) {
-    if (gone) break;
     said += part;
     emit('delta', { text: part });
     await new Promise((resolve) => setTimeout(resolve, pause));
+    if (context.open_turn === null) {
+      append(context, 'assistant', said, 'partial');
+      return fail(context, question, 'conflict', emit, response);
+    }
   }
   question.status = 'complete';
-  const message = append(context, 'assistant', said, gone ? 'partial' : 'complete');
+  context.open_turn = null;
+  const message = append(context, 'assistant', said, 'complete');
   emit('done', {
     context_id: context.id,
     text: said,
@@ -182,6 +177,28 @@ async function stream(context, response, text) {
     model: 'demo',
     offline: true,
     stop_reason: 'end_turn',
+  });
+  response.end();
+}
+
+/**
+ * Ends a turn without an answer; the question is kept and says why.
+ * @param {any} context
+ * @param {any} question
+ * @param {string} code
+ * @param {(event: string, data: any) => void} emit
+ * @param {Response} response
+ */
+function fail(context, question, code, emit, response) {
+  question.status = 'failed';
+  question.meta = { failure: code };
+  context.open_turn = null;
+  emit('error', {
+    status: 503,
+    error: 'the model `demo` could not be reached',
+    code,
+    hint: 'the question is kept; retry it',
+    request_id: response.getHeader('x-request-id'),
   });
   response.end();
 }
@@ -211,17 +228,22 @@ function page(context, query) {
 
 /** @param {State} state */
 function status(state) {
-  const protocols = ['HTTP/1.1', 'HTTP/2', 'WebSocket', 'JSON lines', 'MCP/1.0'];
-  const auth = state.key ? 'key required' : 'open on loopback';
+  const protocols = ['http/1.1', 'h2c', 'websocket', 'json-lines', 'mcp/1.0'];
+  const listen = [`127.0.0.1:${state.port}`, `[::1]:${state.port}`].map((address) => ({
+    address,
+    url: `http://${address}`,
+    tls: 'off',
+    protocols,
+  }));
   return {
+    status: 'running',
     version: '0.1.0',
     uptime_seconds: Math.floor((Date.now() - state.began) / 1000),
     contexts: state.contexts.size,
-    store: { engine: 'memory' },
-    listeners: [
-      { address: `127.0.0.1:${state.port}`, protocols, tls: false, auth },
-      { address: `[::1]:${state.port}`, protocols, tls: false, auth },
-    ],
+    store: { kind: 'memory', ok: true, last_error: null },
+    listen,
+    reachable_from: 'this machine only',
+    auth: { mode: 'auto', required: state.key !== '', keys: state.key ? 1 : 0 },
   };
 }
 
@@ -309,8 +331,15 @@ function contextRoute(state, response, method, { id, rest, query, body }) {
     append(context, 'user', body.message, 'pending');
     return void stream(context, response, body.message);
   }
-  if (route === 'POST turns/retry')
-    return void stream(context, response, context.messages.at(-1).content);
+  if (route === 'POST turns/cancel') {
+    const cancelled = context.open_turn !== null;
+    context.open_turn = null;
+    return answer(response, 200, { cancelled });
+  }
+  if (route === 'POST turns/retry') {
+    const failed = context.messages.findLast((/** @type {any} */ one) => one.status === 'failed');
+    return void stream(context, response, failed.content);
+  }
   return problem(response, 404, 'Not found', 'not_found', 'see /docs');
 }
 
@@ -324,7 +353,7 @@ async function api(state, request, response, url) {
   if (route === 'GET /health') {
     return answer(response, 200, {
       status: 'ok',
-      checks: { store: 'ok', provider: 'ok' },
+      checks: { store: { ok: true }, provider: { ok: true } },
       version: '0.1.0',
     });
   }

@@ -90,7 +90,11 @@ export async function trouble(scene) {
     await page.getByRole('button', { name: 'Stop' }).click();
     await page.getByText('You stopped this answer').waitFor();
     await page.getByRole('button', { name: 'Send' }).waitFor();
+    // The server stopped asking the model, instead of letting it finish for nobody.
+    await page.locator('.from-user[data-status=failed]').waitFor();
     assert.equal(await page.getByText('word399').count(), 0);
+    await page.getByRole('button', { name: 'Ask again' }).waitFor();
+    await picture(page, `chat-stopped-${scheme}`);
   });
   await report.check(`${scheme}: Escape stops, too, and the next turn works`, async () => {
     await begin(scene, true);

@@ -260,3 +260,29 @@ async fn a_refused_key_names_where_it_came_from() {
     let fault = upstream("anthropic", &mock.url()).send(&prompt("x")).await.unwrap_err();
     assert!(fault.hint_text().unwrap().contains("environment UP_KEY"), "{fault:?}");
 }
+
+#[tokio::test]
+async fn an_upstream_whose_limit_is_used_up_is_left_alone_before_it_has_to_refuse() {
+    let reset = jiff::Timestamp::now() + Duration::from_secs(3_000);
+    let headers = [
+        ("anthropic-ratelimit-requests-remaining".to_owned(), "0".to_owned()),
+        ("anthropic-ratelimit-requests-reset".to_owned(), reset.to_string()),
+    ];
+    let mock = always(Reply { headers: headers.into(), ..Reply::text("the last one") }).await;
+    let upstream = upstream("anthropic", &mock.url());
+    upstream.send(&prompt("x")).await.unwrap();
+    let fault = upstream.send(&prompt("x")).await.unwrap_err();
+    assert_eq!(fault.code(), Code::RateLimited);
+    assert!(fault.wait().unwrap() > Duration::from_secs(2_900));
+    assert_eq!(mock.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_kept_in_memory() {
+    let body = Some("x".repeat(64 * 1024 * 1024 + 1));
+    let mock = always(Reply { body, ..Reply::default() }).await;
+    let fault = upstream("anthropic", &mock.url()).send(&prompt("x")).await.unwrap_err();
+    assert_eq!(fault.code(), Code::UpstreamInvalid);
+    assert!(fault.text().contains("67108864 bytes"), "{fault}");
+    assert_eq!(mock.requests().len(), 1);
+}

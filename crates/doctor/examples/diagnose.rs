@@ -6,7 +6,7 @@ use doctor::{Request, diagnose};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
-    let mut words = std::env::args().skip(1).peekable();
+    let mut words = std::env::args().skip(1);
     let mut request = Request::default();
     let mut json = false;
     while let Some(word) = words.next() {
@@ -21,8 +21,8 @@ async fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
         serde_json::to_writer_pretty(&mut out, &report.to_json())?;
+        writeln!(out)
     } else {
-        write!(out, "{}", report.to_text(false))?;
+        write!(out, "{}", report.to_text(false))
     }
-    writeln!(out, "exit code {}", report.exit_code())
 }

@@ -20,7 +20,9 @@ pub fn checks() -> impl Iterator<Item = About> {
 
 /// Finds out why an address does not work, or that it does; never longer than the deadline.
 ///
-/// Changes nothing, sends no credential, and opens at most a handful of connections.
+/// Changes nothing, sends no credential, and opens at most a handful of connections. A lookup of a
+/// name that hangs stays behind in the runtime's blocking pool, so a program that ends after this
+/// should leave its runtime with `shutdown_background`.
 pub async fn diagnose(request: &Request) -> Report {
     let started = Instant::now();
     let mut case = Case {

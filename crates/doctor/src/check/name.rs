@@ -219,3 +219,39 @@ pub(super) fn misled(host: &str, addresses: &[IpAddr], files: &Files) -> Option<
         )),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Files, misled, unresolved};
+
+    fn files(hosts: &str, nsswitch: &str) -> Files {
+        Files { hosts: hosts.to_owned(), nsswitch: nsswitch.to_owned() }
+    }
+
+    #[test]
+    fn a_localhost_without_address_is_traced_to_its_file() {
+        let cases = [
+            (files("", ""), "name.localhost_missing", "add the entry"),
+            (files("# x\n127.0.0.1 locahost\n", ""), "name.localhost_missing", "line 2"),
+            (files("127.0.0.1 localhost", "hosts: dns\n"), "name.nsswitch", "files dns"),
+        ];
+        for (files, id, fix) in cases {
+            let verdict = unresolved("localhost", "no such name", &files);
+            assert_eq!(verdict.id, id);
+            assert!(verdict.fix[0].text.contains(fix), "{verdict:?}");
+        }
+        let verdict = unresolved("host.docker.internal", "x", &files("", ""));
+        assert!(verdict.fix[0].text.contains("Docker"), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_localhost_that_is_elsewhere_is_traced_to_its_line() {
+        let files = files("10.66.66.66 localhost # old\n", "");
+        let verdict = misled("localhost", &["10.66.66.66".parse().unwrap()], &files).unwrap();
+        assert_eq!(verdict.id, "name.localhost_wrong");
+        assert!(verdict.evidence[0].contains("line 1"), "{verdict:?}");
+        let loopback = ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
+        assert_eq!(misled("localhost", &loopback, &files), None);
+        assert_eq!(misled("box", &["10.66.66.66".parse().unwrap()], &files), None);
+    }
+}

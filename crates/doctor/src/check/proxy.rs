@@ -182,3 +182,29 @@ async fn through(proxy: &str, host: &str, port: u16, secure: bool) -> Through {
         None => Through::Fails("proxy.hijack", format!("the proxy {plain} gives no answer")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::covers;
+
+    #[test]
+    fn no_proxy_lists_are_read_as_clients_read_them() {
+        let cases = [
+            ("localhost", "localhost", true),
+            ("LOCALHOST", "localhost", true),
+            ("a.b, localhost ,c", "localhost", true),
+            ("*", "127.0.0.1", true),
+            ("localhost", "127.0.0.1", false),
+            ("127.0.0.0/8", "127.0.0.1", true),
+            ("10.0.0.0/8", "127.0.0.1", false),
+            ("0.0.0.0/0", "127.0.0.1", true),
+            ("[::1]", "::1", true),
+            (".example.com", "a.example.com", true),
+            ("example.com", "badexample.com", false),
+            ("", "localhost", false),
+        ];
+        for (list, host, expected) in cases {
+            assert_eq!(covers(list, host), expected, "{list:?} {host}");
+        }
+    }
+}

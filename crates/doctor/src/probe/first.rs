@@ -93,3 +93,37 @@ pub(crate) fn preview(bytes: &[u8]) -> String {
     let hex: Vec<String> = head.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("bytes {}", hex.join(" "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Protocol, preview, recognise};
+
+    #[test]
+    fn first_bytes_name_their_protocol() {
+        let cases: [(&[u8], Protocol); 12] = [
+            (b"HTTP/1.1 200 OK\r\n", Protocol::Http),
+            (b"\x15\x03\x01\0\x02\x02\x46", Protocol::Tls),
+            (b"\x16\x03\x03\0\x50", Protocol::Tls),
+            (b"\0\0\x06\x04\0\0\0\0\0", Protocol::Http2),
+            (b"SSH-2.0-x", Protocol::Ssh),
+            (b"220 x ESMTP", Protocol::Smtp),
+            (b"220 ProFTPD", Protocol::Ftp),
+            (b"-NOAUTH x", Protocol::Redis),
+            (b"E\0\0\0\x55SFATAL", Protocol::Postgres),
+            (b"\x4a\0\0\0\x0a8.0.36", Protocol::Mysql),
+            (b"{\"a\":1}\n", Protocol::JsonLines),
+            (b"hello", Protocol::Unknown),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(recognise(bytes), Some(expected), "{bytes:?}");
+        }
+        assert_eq!(recognise(b""), None);
+    }
+
+    #[test]
+    fn previews_are_short_and_safe_to_print() {
+        assert_eq!(preview(b"SSH-2.0-x\r\nmore"), "\"SSH-2.0-x\"");
+        assert_eq!(preview(b"\x1b[31m"), "bytes 1b 5b 33 31 6d");
+        assert!(preview(&[b'a'; 9000]).len() < 60);
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use super::dial::open;
+use super::dial::{Dialed, open};
 use super::first::{Protocol, preview, recognise};
 use super::http::{Answer, End, Reply, exchange, get, upgrade};
 use super::tls::{Handshake, handshake};
@@ -89,7 +89,8 @@ impl Spoken {
 pub(crate) async fn listen_and_speak(ask: &Ask) -> Spoken {
     let (dial, stream) = open(ask.address, TRY).await;
     let Some(mut stream) = stream else {
-        return Spoken::nothing(End::Closed, dial.line());
+        let end = if dial.dialed == Dialed::Reset { End::Reset } else { End::Closed };
+        return Spoken::nothing(end, dial.line());
     };
     let banner = exchange(&mut stream, &[], BANNER).await;
     match banner.end {

@@ -193,10 +193,18 @@ pub(super) fn user(uid: u32) -> String {
 
 pub(super) fn processes_naming(number: &str) -> Vec<Process> {
     let own = ancestors(std::process::id());
-    let others = pids().into_iter().filter(|pid| !own.contains(pid));
+    let here = network("self");
+    // The ports of another network namespace are not ours; an unreadable one may be this.
+    let near = |pid: &u32| network(&pid.to_string()).is_none_or(|other| Some(other) == here);
+    let others = pids().into_iter().filter(|pid| !own.contains(pid)).filter(near);
     let naming = others
         .filter(|pid| raw_command(*pid).is_some_and(|line| super::names_number(&line, number)));
     naming.filter_map(process).collect()
+}
+
+/// The network namespace of a process, when it may be read.
+fn network(process: &str) -> Option<std::path::PathBuf> {
+    std::fs::read_link(format!("/proc/{process}/ns/net")).ok()
 }
 
 /// A process and those that started it.

@@ -11,7 +11,10 @@ use crate::sockets::Listener;
 
 pub(super) fn judge(scene: &Scene<'_>) -> Step {
     let seen: Vec<String> = scene.dials.iter().chain(&scene.extra).map(Dial::line).collect();
-    let connected = scene.dials.iter().find(|dial| dial.dialed == Dialed::Connected);
+    // A reset comes after the handshake: somebody listens, and the next rung says what he does.
+    let connected = [Dialed::Connected, Dialed::Reset]
+        .into_iter()
+        .find_map(|wanted| scene.dials.iter().find(|dial| dial.dialed == wanted));
     let step = match connected {
         Some(dial) => accepted(scene, dial),
         None => failed(scene),
@@ -31,12 +34,13 @@ fn accepted(scene: &Scene<'_>, dial: &Dial) -> Step {
     let refused: Vec<String> = scene
         .dials
         .iter()
-        .filter(|other| other.dialed != Dialed::Connected)
+        .filter(|other| !matches!(other.dialed, Dialed::Connected | Dialed::Reset))
         .map(|other| format!("{} is {}", other.address.ip(), other.dialed.word()))
         .collect();
     let note =
         if refused.is_empty() { String::new() } else { format!(" ({})", refused.join(", ")) };
-    Step::pass(format!("{} accepts connections{note}", dial.address))
+    let verb = if dial.dialed == Dialed::Reset { "takes and resets" } else { "accepts" };
+    Step::pass(format!("{} {verb} connections{note}", dial.address))
 }
 
 /// Different programs behind 127.0.0.1 and `::1` under one name.

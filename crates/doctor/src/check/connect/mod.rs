@@ -130,7 +130,7 @@ fn other_loopbacks(names: &Names) -> Vec<IpAddr> {
 
 async fn repeat(address: SocketAddr, limit: Duration) -> bool {
     for _ in 0..REPEATS {
-        if dial(address, limit).await.dialed == Dialed::Connected {
+        if matches!(dial(address, limit).await.dialed, Dialed::Connected | Dialed::Reset) {
             return true;
         }
     }

@@ -84,32 +84,25 @@ fn near(port: u16, listeners: &[Listener]) -> Vec<(u16, String)> {
     found
 }
 
-/// Whether one number becomes the other by dropping, changing or swapping one digit.
+/// Whether one number becomes the other by dropping, changing, swapping or moving one digit.
 pub(super) fn looks_like(left: u16, right: u16) -> bool {
     let (left, right) = (left.to_string(), right.to_string());
     if left == right {
         return false;
     }
-    if left.len() != right.len() {
-        let (long, short) =
-            if left.len() > right.len() { (&left, &right) } else { (&right, &left) };
-        let dropped = |skip: usize| {
-            long.chars().enumerate().filter(|(at, _)| *at != skip).map(|(_, c)| c).eq(short.chars())
-        };
-        return (0..long.len()).any(dropped);
+    if left.len() == right.len() {
+        // Whatever was done to one digit, the others are the same and in the same order.
+        return shorter(&left).any(|rest| shorter(&right).any(|other| rest == other));
     }
-    let different: Vec<(usize, char, char)> = left
-        .chars()
-        .zip(right.chars())
-        .enumerate()
-        .filter(|(_, (a, b))| a != b)
-        .map(|(at, (a, b))| (at, a, b))
-        .collect();
-    match different.as_slice() {
-        [_] => true,
-        [(first, a, b), (second, c, d)] => *second == first + 1 && a == d && b == c,
-        _ => false,
-    }
+    let (long, short) = if left.len() > right.len() { (&left, &right) } else { (&right, &left) };
+    shorter(long).any(|rest| rest == *short)
+}
+
+/// The text without one digit, for each of its digits.
+fn shorter(digits: &str) -> impl Iterator<Item = String> {
+    (0..digits.len()).map(move |skip| {
+        digits.chars().enumerate().filter(|(at, _)| *at != skip).map(|(_, digit)| digit).collect()
+    })
 }
 
 /// The one other port that answers as a server; several are no evidence for any.

@@ -1,0 +1,94 @@
+//! Numbers that are no ports: what is said, what is looked at, what is found.
+
+use std::net::TcpListener;
+
+use doctor::{Request, diagnose};
+
+use super::servers::{closed_port, http_with, sleeper};
+use super::{check, report, verbose};
+
+#[tokio::test]
+async fn the_impossible_number_is_explained_in_one_sentence() {
+    for target in ["localhost:619009", "619009", "http://127.0.0.1:619009/mcp", "[::1]:619009"] {
+        let report = report(target).await;
+        assert_eq!(report.exit_code(), 1, "{}", verbose(&report));
+        assert!(report.verdict.id.starts_with("address.port_"), "{}", report.verdict.id);
+        let text = report.to_text(false);
+        let first = text.lines().next().unwrap();
+        for part in ["619009", "65535", "16 bits", "29185"] {
+            assert!(first.contains(part), "{first}");
+        }
+        let looked: Vec<u16> = report.ports.iter().map(|found| found.port).collect();
+        assert_eq!(looked, [61900, 61909, 61009, 19009, 29185]);
+        assert!(looked.iter().all(|port| text.contains(&port.to_string())), "{text}");
+        if report.verdict.id == "address.port_out_of_range" {
+            assert!(first.contains("61900 was meant"), "{first}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn strict_ports_change_the_probes_and_not_the_verdict() {
+    let request = Request {
+        target: Some("localhost:619009".to_owned()),
+        strict_ports: true,
+        ..Request::default()
+    };
+    let report = diagnose(&request).await;
+    assert_eq!(report.exit_code(), 1);
+    assert_eq!(report.target.port, None);
+    assert!(report.verdict.id.starts_with("address.port_"));
+}
+
+#[tokio::test]
+async fn a_server_on_the_wrapped_port_is_found() {
+    let server = http_with("200 OK", "Server: SimpleHTTP/0.6\r\n");
+    let number = u32::from(server.port) + 65_536;
+    let report = report(&format!("http://localhost:{number}/")).await;
+    assert_eq!(report.exit_code(), 1, "{}", verbose(&report));
+    let found = report.ports.iter().find(|found| found.port == server.port).unwrap();
+    assert_eq!((found.listening, found.answers), (true, "http"), "{}", verbose(&report));
+    assert!(report.verdict.sentence.contains(&format!("really uses {}", server.port)));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_process_started_with_the_number_proves_the_truncation() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let number = u32::from(listener.local_addr().unwrap().port()) + 65_536;
+    let held = sleeper(listener, &number.to_string());
+    let report = check(&format!("localhost:{number}"), "address.port_truncated", 1).await;
+    let evidence = report.verdict.evidence.join("\n");
+    assert!(evidence.contains(&format!("PID {}", held.child.id())), "{evidence}");
+    let command = report.verdict.fix[0].command.clone().unwrap();
+    assert!(command.contains(&format!("localhost:{}", held.port)), "{command}");
+}
+
+#[tokio::test]
+async fn a_logical_name_of_the_user_is_the_port_that_was_meant() {
+    let server = http_with("200 OK", "Server: rapport/0.1.0\r\n");
+    let mut request =
+        Request { target: Some("localhost:7000001".to_owned()), ..Request::default() };
+    request.logical.insert("7000001", server.port).unwrap();
+    let report = diagnose(&request).await;
+    assert_eq!(report.verdict.id, "address.port_typo", "{}", verbose(&report));
+    assert!(report.verdict.sentence.contains(&format!("{} was meant", server.port)));
+    assert_eq!(report.ports[0].answers, "rapport");
+}
+
+#[tokio::test]
+async fn nothing_at_all_is_still_named() {
+    let report = report("localhost:99999999999999999999999999999999").await;
+    assert_eq!(report.exit_code(), 1, "{}", verbose(&report));
+    assert!(report.verdict.id.starts_with("address.port_"), "{}", report.verdict.id);
+}
+
+#[tokio::test]
+async fn wrong_addresses_are_faults_with_exit_code_1() {
+    check("localhost:0", "address.port_zero", 1).await;
+    check("localhost:-5", "address.bad_port", 1).await;
+    check("htp://localhost:1", "address.bad_scheme", 1).await;
+    check("http://::1:8080/", "address.ipv6_brackets", 1).await;
+    let port = closed_port();
+    check(&format!(" localhost:{port}"), "address.whitespace", 1).await;
+}

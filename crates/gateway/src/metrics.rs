@@ -165,7 +165,7 @@ impl Metrics {
         }
     }
 
-    /// The page of `/metrics`, in the OpenMetrics text format.
+    /// The page of `/metrics`, in the text format of `OpenMetrics`.
     ///
     /// # Errors
     /// `internal_error` when the page cannot be written.

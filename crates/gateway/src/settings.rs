@@ -74,12 +74,7 @@ pub struct ModelSettings {
 
 impl Default for ModelSettings {
     fn default() -> Self {
-        Self {
-            default: None,
-            interact: "echo".to_owned(),
-            context: "demo".to_owned(),
-            mock: false,
-        }
+        Self { default: None, interact: "echo".to_owned(), context: "demo".to_owned(), mock: false }
     }
 }
 

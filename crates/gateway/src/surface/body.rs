@@ -122,8 +122,13 @@ fn explain(text: &str, error: &serde_json::Error) -> Fault {
             .hint("check quotes, commas and brackets at that place")
             .details(json!({"line": line, "column": column}));
     }
-    let field = path_at(text, offset(text, line, column));
+    let mut path = path_at(text, offset(text, line, column));
     let missing = said.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    if let (Some(_), Some(Step::Field(name))) = (missing, path.last_mut()) {
+        // The error stands at the end of the object; the last field there is another one.
+        name.clear();
+    }
+    let field = render(&path);
     if let Some(name) = missing {
         let full = if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
         return Fault::new(Code::MissingField, format!("the field `{full}` is missing"))
@@ -141,7 +146,7 @@ fn offset(text: &str, line: usize, column: usize) -> usize {
 }
 
 /// The path of the value that ends at or contains `offset`, such as `messages[2].role`.
-fn path_at(text: &str, offset: usize) -> String {
+fn path_at(text: &str, offset: usize) -> Vec<Step> {
     let mut stack: Vec<Step> = Vec::new();
     let mut bytes = text.bytes().enumerate().take(offset).peekable();
     let mut last_string = (0, 0);
@@ -181,7 +186,7 @@ fn path_at(text: &str, offset: usize) -> String {
             _ => {}
         }
     }
-    render(&stack)
+    stack
 }
 
 enum Step {

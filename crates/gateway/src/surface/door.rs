@@ -94,11 +94,12 @@ async fn inside(
     };
     request.extensions_mut().insert(RequestId(std::sync::Arc::clone(&record.id)));
     let within = gate.now().settings.limits.request;
-    let mut response = tokio::time::timeout(within, next.run(request)).await.map_err(|_| {
+    let mut response = tokio::time::timeout(within, next.run(request)).await.map_err(|late| {
         let text = format!("the request took longer than {} s", within.as_secs());
         Fault::new(Code::Timeout, text)
             .hint("raise `limits.request_seconds`")
             .details(serde_json::json!({"stage": "total"}))
+            .because(late)
     })?;
     if let Some(left) = left {
         rate_headers(response.headers_mut(), left);

@@ -194,7 +194,7 @@ async fn show(gate: Gateway, caller: Caller, id: String) -> Answer {
 
 /// Every message of a context, read in pages so that the store stays responsive.
 async fn all(gate: &Gateway, key: &Key) -> Result<Vec<Entry>, Fault> {
-    const PAGE: u32 = 1000;
+    const PAGE: u32 = 500;
     let mut entries: Vec<Entry> = Vec::new();
     loop {
         let after = entries.last().map(|e| e.seq);
@@ -322,5 +322,5 @@ fn upstream_failed(gate: &Gateway, fault: Fault, id: &str) -> Answer {
     }
     let mut extra = apology(&fault);
     extra.insert("context_id".to_owned(), id.into());
-    Err(Failed { fault, extra })
+    Err(Failed { fault, extra: Some(Box::new(extra)) })
 }

@@ -37,7 +37,7 @@ const DOORS: &[fn() -> OpenApiRouter<Gateway>] = &[
     ws::routes,
 ];
 
-/// The head of the OpenAPI document.
+/// The head of the `OpenAPI` document.
 #[derive(Debug, utoipa::OpenApi)]
 #[openapi(
     info(
@@ -67,7 +67,7 @@ impl utoipa::Modify for Security {
     }
 }
 
-/// The OpenAPI document of all doors, generated from their code.
+/// The `OpenAPI` document of all doors, generated from their code.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     gather().split_for_parts().1
@@ -111,6 +111,7 @@ async fn nothing_here(uri: http::Uri) -> Failed {
 }
 
 /// A handler's bug ends its own request only; the panic itself goes to the log.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
 fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {
     let text = panic
         .downcast_ref::<String>()

@@ -81,12 +81,12 @@ pub struct Failed {
     /// What went wrong.
     pub fault: Fault,
     /// Further members of the error object, such as `ai_response`.
-    pub extra: Map<String, Value>,
+    pub extra: Option<Box<Map<String, Value>>>,
 }
 
 impl From<Fault> for Failed {
     fn from(fault: Fault) -> Self {
-        Self { fault, extra: Map::new() }
+        Self { fault, extra: None }
     }
 }
 
@@ -115,7 +115,9 @@ pub(crate) fn write(failed: &Failed, request: &str, native: bool) -> Response {
         out.insert("detail".to_owned(), fault.text().into());
     }
     out.extend(object(fault, request));
-    out.extend(failed.extra.clone());
+    if let Some(extra) = &failed.extra {
+        out.extend(Map::clone(extra));
+    }
     let body = Value::Object(out).to_string();
     let media = if native { "application/problem+json" } else { "application/json" };
     let mut response = (status, body).into_response();

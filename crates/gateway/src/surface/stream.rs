@@ -55,7 +55,7 @@ pub(crate) async fn respond(
     };
     let first = match stream.next().await {
         Turned::Failed(fault) => {
-            let extra = (shape.failed)(&fault);
+            let extra = Some(Box::new((shape.failed)(&fault)));
             return Err(Failed { fault, extra });
         }
         Turned::Event(bytes, context) => (bytes, context),

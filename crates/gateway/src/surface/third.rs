@@ -161,14 +161,13 @@ async fn set(
         Some(Value::Array(list)) => entries(list)?,
         Some(other) => return Err(fields::wrong("messages", "a list", other).into()),
     };
-    let edit =
-        Edit {
-            system: fields::text(&asked, "system")?.map(|text| Some(text.to_owned())),
-            settings: fields::object(&asked, "overrides")?.cloned(),
-            state: state
-                .map(|map| if replace { StateEdit::Replace(map) } else { StateEdit::Shallow(map) }),
-            ..Edit::default()
-        };
+    let edit = Edit {
+        system: fields::text(&asked, "system")?.map(|text| Some(text.to_owned())),
+        settings: fields::object(&asked, "overrides")?.cloned(),
+        state: state
+            .map(|map| if replace { StateEdit::Replace(map) } else { StateEdit::Shallow(map) }),
+        ..Edit::default()
+    };
     let expect = read::expected(&headers)?;
     let changed = put(&gate, &key, edit, (messages, expect)).await?;
     let body = json!({"session_id": id, "version": changed.revision, "context": changed.state});

@@ -1,6 +1,8 @@
 //! The request path from outside: providers against a model server, doors against the whole path.
 
 #[cfg(test)]
+mod auth;
+#[cfg(test)]
 mod doors;
 #[cfg(test)]
 mod house;
@@ -12,3 +14,5 @@ mod provider;
 mod provider_faults;
 #[cfg(test)]
 mod provider_streams;
+#[cfg(test)]
+mod upstream;

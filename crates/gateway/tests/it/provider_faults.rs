@@ -108,7 +108,9 @@ async fn each_stage_has_its_deadline_and_its_name() {
         (hang.url(), Deadlines { total: short, ..long }, "total"),
         (stall.url(), Deadlines { idle: short, ..long }, "idle"),
         (stall.url(), Deadlines { total: short, ..long }, "total"),
-        (tls, Deadlines { connect: short, ..long }, "connect"),
+        (tls.clone(), Deadlines { connect: short, ..long }, "connect"),
+        // The wait for the first byte begins when the request is out, not before.
+        (tls, Deadlines { connect: 3 * short, first_byte: short, ..long }, "connect"),
     ] {
         let mut row = row("anthropic", &url);
         (row.deadlines, row.retries) = (deadlines, 0);

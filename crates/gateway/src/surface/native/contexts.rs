@@ -267,9 +267,9 @@ fn map(Object(map): Object) -> Map {
 pub(crate) fn when(field: &str, text: Option<&str>) -> Result<Option<jiff::Timestamp>, Fault> {
     // In a query string an unescaped `+00:00` arrives as ` 00:00`.
     let parse = |text: &str| {
-        text.replace(' ', "+")
-            .parse()
-            .map_err(|_| one_of(field, text, "a time like `2026-11-21T00:00:00Z`"))
+        text.replace(' ', "+").parse().map_err(|e: jiff::Error| {
+            one_of(field, text, "a time like `2026-11-21T00:00:00Z`").because(e)
+        })
     };
     text.map(parse).transpose()
 }

@@ -22,7 +22,7 @@ use crate::surface::problem::Failed;
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct MessagesQuery {
-    /// At most so many, 1 to 1,000.
+    /// At most so many, 1 to 500.
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
@@ -55,13 +55,13 @@ pub(crate) async fn list(
 ) -> Result<Response, Failed> {
     let Query(query) = query.map_err(|e| bad_query(&e))?;
     let key = read::key(&caller, &id)?;
-    let page = gate.contexts().messages(&key, slice(query)?).await?;
+    let page = gate.contexts().messages(&key, slice(&query)?).await?;
     let messages: Vec<Value> = page.items.iter().map(shape::message).collect();
     let body = json!({"messages": messages, "next_cursor": page.next});
     Ok(touched(axum::Json(body).into_response(), &key))
 }
 
-fn slice(query: MessagesQuery) -> Result<Slice, Fault> {
+fn slice(query: &MessagesQuery) -> Result<Slice, Fault> {
     let fresh = Slice::default();
     let newest_first = match query.order.as_deref() {
         None | Some("asc") => false,
@@ -70,9 +70,9 @@ fn slice(query: MessagesQuery) -> Result<Slice, Fault> {
     };
     let cursor: Option<u32> = match query.cursor.as_deref() {
         None => None,
-        Some(text) => {
-            Some(text.parse().map_err(|_| one_of("cursor", text, "a `next_cursor` of ours"))?)
-        }
+        Some(text) => Some(text.parse().map_err(|e: std::num::ParseIntError| {
+            one_of("cursor", text, "a `next_cursor` of ours").because(e)
+        })?),
     };
     let (after, before) = match cursor {
         Some(seq) if newest_first => (query.after, Some(seq)),

@@ -24,9 +24,10 @@ pub(crate) fn expected(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
         return Ok(None);
     }
     let bare = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
-    bare.parse().map(Some).map_err(|_| {
+    bare.parse().map(Some).map_err(|error: std::num::ParseIntError| {
         Fault::new(Code::InvalidInput, format!("`{}` is no revision", text.escape_default()))
             .hint("send the `ETag` of the context as `If-Match`, such as \"3\"")
+            .because(error)
     })
 }
 

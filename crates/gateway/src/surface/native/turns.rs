@@ -32,12 +32,12 @@ const SHAPE: Shape = Shape { done: shape::turn, failed: |_| Map::new() };
               (status = 502, body = Problem), (status = 503, body = Problem)))]
 pub(crate) async fn send(
     State(gate): State<Gateway>,
-    Extension(caller): Extension<Caller>,
-    Extension(request): Extension<RequestId>,
+    who: (Extension<Caller>, Extension<RequestId>),
     Path(id): Path<String>,
     headers: HeaderMap,
     Json { value: asked, bytes }: Json<NewTurn>,
 ) -> Result<Response, Failed> {
+    let (Extension(caller), Extension(request)) = who;
     let key = read::key(&caller, &id)?;
     let streamed = asked.stream || stream::wanted(&headers);
     let place = format!("turns/{id}");

@@ -1,0 +1,203 @@
+//! Every door answers with the documented shapes, and all share one store.
+
+use axum::body::Body;
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+
+use crate::house::House;
+
+#[tokio::test]
+async fn the_first_shape_lives_from_create_to_delete() {
+    let house = House::new().await;
+    let made = house.call("POST", "/mcp/context").await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    assert_eq!(made.json()["message"], "New context created");
+    let id = made.json()["context_id"].as_str().unwrap().to_owned();
+    let path = format!("/mcp/context/{id}");
+    let say = |text: &'static str| {
+        let (house, path) = (&house, format!("{path}/message"));
+        async move { house.post(&path, &json!({"message": text})).await.json() }
+    };
+    let first = say("Can you book me a flight to New York?").await;
+    let told = format!(
+        "Acknowledged: 'Can you book me a flight to New York?'. How can I further assist you with \
+         the context ID '{id}'?"
+    );
+    assert_eq!(first["ai_response"], told);
+    let second = say("Make it for next Tuesday and I prefer a window seat.").await;
+    let told = "Got it, a flight for next Tuesday. Any specific time or airline?";
+    assert_eq!(second["ai_response"], told);
+    let whole = house.call("GET", &path).await.json();
+    for key in ["id", "created_at", "messages", "state", "last_updated"] {
+        assert!(whole.get(key).is_some(), "{key}");
+    }
+    let roles: Vec<&str> =
+        whole["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["user", "assistant", "user", "assistant"]);
+    let gone = house.call("DELETE", &path).await;
+    assert_eq!(gone.json()["message"], format!("Context '{id}' deleted"));
+    let again = house.call("DELETE", &path).await;
+    assert_eq!(
+        (again.status, again.json()["error"].as_str()),
+        (StatusCode::NOT_FOUND, Some("Context not found"))
+    );
+}
+
+#[tokio::test]
+async fn a_message_is_checked_before_its_context() {
+    let house = House::new().await;
+    let made = house.call("POST", "/api/context/create").await.json();
+    let id = made["context_id"].as_str().unwrap().to_owned();
+    for place in [id.as_str(), "unknown"] {
+        let path = format!("/mcp/context/{place}/message");
+        for body in [json!({}), json!({"text": "a"}), json!(null)] {
+            let answer = house.post(&path, &body).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+            assert_eq!(answer.json()["error"], "Message content is required", "{body}");
+        }
+        for body in
+            [json!({"message": null}), json!({"message": 5}), json!(["message"]), json!("message")]
+        {
+            let answer = house.post(&path, &body).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+            assert!(answer.json()["error"].is_string(), "{body}");
+        }
+    }
+    let answer = house.post("/mcp/context/unknown/message", &json!({"message": "a"})).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let empty = house.post(&format!("/mcp/context/{id}/message"), &json!({"message": ""})).await;
+    assert!(empty.json()["ai_response"].as_str().unwrap().starts_with("Acknowledged: ''"));
+}
+
+#[tokio::test]
+async fn one_conversation_goes_through_all_doors() {
+    let house = House::new().await;
+    let line = house.raw(b"{\"sessionId\":\"s 1\",\"message\":\"hi\",\"context\":{\"user_id\":\"u\",\"topic\":\"t\"}}\n").await;
+    let reply: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        reply["response"],
+        "Echo from MCP server (session s 1): You said 'hi'. User u is active. Current topic: t. Context updated."
+    );
+    let keys: Vec<_> = reply["updatedContext"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(keys, ["user_id", "topic", "last_message"]);
+    let body = json!({"session_id": "s 1", "message": "again", "context": {}});
+    let second = house.post("/api/mcp/interact", &body).await.json();
+    assert_eq!(second["updatedContext"]["last_message"], "again");
+    let third = house
+        .post("/v1/predict", &json!({"session_id": "s 1", "input": "three", "model": "mock"}))
+        .await
+        .json();
+    assert_eq!(third["output"], "Hello, how can I help?");
+    let seen = house.call("GET", "/api/context/s%201").await.json();
+    assert_eq!(seen["messages"].as_array().unwrap().len(), 6);
+    let native =
+        house.call("GET", "/api/v1/contexts/s%201/messages?role=user&order=desc").await.json();
+    assert_eq!(native["messages"][0]["content"], "three");
+    assert_eq!(house.call("DELETE", "/mcp/context/s%201").await.status, StatusCode::OK);
+    assert_eq!(house.call("GET", "/api/v1/contexts/s%201").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn raw_tcp_answers_every_kind_of_input_and_stays_open() {
+    let house = House::new().await;
+    let out = house
+        .raw(
+            b"Hello MCP Server\r\n\r\n{not json}\n[1]\n5\n{\"sessionId\":\"a\",\"message\":7}\n\
+              {\"sessionId\":\"a\",\"message\":\"x\",\"context\":null}\nMCP_HELLO_REQUEST: SESSION_ID=789\n\
+              \xff\xfe\nMCP_INIT: SESSION_ID=101\n{\"message\":\"one\"}{\"message\":\"two\"}",
+        )
+        .await;
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 11, "{out}");
+    assert_eq!(lines[0], "ERROR: Invalid JSON format");
+    assert_eq!(lines[1], "ERROR: Invalid JSON format");
+    for (line, code) in lines[2..6].iter().zip(["invalid_input"; 4]) {
+        let error: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(error["code"], code, "{line}");
+    }
+    assert_eq!(lines[6], "MCP_HELLO_RESPONSE: SESSION_ID=789 STATUS=OK VERSION=1.0");
+    assert!(lines[7].starts_with("ERROR: Invalid encoding"));
+    assert_eq!(lines[8], "MCP_INIT_ACK: SESSION_ID=101 STATUS=OK VERSION=1.0");
+    for (line, text) in lines[9..].iter().zip(["one", "two"]) {
+        let reply: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(reply["sessionId"], "101");
+        assert_eq!(reply["updatedContext"]["last_message"], text);
+    }
+}
+
+#[tokio::test]
+async fn the_handshake_opens_framed_calls() {
+    let house = House::new().await;
+    let out = house
+        .raw(
+            b"MCP/1.0\r\nConnection: Upgrade\r\n\r\n\
+              {\"id\":1,\"method\":\"summarize\",\"params\":{\"text\":\"One thing. Another thing that is longer. A third thing.\",\"length\":\"short\"}}\n\
+              {\"id\":2,\"method\":\"generate_prompt\",\"params\":{\"theme\":\"sci-fi\",\"difficulty\":\"hard\"}}\n\
+              {\"id\":3,\"method\":\"nothing\"}\n\
+              {\"id\":4,\"method\":\"interact\",\"params\":{\"message\":\"a b\",\"stream\":true}}\n",
+        )
+        .await;
+    let (head, rest) = out.split_once("\r\n\r\n").unwrap();
+    assert_eq!(head, "MCP/1.0 101 Switching Protocols\r\nConnection: Upgrade");
+    let frames: Vec<Value> = rest.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert!(!frames[0]["result"]["summary"].as_str().unwrap().is_empty());
+    assert!(frames[1]["result"]["prompt"].as_str().unwrap().contains("sci-fi"));
+    assert_eq!(frames[2]["error"]["code"], "invalid_input");
+    let last = frames.last().unwrap();
+    let partials: String =
+        frames[3..frames.len() - 1].iter().map(|f| f["partial"].as_str().unwrap()).collect();
+    assert_eq!(last["result"]["response"], partials);
+    let refused = house.raw(b"MCP/2.0\r\nConnection: Upgrade\r\n\r\n").await;
+    assert!(refused.starts_with("MCP/1.0 426 Upgrade Required\r\nSupported: 1.0"), "{refused}");
+}
+
+#[tokio::test]
+async fn requests_without_a_session_are_never_put_together() {
+    let house = House::new().await;
+    let one = house.post("/api/mcp/interact", &json!({"message": "a"})).await.json();
+    let two = house.post("/api/mcp/interact", &json!({"message": "b"})).await.json();
+    assert_ne!(one["sessionId"], two["sessionId"]);
+}
+
+#[tokio::test]
+async fn errors_are_json_with_the_right_status() {
+    let house = House::new().await;
+    let wrong = house.call("PUT", "/mcp/context/a").await;
+    assert_eq!(wrong.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(wrong.header("allow").contains("GET"), "{wrong:?}");
+    assert_eq!(wrong.json()["code"], "method_not_allowed");
+    assert_eq!(house.call("GET", "/nothing").await.json()["code"], "not_found");
+    let media = Request::post("/api/mcp/interact").header("content-type", "text/plain");
+    let media = house.send(media.body(Body::from("{}")).unwrap()).await;
+    assert_eq!(media.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let latin = Request::post("/api/mcp/interact").header("content-type", "application/json");
+    let latin = house.send(latin.body(Body::from(&b"{\"message\":\"\xe9\"}"[..])).unwrap()).await;
+    assert_eq!(latin.json()["code"], "invalid_encoding");
+    let native = house.call("GET", "/api/v1/contexts/none").await;
+    assert_eq!(native.header("content-type"), "application/problem+json");
+    assert_eq!(native.json()["status"], 404);
+    assert_eq!(native.json()["request_id"], native.header("x-request-id"));
+    assert_eq!(house.call("OPTIONS", "/api/mcp/interact").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(house.call("HEAD", "/health").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_document_names_every_path() {
+    let house = House::new().await;
+    let document = house.call("GET", "/openapi.json").await.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let paths = document["paths"].as_object().unwrap();
+    for path in [
+        "/mcp/context",
+        "/api/context/create",
+        "/api/mcp/interact",
+        "/v1/predict",
+        "/v1/context/set",
+        "/v1/model/status",
+        "/health",
+        "/api/v1/contexts/{id}/turns",
+        "/ws",
+    ] {
+        assert!(paths.contains_key(path), "{path}");
+    }
+}

@@ -102,7 +102,7 @@ fn refusal(answer: &Answer) -> Verdict {
             let scheme = answer.header("www-authenticate").unwrap_or("Bearer").to_owned();
             let scheme = scheme.split_whitespace().next().unwrap_or("Bearer").to_owned();
             Verdict::likely("auth.missing", "the server works and wants a key, and none was sent")
-                .fix(Fix::say(format!("send the header `Authorization: {scheme} …` with your key")))
+                .fix(Fix::say(format!("send `Authorization: {scheme} …` with your key")))
         }
         403 => Verdict::likely("auth.forbidden", "the server works and forbids this request")
             .fix(Fix::say("use a key that has the permission, or an address the server allows")),
@@ -157,7 +157,7 @@ fn failure(answer: &Answer) -> Verdict {
             let wait = wait.map_or_else(String::new, |seconds| format!(" after {seconds} s"));
             Verdict::likely(
                 "http.503",
-                "the server runs and cannot serve now: it loads, is overloaded, or lacks an upstream",
+                "the server runs and cannot serve now: it loads, is overloaded or has no upstream",
             )
             .fix(Fix::say(format!("try again{wait}, and read what it says about its upstream")))
         }

@@ -60,8 +60,8 @@ fn two_programs(scene: &Scene<'_>) -> Option<Verdict> {
         return None;
     }
     let sentence = format!(
-        "two different programs listen on port {}: one on 127.0.0.1, another on ::1, and {} reaches \
-         either",
+        "two different programs listen on port {}: one on 127.0.0.1, another on ::1, and {} \
+         reaches either",
         scene.port, scene.host
     );
     Some(

@@ -22,6 +22,7 @@ pub(super) async fn look(case: &Case, invalid: &InvalidPort) -> Step {
     let scene = Scene {
         invalid,
         meant,
+        is_logical: case.logical.port(&invalid.value).is_some(),
         neighbours: &neighbours,
         naming: naming.unwrap_or_default(),
         listeners: case.facts.listeners().unwrap_or_default(),
@@ -56,6 +57,8 @@ fn ports(invalid: &InvalidPort, meant: u16) -> Vec<(u16, String)> {
 struct Scene<'a> {
     invalid: &'a InvalidPort,
     meant: u16,
+    /// Whether the number is a logical name for the port that was meant.
+    is_logical: bool,
     neighbours: &'a [Neighbour],
     /// Processes with the number in their command line.
     naming: Vec<Process>,
@@ -126,7 +129,9 @@ impl Scene<'_> {
     fn answering(&self, wrapped: u16) -> Option<&Neighbour> {
         let mut best: Option<&Neighbour> = None;
         for found in self.neighbours.iter().filter(|found| found.listening) {
-            if found.port == wrapped {
+            // A logical name means its port; only this product itself elsewhere outweighs that.
+            let outweighs = found.port == self.meant || found.answers == "rapport";
+            if found.port == wrapped || (self.is_logical && !outweighs) {
                 continue;
             }
             if best.is_none_or(|best| rank(found.answers) > rank(best.answers)) {

@@ -1,4 +1,4 @@
-//! Looks at one other port of this machine: who listens, and does it answer as this product or HTTP.
+//! Looks at other ports of this machine: who listens, and whether rapport or HTTP answers there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The verdict for a real port on which nothing listens: is the server on another port, or not up?
+//! The verdict for a real port on which nothing listens: the server is elsewhere, or not up.
 
 use super::impossible::start;
 use super::look::look_at;

@@ -79,7 +79,7 @@ impl Default for ModelSettings {
 }
 
 /// One upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ProviderSettings {
     /// The name in `provider/model`, such as `anthropic`.
     pub name: String,
@@ -105,6 +105,21 @@ pub struct ProviderSettings {
     pub retries: u32,
     /// How long each stage may take.
     pub deadlines: Deadlines,
+}
+
+impl std::fmt::Debug for ProviderSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A header may carry a credential: only its name is shown.
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("ProviderSettings")
+            .field("name", &self.name)
+            .field("dialect", &self.dialect)
+            .field("base_url", &self.base_url)
+            .field("key", &self.key)
+            .field("models", &self.models)
+            .field("headers", &headers)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How long each stage of an upstream call may take.

@@ -205,7 +205,10 @@ impl Tree {
 
     /// The manifests of the crates; a broken one is a problem of Cargo's, not ours.
     pub(crate) fn manifests(&self) -> impl Iterator<Item = Manifest<'_>> {
-        self.files().filter(|file| file.name() == "Cargo.toml").filter_map(Manifest::read)
+        // Fuzz targets are packages of their own, outside the workspace, for a nightly toolchain.
+        self.files()
+            .filter(|file| file.name() == "Cargo.toml" && !file.path.contains("/fuzz/"))
+            .filter_map(Manifest::read)
     }
 }
 

@@ -95,9 +95,7 @@ pub async fn turn(
         Target::Offline(_) => local::answer(gate, snapshot, ask, steps).await,
         Target::Upstream(upstream) => remote::answer(gate, upstream, ask, steps).await,
     };
-    let elapsed = started.elapsed();
-    gate.metrics().turn(turn.as_ref(), elapsed);
-    turn.map(|turn| Answered { turn, elapsed })
+    conclude(gate, turn, started)
 }
 
 /// Answers the last failed turn of a conversation again.
@@ -120,8 +118,23 @@ pub async fn retry(
             remote::again(gate, upstream, (key, settings), overrides, steps).await
         }
     };
+    conclude(gate, turn, started)
+}
+
+/// Step 9: the figures of the turn, whatever became of it.
+fn conclude(
+    gate: &Gateway,
+    turn: Result<Turn, Fault>,
+    started: Instant,
+) -> Result<Answered, Fault> {
     let elapsed = started.elapsed();
     gate.metrics().turn(turn.as_ref(), elapsed);
+    if let Ok(turn) = &turn
+        && turn.created
+        && !turn.replayed
+    {
+        tracing::info!(context = %turn.context, "context created");
+    }
     turn.map(|turn| Answered { turn, elapsed })
 }
 

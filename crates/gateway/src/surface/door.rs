@@ -11,7 +11,8 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, HeaderValue, ORIGIN, SERVER,
+    VARY,
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -194,6 +195,7 @@ fn decorate(
     if let Ok(version) = HeaderValue::from_str(&gate.about().version) {
         headers.insert(VERSION_HEADER, version);
     }
+    headers.insert(SERVER, HeaderValue::from_static("rapport"));
     headers.insert(API_VERSION_HEADER, HeaderValue::from_static(API_VERSION));
     let Some(origin) = origin else { return };
     let text = origin.to_str().unwrap_or("?");

@@ -60,7 +60,8 @@ async fn create(
     };
     let expires_in = asked.expires_in_seconds.map(Duration::from_secs);
     let made = gate.keys().create(NewKey { name: asked.name, scopes, expires_in }).await?;
-    tracing::info!(key = %made.key.id, by = caller.key.as_deref().unwrap_or("local"), "key created");
+    let by = caller.key.as_deref().unwrap_or("local");
+    tracing::info!(key = %made.key.id, by, "key created");
     let body = json!({"key": shaped(&made.key), "secret": made.secret.expose()});
     Ok((StatusCode::CREATED, axum::Json(body)).into_response())
 }

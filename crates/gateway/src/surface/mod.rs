@@ -18,11 +18,14 @@ mod ws;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use wire::{Code, Fault};
 
 use self::problem::Failed;
+use crate::about::Peer;
 use crate::gate::Gateway;
 
 /// The paths of every door, in the order of the documentation.
@@ -102,6 +105,19 @@ impl Gateway {
             Router::new().nest(&self.now().settings.base_path, all).fallback(nothing_here)
         };
         all.layer(from_fn_with_state(self.clone(), door::serve))
+    }
+}
+
+impl Gateway {
+    /// Serves a raw-TCP connection until the peer ends it; `first` was read already.
+    ///
+    /// Every item gets its reply line, in order; a half-closed connection gets all of them before
+    /// it is closed. Nothing is sent before the peer speaks.
+    pub async fn lines<S>(&self, stream: S, peer: Peer, first: BytesMut)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        Box::pin(lines::serve(self, stream, peer, first)).await;
     }
 }
 

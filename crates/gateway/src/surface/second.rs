@@ -31,7 +31,8 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
 /// Says something in a session: `{sessionId, message, context}` to
 /// `{sessionId, response, updatedContext}`.
 #[utoipa::path(post, path = "/api/mcp/interact", tag = "context API", request_body = Object,
-    responses((status = 200, description = "`sessionId`, `response`, `updatedContext`", body = Object),
+    responses((status = 200, description = "`sessionId`, `response`, `updatedContext`",
+               body = Object),
               (status = 400, body = Problem)))]
 async fn interact(
     State(gate): State<Gateway>,

@@ -72,11 +72,14 @@ async fn a_message_is_checked_before_its_context() {
 #[tokio::test]
 async fn one_conversation_goes_through_all_doors() {
     let house = House::new().await;
-    let line = house.raw(b"{\"sessionId\":\"s 1\",\"message\":\"hi\",\"context\":{\"user_id\":\"u\",\"topic\":\"t\"}}\n").await;
+    let line = house
+        .raw(br#"{"sessionId":"s 1","message":"hi","context":{"user_id":"u","topic":"t"}}"#)
+        .await;
     let reply: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(
         reply["response"],
-        "Echo from MCP server (session s 1): You said 'hi'. User u is active. Current topic: t. Context updated."
+        "Echo from MCP server (session s 1): You said 'hi'. User u is active. \
+         Current topic: t. Context updated."
     );
     let keys: Vec<_> = reply["updatedContext"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(keys, ["user_id", "topic", "last_message"]);
@@ -100,13 +103,19 @@ async fn one_conversation_goes_through_all_doors() {
 #[tokio::test]
 async fn raw_tcp_answers_every_kind_of_input_and_stays_open() {
     let house = House::new().await;
-    let out = house
-        .raw(
-            b"Hello MCP Server\r\n\r\n{not json}\n[1]\n5\n{\"sessionId\":\"a\",\"message\":7}\n\
-              {\"sessionId\":\"a\",\"message\":\"x\",\"context\":null}\nMCP_HELLO_REQUEST: SESSION_ID=789\n\
-              \xff\xfe\nMCP_INIT: SESSION_ID=101\n{\"message\":\"one\"}{\"message\":\"two\"}",
-        )
-        .await;
+    let said: &[&[u8]] = &[
+        b"Hello MCP Server\r\n\r\n",
+        b"{not json}\n",
+        b"[1]\n",
+        b"5\n",
+        br#"{"sessionId":"a","message":7}"#,
+        br#"{"sessionId":"a","message":"x","context":null}"#,
+        b"\nMCP_HELLO_REQUEST: SESSION_ID=789\n",
+        b"\xff\xfe\n",
+        b"MCP_INIT: SESSION_ID=101\n",
+        br#"{"message":"one"}{"message":"two"}"#,
+    ];
+    let out = house.raw(&said.concat()).await;
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!(lines.len(), 11, "{out}");
     assert_eq!(lines[0], "ERROR: Invalid JSON format");
@@ -128,15 +137,18 @@ async fn raw_tcp_answers_every_kind_of_input_and_stays_open() {
 #[tokio::test]
 async fn the_handshake_opens_framed_calls() {
     let house = House::new().await;
-    let out = house
-        .raw(
-            b"MCP/1.0\r\nConnection: Upgrade\r\n\r\n\
-              {\"id\":1,\"method\":\"summarize\",\"params\":{\"text\":\"One thing. Another thing that is longer. A third thing.\",\"length\":\"short\"}}\n\
-              {\"id\":2,\"method\":\"generate_prompt\",\"params\":{\"theme\":\"sci-fi\",\"difficulty\":\"hard\"}}\n\
-              {\"id\":3,\"method\":\"nothing\"}\n\
-              {\"id\":4,\"method\":\"interact\",\"params\":{\"message\":\"a b\",\"stream\":true}}\n",
-        )
-        .await;
+    let text = "One thing. Another thing that is longer. A third thing.";
+    let mut said = "MCP/1.0\r\nConnection: Upgrade\r\n\r\n".to_owned();
+    for call in [
+        json!({"id": 1, "method": "summarize", "params": {"text": text, "length": "short"}}),
+        json!({"id": 2, "method": "generate_prompt",
+               "params": {"theme": "sci-fi", "difficulty": "hard"}}),
+        json!({"id": 3, "method": "nothing"}),
+        json!({"id": 4, "method": "interact", "params": {"message": "a b", "stream": true}}),
+    ] {
+        said.push_str(&format!("{call}\n"));
+    }
+    let out = house.raw(said.as_bytes()).await;
     let (head, rest) = out.split_once("\r\n\r\n").unwrap();
     assert_eq!(head, "MCP/1.0 101 Switching Protocols\r\nConnection: Upgrade");
     let frames: Vec<Value> = rest.lines().map(|l| serde_json::from_str(l).unwrap()).collect();

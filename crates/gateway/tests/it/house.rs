@@ -19,8 +19,6 @@ pub(crate) struct House {
     pub(crate) gate: Gateway,
     /// Its keys.
     pub(crate) keys: catalog::Keys,
-    /// Its contexts.
-    pub(crate) contexts: context::Contexts,
 }
 
 /// An answer, read whole.
@@ -64,8 +62,8 @@ impl House {
         let listen =
             vec![Listen { address, url: "http://127.0.0.1:61900".into(), tls: "off".into() }];
         let about = About { version: "0.0.0".into(), listen, ..About::default() };
-        let parts = Parts { contexts: contexts.clone(), keys: keys.clone(), database, about };
-        Self { gate: Gateway::open(settings, parts).unwrap(), keys, contexts }
+        let parts = Parts { contexts, keys: keys.clone(), database, about };
+        Self { gate: Gateway::open(settings, parts).unwrap(), keys }
     }
 
     /// A gateway whose default model is an Anthropic upstream at this address.

@@ -22,32 +22,27 @@ const READ_BYTES: usize = 16 * 1024;
 /// What is said to bytes that are not JSON. The text is part of the protocol.
 const NOT_JSON: &str = "ERROR: Invalid JSON format\n";
 
-impl Gateway {
-    /// Serves a raw-TCP connection until the peer ends it; `first` was read already.
-    ///
-    /// Every item gets its reply line, in order; a half-closed connection gets all of them before
-    /// it is closed. Nothing is sent before the peer speaks.
-    pub async fn lines<S>(&self, stream: S, peer: Peer, first: BytesMut)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send,
-    {
-        tracing::info!(peer = %peer.addr, "Connected by {}", peer.addr);
-        let limit = self.now().settings.limits.line_bytes;
-        let line = Line {
-            gate: self.clone(),
-            peer,
-            stream,
-            session: None,
-            secret: None,
-            mode: Mode::Plain,
-            limit,
-        };
-        // A peer that goes away is no fault of ours.
-        if let Err(error) = line.run(first, Splitter::new(limit)).await {
-            tracing::debug!(peer = %peer.addr, %error, "the connection broke");
-        }
-        tracing::info!(peer = %peer.addr, "Client {} disconnected", peer.addr);
+/// Serves a raw-TCP connection until the peer ends it; `first` was read already.
+pub(super) async fn serve<S>(gate: &Gateway, stream: S, peer: Peer, first: BytesMut)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    tracing::info!(peer = %peer.addr, "Connected by {}", peer.addr);
+    let limit = gate.now().settings.limits.line_bytes;
+    let line = Line {
+        gate: gate.clone(),
+        peer,
+        stream,
+        session: None,
+        secret: None,
+        mode: Mode::Plain,
+        limit,
+    };
+    // A peer that goes away is no fault of ours.
+    if let Err(error) = line.run(first, Splitter::new(limit)).await {
+        tracing::debug!(peer = %peer.addr, %error, "the connection broke");
     }
+    tracing::info!(peer = %peer.addr, "Client {} disconnected", peer.addr);
 }
 
 /// What the connection speaks.

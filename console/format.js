@@ -90,7 +90,6 @@ export function errorText(error) {
 
 /** Why a stored turn failed, in words. @type {Record<string, string>} */
 const FAILURES = {
-  conflict: 'the turn was stopped',
   overloaded: 'the model had too much to do',
   rate_limited: 'the provider asked to slow down',
   timeout: 'the model took too long',
@@ -104,4 +103,12 @@ const FAILURES = {
 export function failureText(code) {
   if (!code) return '';
   return FAILURES[code] ? `${FAILURES[code]} (\`${code}\`)` : `\`${code}\``;
+}
+
+/**
+ * Whether a question has no answer because somebody stopped it: no trouble, but a wish.
+ * @param {import('./shapes.js').Message} message
+ */
+export function wasStopped(message) {
+  return message.status === 'failed' && message.meta?.failure === 'conflict';
 }

@@ -17,7 +17,7 @@ import {
   stop,
   stopped,
 } from '../conversation.js';
-import { ago, failureText, nameOf } from '../format.js';
+import { ago, failureText, nameOf, wasStopped } from '../format.js';
 import { href, NEW, route, settle } from '../router.js';
 import { lastContext } from '../session.js';
 import { models, usableModels } from '../store.js';
@@ -147,9 +147,11 @@ function Ending() {
     const { error, retry } = failure.value;
     return html`<${Trouble} title="No answer came back" error=${error} retry=${retry} />`;
   }
-  if (stopped.value) {
+  const asked = messages.value.findLast((message) => message.role === 'user');
+  if (stopped.value || (unanswered && asked && wasStopped(asked))) {
+    const who = stopped.value ? 'You stopped this answer.' : 'This answer was stopped.';
     return html`<div class="stopped row">
-      <p role="status">You stopped this answer.</p>
+      <p role="status">${who}</p>
       ${
         unanswered &&
         html`<button type="button" class="button small" onClick=${again}>Ask again</button>`
@@ -157,7 +159,6 @@ function Ending() {
     </div>`;
   }
   if (!unanswered) return null;
-  const asked = messages.value.findLast((message) => message.status === 'failed');
   const error = new api.ApiError({
     error: failureText(asked?.meta?.failure) || 'the answer did not come to its end',
     hint: 'the question is kept; ask for the answer again',

@@ -39,8 +39,8 @@ export function commandsFor({ hostname, port, protocol }, withKey = false) {
       text: [
         'import mcp_client',
         '',
-        `with mcp_client.connect("${bare}", ${number}) as connection:`,
-        '    answer = connection.interact(',
+        `with mcp_client.connect("${bare}", ${number}) as mcp:`,
+        '    answer = mcp.interact(',
         `        "Hello from Python", session_id="${SESSION}"`,
         '    )',
         '    print(answer["response"])',

@@ -1,6 +1,6 @@
 // Draws messages; what people and models wrote is always inserted as text.
 import { blocks, pieces } from '../content.js';
-import { ago, count, failureText, exactly } from '../format.js';
+import { ago, count, exactly, failureText, wasStopped } from '../format.js';
 import { html, useState } from '../ui.js';
 import { CopyButton } from './copy.js';
 import { Inline } from './inline.js';
@@ -15,6 +15,7 @@ const MARKS = {
   pending: 'waiting for an answer',
   failed: 'not answered',
   partial: 'cut off',
+  stopped: 'stopped',
   unsent: 'not sent',
 };
 
@@ -56,10 +57,11 @@ function Content({ content }) {
  * @param {{message: Message, calm?: boolean}} props
  */
 export function MessageItem({ message, calm }) {
-  const mark = calm && message.status === 'pending' ? '' : MARKS[message.status ?? ''];
-  const reason = failureText(message.meta?.failure);
+  const status = wasStopped(message) ? 'stopped' : (message.status ?? 'complete');
+  const mark = calm && status === 'pending' ? '' : MARKS[status];
+  const reason = status === 'stopped' ? '' : failureText(message.meta?.failure);
   return html`
-    <li class=${`message from-${message.role}`} data-status=${message.status ?? 'complete'}>
+    <li class=${`message from-${message.role}`} data-status=${status}>
       <p class="message-head">
         <span class="who">${WHO[message.role] ?? message.role}</span>
         ${message.model && html`<span>${message.model}</span>`}

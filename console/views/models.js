@@ -80,7 +80,7 @@ function MoreProviders() {
           <div class="model-line"><span class="model-name">${provider.name}</span>
             <span class="model-state"><span class="dot dot-idle" aria-hidden="true">
               </span>Not configured</span></div>
-          ${howToEnable(provider.name, provider.hint)}
+          ${howToEnable(provider.name, provider.hint ?? errorText(provider.last_error))}
         </li>`,
       )}
     </ul>`;

@@ -37,7 +37,7 @@ async function drive(report, binary, scheme) {
     const locked = await startLocked(binary);
     await doors(scene, locked).finally(() => locked.stop());
     await report.check(`${scheme}: the browser complained about nothing`, () => {
-      assert.deepEqual(complaints, []);
+      assert.deepEqual([...new Set(complaints)].slice(0, 3), []);
     });
   } finally {
     await close();

@@ -91,7 +91,7 @@ export async function trouble(scene) {
     await page.getByText('You stopped this answer').waitFor();
     await page.getByRole('button', { name: 'Send' }).waitFor();
     // The server stopped asking the model, instead of letting it finish for nobody.
-    await page.locator('.from-user[data-status=failed]').waitFor();
+    await page.locator('.from-user[data-status=stopped]').waitFor();
     assert.equal(await page.getByText('word399').count(), 0);
     await page.getByRole('button', { name: 'Ask again' }).waitFor();
     await picture(page, `chat-stopped-${scheme}`);

@@ -1,0 +1,73 @@
+//! `rapport doctor`: why an address does not work, and how to fix it.
+
+use std::time::Duration;
+
+use clap::Args;
+use doctor::{Environment, Request, diagnose};
+
+use super::{Frame, block_on};
+use crate::config::load;
+use crate::print::Exit;
+
+/// Flags of `doctor`.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The address: a URL, host:port, a port; the server's own when left out
+    target: Option<String>,
+    /// Run one check, with those it builds on
+    #[arg(long, value_name = "CHECK")]
+    only: Option<String>,
+    /// Show the evidence of every check
+    #[arg(long)]
+    verbose: bool,
+    /// The longest the whole run may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    deadline: f64,
+}
+
+/// Runs the ladder of checks. Its exit codes are its own: 0 healthy, 1 a named fault, 2 usage,
+/// 3 broken for an uncertain reason.
+pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
+    let mut request = Request {
+        target: options.target.clone(),
+        environment: Environment::from_variables(
+            frame.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())),
+        ),
+        only: options.only.clone(),
+        verbose: options.verbose,
+        ..Request::default()
+    };
+    if (0.1..=3600.0).contains(&options.deadline) {
+        request.deadline = Duration::from_secs_f64(options.deadline);
+    } else {
+        frame.printer.error("--deadline: write seconds from 0.1 to 3600");
+        return Ok(Exit::Usage);
+    }
+    // A broken configuration is no reason not to look: its port is just not known then.
+    match load(&frame.inputs()) {
+        Ok(loaded) => {
+            request.default_port = loaded.config.ports.port;
+            request.strict_ports = loaded.config.ports.strict;
+            request.logical = loaded.config.ports.logical;
+        }
+        Err(refused) => {
+            for problem in &refused.problems {
+                frame.printer.warn(&problem.to_string());
+            }
+        }
+    }
+    let report = block_on(diagnose(&request))?;
+    if frame.printer.is_json() {
+        frame.printer.json(&report.to_json())?;
+    } else {
+        let colour = frame.printer.has_colour();
+        frame.printer.line(report.to_text(colour).trim_end());
+    }
+    Ok(match report.exit_code() {
+        0 => Exit::Fine,
+        1 => Exit::Problem,
+        2 => Exit::Usage,
+        // The doctor's own 3 has the number of another meaning elsewhere.
+        _ => Exit::InvalidPort,
+    })
+}

@@ -1,0 +1,96 @@
+//! What users hand to commands: words, files, standard input, JSON.
+
+use std::io::{IsTerminal, Read};
+
+use serde_json::Value;
+
+use crate::remote::{Class, Failure};
+
+/// Limit: bytes of a file or of standard input; the server takes no more in one request.
+const BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// The words as one text; a lone `-` means standard input.
+///
+/// # Errors
+/// As [`file`].
+pub(super) fn text(words: &[String]) -> Result<String, Failure> {
+    match words {
+        [word] if word == "-" => Ok(input()?.trim_end_matches(['\n', '\r']).to_owned()),
+        words => Ok(words.join(" ")),
+    }
+}
+
+/// The text of a file; `-` is standard input.
+///
+/// # Errors
+/// [`Class::Unchecked`] when it cannot be read, is too long or is not UTF-8.
+pub(super) fn file(path: &str) -> Result<String, Failure> {
+    if path == "-" {
+        return input();
+    }
+    let opened = std::fs::File::open(path)
+        .map_err(|error| Failure::new(Class::Unchecked, format!("cannot read `{path}`: {error}")))?;
+    read(opened, path)
+}
+
+fn input() -> Result<String, Failure> {
+    read(std::io::stdin().lock(), "standard input")
+}
+
+fn read(from: impl Read, name: &str) -> Result<String, Failure> {
+    let wrong = |why: String| Failure::new(Class::Unchecked, format!("cannot read `{name}`: {why}"));
+    let mut bytes = Vec::new();
+    from.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| wrong(error.to_string()))?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > BYTES_MAX {
+        return Err(wrong(format!("it is longer than {BYTES_MAX} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        wrong(format!("it is not UTF-8 (from byte {at} on)"))
+    })
+}
+
+/// Somebody sits at the keyboard.
+pub(super) fn is_typed() -> bool {
+    std::io::stdin().is_terminal()
+}
+
+/// A JSON object, named after the place where it was written.
+///
+/// # Errors
+/// [`Class::Usage`] for anything else.
+pub(super) fn object(text: &str, place: &str) -> Result<Value, Failure> {
+    let wrong = |why: String| {
+        Failure::new(Class::Usage, format!("`{place}` must be a JSON object: {why}"))
+            .hint("write one like '{\"topic\":\"travel\"}', in single quotes for the shell")
+    };
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => Ok(Value::Object(object)),
+        Ok(other) => Err(wrong(format!("got `{other}`"))),
+        Err(error) => Err(wrong(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_objects_are_objects() {
+        assert!(object("{\"a\":1}", "--state").is_ok());
+        for text in ["[1]", "1", "{a:1}", ""] {
+            let failure = object(text, "--state").unwrap_err();
+            assert_eq!(failure.class(), Class::Usage);
+            assert!(failure.to_string().starts_with("`--state` must be a JSON object"));
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_refused_with_the_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a").display().to_string();
+        std::fs::write(&path, b"ab\xff").unwrap();
+        assert!(file(&path).unwrap_err().to_string().contains("from byte 2 on"));
+        assert_eq!(file("nowhere").unwrap_err().class(), Class::Unchecked);
+    }
+}

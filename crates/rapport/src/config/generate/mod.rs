@@ -1,0 +1,57 @@
+//! Pages made from the table of keys: the commented file, the JSON Schema, the reference.
+
+mod docs;
+mod schema;
+mod starter;
+
+pub(crate) use docs::docs;
+pub(crate) use schema::schema;
+pub(crate) use starter::{COMPOSE, CONTAINERFILE, ENV_EXAMPLE, IGNORED, starter};
+
+use super::keys::{KEYS, Key};
+
+/// The groups of keys in the order of the table, each with its keys; top keys are in group "".
+fn groups() -> Vec<(&'static str, Vec<&'static Key>)> {
+    let mut groups: Vec<(&'static str, Vec<&'static Key>)> = Vec::new();
+    for key in KEYS {
+        match groups.iter_mut().find(|(group, _)| *group == key.group()) {
+            Some((_, keys)) => keys.push(key),
+            None => groups.push((key.group(), vec![key])),
+        }
+    }
+    // Top keys stand apart, before the groups.
+    groups.sort_by_key(|(group, _)| !group.is_empty());
+    groups
+}
+
+/// What a group is about.
+fn about(group: &str) -> &'static str {
+    match group {
+        "" => "Settings for everything.",
+        "server" => "Where the server listens and who may reach it.",
+        "ports" => "Numbers that are no ports.",
+        "data" => "What is kept, and how safely.",
+        "tls" => "Encryption on the same port.",
+        "auth" => "Who has to show a key.",
+        "limits" => "The limit of everything that could grow.",
+        "models" => "Which model answers where.",
+        "providers" => "The upstreams: companies and local model servers.",
+        "log" => "What is written where.",
+        _ => "",
+    }
+}
+
+/// `text` in lines of at most `width` characters.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

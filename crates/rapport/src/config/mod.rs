@@ -1,0 +1,31 @@
+//! Configuration: read from every source, resolved once, and everything wrong said together.
+//!
+//! Flags win over the environment, that over `.env` files, that over the configuration file, that
+//! over the defaults. Invariant: after start nobody asks whether something is set.
+
+mod dotenv;
+pub(crate) mod env;
+mod file;
+pub(crate) mod generate;
+pub(crate) mod keys;
+mod layer;
+mod load;
+mod nearest;
+mod problem;
+mod providers;
+mod read;
+pub(crate) mod reload;
+mod resolve;
+mod resolved;
+pub(crate) mod running;
+mod secret;
+pub(crate) mod show;
+mod stack;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub(crate) use env::Environment;
+pub(crate) use load::{Flag, Inputs, Loaded, load};
+pub(crate) use problem::Refused;
+pub(crate) use resolved::{Config, Log, LogFormat, Ports, Store, Tls, TlsMode};

@@ -1,0 +1,70 @@
+//! The sources of settings on top of each other: the uppermost that says something counts.
+
+use std::collections::BTreeSet;
+
+use super::keys;
+use super::layer::{Given, Layer};
+
+/// Layers, the lowest first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stack {
+    layers: Vec<Layer>,
+}
+
+impl Stack {
+    /// Puts `layer` on top.
+    pub(super) fn push(&mut self, layer: Layer) {
+        if !layer.is_empty() {
+            self.layers.push(layer);
+        }
+    }
+
+    /// Puts all of `layers` on top, in their order.
+    pub(super) fn extend(&mut self, layers: Vec<Layer>) {
+        for layer in layers {
+            self.push(layer);
+        }
+    }
+
+    /// What counts for `path`.
+    pub(super) fn given(&self, path: &str) -> Option<&Given> {
+        self.layers.iter().rev().find_map(|layer| layer.get(path))
+    }
+
+    /// What was said about `path` but does not count, the nearest to counting first.
+    pub(super) fn overridden(&self, path: &str) -> Vec<&Given> {
+        self.layers.iter().rev().filter_map(|layer| layer.get(path)).skip(1).collect()
+    }
+
+    /// The names in use at `NAME` of `pattern`, such as the providers of `providers.NAME.`.
+    pub(super) fn names(&self, group: &str) -> BTreeSet<String> {
+        let start = format!("{group}.");
+        let paths = self.layers.iter().flat_map(|layer| layer.keys());
+        let rest = paths.filter_map(|path| path.strip_prefix(&start));
+        rest.map(|rest| rest.split('.').next().unwrap_or(rest).to_owned()).collect()
+    }
+
+    /// Everything below `group`, as it was written after the group's name.
+    pub(super) fn below(&self, group: &str) -> BTreeSet<String> {
+        let start = format!("{group}.");
+        let paths = self.layers.iter().flat_map(|layer| layer.keys());
+        paths.filter_map(|path| path.strip_prefix(&start)).map(ToOwned::to_owned).collect()
+    }
+
+    /// Every path that has a value: all keys with fixed names, and those that were given.
+    pub(super) fn paths(&self) -> Vec<String> {
+        let mut paths = Vec::new();
+        let given: BTreeSet<&String> = self.layers.iter().flat_map(|layer| layer.keys()).collect();
+        for key in keys::KEYS {
+            if key.path.contains("NAME") {
+                let fitting = given
+                    .iter()
+                    .filter(|path| keys::named(path).is_some_and(|known| known.path == key.path));
+                paths.extend(fitting.map(|path| (*path).clone()));
+            } else {
+                paths.push(key.path.to_owned());
+            }
+        }
+        paths
+    }
+}

@@ -1,0 +1,42 @@
+//! The data folder: made private, with files that are replaced in one step.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+
+/// Makes `folder` and those above it; a folder that is made is for this user alone (0700).
+///
+/// # Errors
+/// When something else has the name or it cannot be made.
+pub(crate) fn private_folder(folder: &Path) -> anyhow::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).with_context(|| {
+        format!("cannot make the folder `{}`: name a folder you may write to", folder.display())
+    })
+}
+
+/// Replaces the file `path` in one step; only this user can read it (0600).
+///
+/// # Errors
+/// When the folder cannot be written to.
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = folder.join(format!(".{name}.{}", std::process::id()));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options
+        .open(&aside)
+        .and_then(|mut file| file.write_all(content))
+        .and_then(|()| std::fs::rename(&aside, path));
+    written.with_context(|| format!("cannot write `{}`", path.display()))
+}

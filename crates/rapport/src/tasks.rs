@@ -1,0 +1,42 @@
+//! The one place that starts tasks, so that shutdown can wait for them.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+
+/// The tasks of a part of the program that end together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+}
+
+impl Tasks {
+    /// Starts `future`; a panic in it ends it alone, and is logged by the panic hook.
+    pub(crate) fn spawn(
+        &self,
+        name: &'static str,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let caught = async move {
+            if AssertUnwindSafe(future).catch_unwind().await.is_err() {
+                tracing::error!(task = name, "a task panicked and was ended; all others go on");
+            }
+        };
+        #[expect(clippy::disallowed_methods, reason = "this is the spawner the others must use")]
+        tokio::spawn(self.tracker.track_future(caught))
+    }
+
+    /// Waits until all tasks have ended. No task may be started afterwards.
+    pub(crate) async fn ended(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// How many tasks have not ended.
+    pub(crate) fn len(&self) -> usize {
+        self.tracker.len()
+    }
+}

@@ -19,8 +19,8 @@ use crate::settings::AuthMode;
 /// The paths that are answered without a caller: whether we live, and pages without data.
 pub const OPEN_PATHS: &[&str] = &["/", "/health", "/ready", "/openapi.json", "/docs"];
 
-/// The folders below which everything is open: the console's own files.
-pub const OPEN_FOLDERS: &[&str] = &["/console/"];
+/// The folders below which everything is open: the console's and the docs' own files.
+pub const OPEN_FOLDERS: &[&str] = &["/console/", "/docs/"];
 
 /// Who calls.
 #[derive(Clone, Debug)]

@@ -297,6 +297,7 @@ fn done(answered: &Answered) -> Value {
         "stop_reason": turn.message.meta.get("stop_reason"),
         "window": turn.message.meta.get("window"),
         "processing_time_ms": ms,
+        "updatedContext": turn.state,
         "replayed": turn.replayed,
     })
 }

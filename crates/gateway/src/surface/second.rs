@@ -22,7 +22,7 @@ use crate::flow::{self, Answered, Ask};
 use crate::gate::Gateway;
 use crate::model::Door;
 
-pub(super) const SHAPE: Shape = Shape { done: reply, failed: |_| Map::new() };
+const SHAPE: Shape = Shape { done, failed: |_| Map::new() };
 
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new().routes(routes!(interact)).routes(routes!(status))
@@ -117,6 +117,17 @@ impl Said {
 pub(crate) fn idem_of(map: &Map<String, Value>, bytes: &[u8]) -> Result<Option<Idem>, Fault> {
     let named = fields::text(map, "request_id")?;
     native_read::idem(&http::HeaderMap::new(), named, "interact", bytes)
+}
+
+/// The end of a stream: the reply, and what a reader of the pieces cannot know.
+fn done(answered: &Answered) -> Value {
+    let mut out = reply(answered);
+    if let Some(map) = out.as_object_mut() {
+        let message = &answered.turn.message;
+        map.insert("model".to_owned(), message.model.clone().into());
+        map.insert("usage".to_owned(), message.meta.get("usage").cloned().unwrap_or_default());
+    }
+    out
 }
 
 /// The reply of this shape.

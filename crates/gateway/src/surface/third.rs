@@ -135,6 +135,7 @@ fn output(answered: &Answered) -> Value {
         "stop_reason": turn.message.meta.get("stop_reason"),
         "processing_time_ms": ms,
         "session_id": &*turn.context,
+        "updatedContext": turn.state,
     })
 }
 

@@ -33,10 +33,28 @@ export const providers = unknown();
 
 export const listening = computed(() => addresses(status.value.value));
 
-/** Models a turn can be sent to. */
-export const usableModels = computed(() =>
-  (models.value.value?.models ?? []).filter((model) => model.offline || model.configured),
-);
+/**
+ * Models a turn can be sent to, each with the name that means it and no other.
+ * @returns {(import('./shapes.js').Model & {ask: string})[]}
+ */
+function readUsable() {
+  const list = models.value.value?.models ?? [];
+  const alone = (/** @type {string} */ name) => list.filter((one) => one.name === name).length < 2;
+  return list
+    .filter((one) => one.offline || one.configured)
+    .map((one) => ({ ...one, ask: alone(one.name) ? one.name : `${one.provider}/${one.name}` }));
+}
+
+export const usableModels = computed(readUsable);
+
+/**
+ * Whether a name, bare or as `provider/model`, means a model.
+ * @param {string | null | undefined} name
+ * @param {import('./shapes.js').Model} model
+ */
+export function means(name, model) {
+  return name === model.name || name === `${model.provider}/${model.name}`;
+}
 
 /**
  * @template T

@@ -20,7 +20,7 @@ import {
 import { ago, failureText, nameOf, wasStopped } from '../format.js';
 import { href, NEW, route, settle } from '../router.js';
 import { lastContext } from '../session.js';
-import { models, usableModels } from '../store.js';
+import { means, models, usableModels } from '../store.js';
 import { html, useEffect, useLayoutEffect, useRef, useState } from '../ui.js';
 import { Composer } from './composer.js';
 import { Folded, MessageList, Text } from './messages.js';
@@ -73,17 +73,18 @@ function ModelPicker() {
   const list = usableModels.value;
   const fallback = models.value.value?.default;
   const chosen = context.value ? (context.value.settings?.model ?? '') : draftModel.value;
-  const known = chosen === '' || list.some((model) => model.name === chosen);
+  const selected = list.find((model) => means(chosen, model))?.ask ?? chosen;
+  const known = selected === '' || list.some((model) => model.ask === selected);
   return html`
     <label class="picker"><span class="label">Model</span>
-      <select value=${chosen}
+      <select value=${selected}
         disabled=${phase.value !== 'idle' || context.value?.status === 'closed'}
         onChange=${(/** @type {any} */ event) => void chooseModel(event.currentTarget.value)}>
         <option value="">${fallback ? `Default (${fallback})` : 'Default'}</option>
         ${list.map(
           (model) => html`
-          <option key=${model.name} value=${model.name}>
-            ${model.name}${model.offline ? ' (offline)' : ''}</option>`,
+          <option key=${model.ask} value=${model.ask}>
+            ${model.ask}${model.offline ? ' (offline)' : ''}</option>`,
         )}
         ${!known && html`<option value=${chosen}>${chosen} (not configured)</option>`}
       </select></label>`;
@@ -169,7 +170,7 @@ function Ending() {
 
 function Welcome() {
   const model = draftModel.value || models.value.value?.default;
-  const found = usableModels.value.find((one) => one.name === model);
+  const found = usableModels.value.find((one) => means(model, one));
   return html`
     <div class="welcome">
       <h2>Say something</h2>
@@ -253,7 +254,7 @@ export function Chat({ id }) {
         ${phase.value === 'loading' && html`<${Loading} label="Opening the conversation" />`}
         ${empty && !context.value && html`<${Welcome} />`}
         <${MessageList} messages=${messages.value} more=${hasEarlier.value}
-          onEarlier=${() => earlierInPlace(place)} busy=${live.value !== null}>
+          onEarlier=${() => earlierInPlace(place)} busy=${live.value !== null} reasons=${false}>
           <${LiveAnswer} />
         <//>
         <${Ending} />

@@ -9,12 +9,20 @@ import { CopyButton } from './copy.js';
 /** The session all examples share, so that each continues the one before. */
 const SESSION = 'first-light';
 
+/** Programs of ours look here when they are told nothing else. */
+const HOME_PORT = '61900';
+
 /** @param {{hostname: string, port: string, protocol: string}} place  as in `location` */
 export function commandsFor({ hostname, port, protocol }, withKey = false) {
   const tls = protocol === 'https:';
   const bare = hostname.replace(/^\[|\]$/g, '');
   const number = port || (tls ? '443' : '80');
   const base = `${protocol}//${hostname}${port ? `:${port}` : ''}${BASE.replace(/\/$/, '')}`;
+  const local = ['localhost', '127.0.0.1', '::1'].includes(bare);
+  const target = [
+    ...(local ? [] : [`--host ${bare}`]),
+    ...(number === HOME_PORT ? [] : [`--port ${number}`]),
+  ];
   const line = JSON.stringify({ sessionId: SESSION, message: 'And again, over raw TCP' });
   const body = JSON.stringify({ sessionId: SESSION, message: 'Hello, Rapport' });
   const list = [
@@ -31,7 +39,7 @@ export function commandsFor({ hostname, port, protocol }, withKey = false) {
     {
       id: 'chat',
       title: 'Chat in the terminal',
-      text: `rapport chat --context ${SESSION}`,
+      text: ['rapport chat', `--context ${SESSION}`, ...target].join(' '),
     },
     {
       id: 'python',
@@ -50,7 +58,7 @@ export function commandsFor({ hostname, port, protocol }, withKey = false) {
   const raw = {
     id: 'nc',
     title: 'Continue over raw TCP',
-    text: `echo '${line}' | nc -N ${bare} ${number}`,
+    text: `echo '${line}' | nc -w 1 ${bare} ${number}`,
   };
   // nc speaks neither TLS nor carries a key: there it would only show an error.
   if (!tls && !withKey) list.splice(1, 0, raw);

@@ -54,12 +54,12 @@ function Content({ content }) {
 
 /**
  * One message; `calm` while its answer is seen to arrive.
- * @param {{message: Message, calm?: boolean}} props
+ * @param {{message: Message, calm?: boolean, reasons?: boolean}} props
  */
-export function MessageItem({ message, calm }) {
+export function MessageItem({ message, calm, reasons }) {
   const status = wasStopped(message) ? 'stopped' : (message.status ?? 'complete');
   const mark = calm && status === 'pending' ? '' : MARKS[status];
-  const reason = status === 'stopped' ? '' : failureText(message.meta?.failure);
+  const reason = !reasons || status === 'stopped' ? '' : failureText(message.meta?.failure);
   return html`
     <li class=${`message from-${message.role}`} data-status=${status}>
       <p class="message-head">
@@ -81,9 +81,9 @@ export function MessageItem({ message, calm }) {
 
 /** A page of messages with the way to earlier ones.
  * @param {{messages: Message[], more: boolean, onEarlier: () => Promise<any>, children?: any,
- *   busy?: boolean}} props
+ *   busy?: boolean, reasons?: boolean}} props
  */
-export function MessageList({ messages, more, onEarlier, children, busy }) {
+export function MessageList({ messages, more, onEarlier, children, busy, reasons = true }) {
   const [loading, setLoading] = useState(false);
   const earlier = async () => {
     setLoading(true);
@@ -101,7 +101,8 @@ export function MessageList({ messages, more, onEarlier, children, busy }) {
       <ol class="messages">
         ${messages.map(
           (message) => html`
-            <${MessageItem} key=${message.seq ?? 'unstored'} message=${message} calm=${busy} />`,
+            <${MessageItem} key=${message.seq ?? 'unstored'} message=${message} calm=${busy}
+              reasons=${reasons} />`,
         )}
         ${children}
       </ol>

@@ -1,6 +1,6 @@
 // Which models a turn can go to, which do not work and why, and how to enable the rest.
 import { count, errorText } from '../format.js';
-import { models, providers, refreshFacts } from '../store.js';
+import { means, models, providers, refreshFacts } from '../store.js';
 import { html } from '../ui.js';
 import { Inline } from './inline.js';
 import { Empty, Loading, Trouble } from './notice.js';
@@ -103,8 +103,11 @@ export function Models() {
       ${!value && !error && html`<${Loading} />`}
       ${
         allOffline &&
-        html`<p>Only the built-in offline models answer now. They cost nothing and need no network;
-        what they say is made up by rules, not by an AI.</p>`
+        html`<p>Only the built-in offline models answer now. They follow fixed rules, cost nothing
+            and need no network.</p>
+          <p class="hint">For a real model set <code>ANTHROPIC_API_KEY</code>
+            ${' '}or <code>OPENAI_API_KEY</code> and restart; any other server that speaks OpenAI's
+            API goes under <code>providers</code> in <code>rapport.yaml</code>.</p>`
       }
       ${
         value &&
@@ -119,7 +122,7 @@ export function Models() {
           ${list.map(
             (model) => html`
             <${ModelRow} key=${`${model.provider}/${model.name}`} model=${model}
-              isDefault=${model.name === value?.default} />`,
+              isDefault=${means(value?.default, model)} />`,
           )}
         </ul>`
       }

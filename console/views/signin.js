@@ -29,7 +29,7 @@ export function SignIn({ problem }) {
       </form>
       <p class="hint" id="key-help">No key yet? Make one on the server:
         ${' '}<code>rapport key create --name me --scopes read,write</code></p>
-      <p class="fine" id="key-answer">The server
+      <p class="answer" id="key-answer">The server
         said:${' '}<${Inline} text=${said} />
         ${problem.request_id && html`${' '}(request <code>${problem.request_id}</code>)`}</p>
     </section>`;

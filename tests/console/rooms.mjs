@@ -1,10 +1,12 @@
 // Checks of the overview, the list of conversations and one conversation.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { accessible, fitsSideways, picture } from './browser.mjs';
 
 const run = promisify(execFile);
+const PYTHON_PACKAGE = fileURLToPath(new URL('../../clients/python/src', import.meta.url));
 
 /** What a group of checks works on.
  * @typedef {object} Scene
@@ -70,10 +72,16 @@ export async function overview(scene) {
     }
   });
   if (real) {
-    await report.check(`${scheme}: the curl command runs as it is shown`, async () => {
-      const text = await page.locator('[data-command=curl]').innerText();
-      const { stdout } = await run('bash', ['-c', text]);
-      assert.equal(JSON.parse(stdout).sessionId, 'first-light', stdout);
+    await report.check(`${scheme}: the commands run as they are shown`, async () => {
+      const shown = (/** @type {string} */ name) =>
+        page.locator(`[data-command=${name}]`).innerText();
+      for (const name of ['curl', 'nc']) {
+        const { stdout } = await run('bash', ['-c', await shown(name)]);
+        assert.equal(JSON.parse(stdout).sessionId, 'first-light', `${name}: ${stdout}`);
+      }
+      const env = { ...process.env, PYTHONPATH: PYTHON_PACKAGE };
+      const { stdout } = await run('python3', ['-c', await shown('python')], { env });
+      assert.match(stdout, /Hello from Python/);
     });
   }
   await report.check(`${scheme}: copying says that it did`, async () => {
@@ -192,5 +200,40 @@ export async function longOnes(scene) {
     assert.equal(await page.locator('.conversation').count(), 25);
     await page.getByRole('button', { name: 'Load more' }).click();
     await page.locator('.conversation').nth(30).waitFor();
+  });
+}
+
+/** Answers that the running server does not give now. @param {Scene} scene */
+export async function otherAnswers(scene) {
+  const { page, server, scheme, report } = scene;
+  await report.check(`${scheme}: without a key the models say how to get a real one`, async () => {
+    const models = [{ name: 'demo', provider: 'offline', offline: true, configured: true }];
+    await page.route('**/api/v1/models', (route) =>
+      route.fulfill({ json: { models, default: 'demo' } }),
+    );
+    await page.goto(`${server.url}/#/`);
+    await page.reload();
+    await page.getByText('For a real model set ANTHROPIC_API_KEY').waitFor();
+    await page.unroute('**/api/v1/models');
+  });
+  await report.check(`${scheme}: trouble shows error, hint and request id`, async () => {
+    const problem = {
+      status: 503,
+      error: 'the store cannot be read',
+      hint: 'look at `rapport doctor`',
+      request_id: 'request-7',
+    };
+    await page.route('**/api/v1/contexts?*', (route) =>
+      route.fulfill({ status: 503, json: problem, contentType: 'application/problem+json' }),
+    );
+    await page.goto(`${server.url}/#/conversations`);
+    const trouble = page.locator('.trouble');
+    for (const text of [problem.error, 'look at rapport doctor', 'HTTP 503', 'request-7']) {
+      await trouble.getByText(text).first().waitFor();
+    }
+    await accessible(page);
+    await page.unroute('**/api/v1/contexts?*');
+    await trouble.getByRole('button', { name: 'Retry' }).click();
+    await trouble.waitFor({ state: 'detached' });
   });
 }

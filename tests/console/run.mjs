@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { openWindow } from './browser.mjs';
 import { frames } from './frames.mjs';
 import { Report } from './report.mjs';
-import { conversations, longOnes, overview } from './rooms.mjs';
+import { conversations, longOnes, otherAnswers, overview } from './rooms.mjs';
 import { startLocked, startServer } from './server.mjs';
 import { chat, doors, trouble } from './talk.mjs';
 
@@ -34,6 +34,7 @@ async function drive(report, binary, scheme) {
     await trouble(scene);
     await conversations(scene);
     await longOnes(scene);
+    await otherAnswers(scene);
     const locked = await startLocked(binary);
     await doors(scene, locked).finally(() => locked.stop());
     await report.check(`${scheme}: the browser complained about nothing`, () => {

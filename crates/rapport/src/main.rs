@@ -9,6 +9,7 @@ mod listen;
 mod log;
 mod parts;
 mod print;
+mod remote;
 mod runtime;
 mod serve;
 mod tasks;

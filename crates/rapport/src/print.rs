@@ -18,6 +18,18 @@ pub(crate) enum Exit {
     Usage = 2,
     /// A port that is no port.
     InvalidPort = 3,
+    /// Nothing accepts connections there.
+    Refused = 4,
+    /// It took longer than it may.
+    Timeout = 5,
+    /// The other side speaks something else.
+    Protocol = 6,
+    /// The key is missing or wrong.
+    Key = 7,
+    /// The server or the model behind it failed.
+    Server = 8,
+    /// Something on this side could not be read or written.
+    Unchecked = 9,
 }
 
 impl From<Exit> for ExitCode {
@@ -30,14 +42,20 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 pub(crate) struct Printer {
     json: bool,
-    colour: bool,
+    out: std::io::Stdout,
+    err: std::io::Stderr,
+    out_colour: bool,
+    err_colour: bool,
 }
 
 impl Printer {
     /// A printer for this process; `json` was asked for.
     pub(crate) fn new(json: bool) -> Self {
-        let colour = anstream::AutoStream::choice(&std::io::stderr());
-        Self { json, colour: colour != anstream::ColorChoice::Never }
+        let (out, err) = (std::io::stdout(), std::io::stderr());
+        let never = anstream::ColorChoice::Never;
+        let out_colour = out.is_terminal() && anstream::AutoStream::choice(&out) != never;
+        let err_colour = anstream::AutoStream::choice(&err) != never;
+        Self { json, out, err, out_colour, err_colour }
     }
 
     /// Whether the user wants JSON.
@@ -47,15 +65,26 @@ impl Printer {
 
     /// Whether results go to a terminal that shows colours.
     pub(crate) fn has_colour(&self) -> bool {
-        let choice = anstream::AutoStream::choice(&std::io::stdout());
-        choice != anstream::ColorChoice::Never && std::io::stdout().is_terminal()
+        self.out_colour
     }
 
     /// Writes a result and sends it off at once.
     pub(crate) fn line(&mut self, text: &str) {
-        let mut out = std::io::stdout().lock();
+        let mut out = self.out.lock();
         // Nobody reads any more: the work itself may still matter.
         let _closed = writeln!(out, "{text}").and_then(|()| out.flush());
+    }
+
+    /// Writes a piece of a result as it is, and sends it off at once.
+    pub(crate) fn piece(&mut self, text: &str) {
+        let mut out = self.out.lock();
+        let _closed = write!(out, "{text}").and_then(|()| out.flush());
+    }
+
+    /// Asks for the next line; beside the results, so that these can go into a file.
+    pub(crate) fn prompt(&mut self, text: &str) {
+        let mut err = self.err.lock();
+        let _closed = write!(err, "{text}").and_then(|()| err.flush());
     }
 
     /// Writes a result as JSON.
@@ -85,11 +114,11 @@ impl Printer {
 
     /// Says something beside the results, such as progress.
     pub(crate) fn note(&mut self, text: &str) {
-        let _closed = writeln!(std::io::stderr().lock(), "{text}");
+        let _closed = writeln!(self.err.lock(), "{text}");
     }
 
     fn say(&mut self, word: &str, colour: AnsiColor, text: &str) {
-        let style = if self.colour {
+        let style = if self.err_colour {
             Style::new().fg_color(Some(colour.into())).bold()
         } else {
             Style::new()

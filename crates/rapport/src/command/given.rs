@@ -28,8 +28,9 @@ pub(super) fn file(path: &str) -> Result<String, Failure> {
     if path == "-" {
         return input();
     }
-    let opened = std::fs::File::open(path)
-        .map_err(|error| Failure::new(Class::Unchecked, format!("cannot read `{path}`: {error}")))?;
+    let opened = std::fs::File::open(path).map_err(|error| {
+        Failure::new(Class::Unchecked, format!("cannot read `{path}`: {error}"))
+    })?;
     read(opened, path)
 }
 
@@ -38,7 +39,8 @@ fn input() -> Result<String, Failure> {
 }
 
 fn read(from: impl Read, name: &str) -> Result<String, Failure> {
-    let wrong = |why: String| Failure::new(Class::Unchecked, format!("cannot read `{name}`: {why}"));
+    let wrong =
+        |why: String| Failure::new(Class::Unchecked, format!("cannot read `{name}`: {why}"));
     let mut bytes = Vec::new();
     from.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| wrong(error.to_string()))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > BYTES_MAX {

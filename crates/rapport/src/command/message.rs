@@ -13,6 +13,8 @@ use crate::remote::{Ask, Failure, PathOf};
 pub(crate) struct Options {
     #[command(subcommand)]
     verb: Verb,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -23,16 +25,13 @@ enum Verb {
     Add(Add),
 }
 
-/// Flags of `message send`, and of `context send`.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Send {
+struct Send {
     /// The context; `-` or nothing is the current one
     #[arg(long, value_name = "ID")]
     context: Option<String>,
     #[command(flatten)]
     said: SaidTo,
-    #[command(flatten)]
-    reach: Reach,
 }
 
 /// A message and how it shall be answered.
@@ -63,8 +62,6 @@ struct Add {
     /// What was said; `-` reads it from standard input
     #[arg(required = true)]
     message: Vec<String>,
-    #[command(flatten)]
-    reach: Reach,
 }
 
 /// Sends or stores the message.
@@ -72,12 +69,10 @@ struct Add {
 /// # Errors
 /// When there is no runtime to work in.
 pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
-    match &options.verb {
-        Verb::Send(send) => send.reach.run(frame, async |client| {
-            say(client, send.context.as_deref(), &send.said).await
-        }),
-        Verb::Add(add) => add.reach.run(frame, async |client| store(client, add).await),
-    }
+    options.reach.run(frame, async |client| match &options.verb {
+        Verb::Send(send) => say(client, send.context.as_deref(), &send.said).await,
+        Verb::Add(add) => store(client, add).await,
+    })
 }
 
 /// Sends a message to a context and prints the reply.

@@ -2,13 +2,24 @@
 
 mod background;
 mod backup;
+mod chat;
 mod completions;
 mod config;
+mod context;
 mod doctor;
+mod given;
+mod interact;
+mod key;
+mod message;
 mod mock;
 mod ports;
+mod reach;
 mod restore;
 mod serve;
+mod speech;
+mod status;
+mod summarize;
+mod table;
 
 use std::path::PathBuf;
 
@@ -71,6 +82,20 @@ enum Command {
     Stop(background::Stop),
     /// Stop the server of the data folder and start it again in the background
     Restart(background::Start),
+    /// Talk with a model
+    Chat(chat::Options),
+    /// Work with conversations
+    Context(context::Options),
+    /// Send a message to a conversation
+    Message(message::Options),
+    /// Say something in a session
+    Interact(interact::Options),
+    /// Shorten a text
+    Summarize(summarize::Options),
+    /// Show what a running server is and holds
+    Status(status::Options),
+    /// Make, list and revoke keys
+    Key(key::Options),
     /// Write, check, show and explain the configuration
     Config(config::Options),
     /// Say in one sentence why an address does not work
@@ -166,6 +191,13 @@ pub(crate) fn run() -> Exit {
         Command::Start(options) => background::start(&mut frame, &options),
         Command::Stop(options) => background::stop(&mut frame, &options),
         Command::Restart(options) => background::restart(&mut frame, &options),
+        Command::Chat(options) => chat::run(&mut frame, &options),
+        Command::Context(options) => context::run(&mut frame, &options),
+        Command::Message(options) => message::run(&mut frame, &options),
+        Command::Interact(options) => interact::run(&mut frame, &options),
+        Command::Summarize(options) => summarize::run(&mut frame, &options),
+        Command::Status(options) => status::run(&mut frame, &options),
+        Command::Key(options) => key::run(&mut frame, &options),
         Command::Config(options) => config::run(&mut frame, &options),
         Command::Doctor(options) => doctor::run(&mut frame, &options),
         Command::Mock(options) => mock::run(&mut frame, &options),

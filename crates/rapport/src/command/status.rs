@@ -63,8 +63,19 @@ fn lines(value: &Value, address: &str) -> Vec<String> {
     row("reachable", format!("from {}", at("/reachable_from")));
     let offline = value.pointer("/model/offline") == Some(&Value::Bool(true));
     let offline = if offline { " (offline: no real model is configured)" } else { "" };
-    row("model", format!("{}, for interact {}{offline}", at("/model/default"), at("/model/interact")));
-    row("store", format!("{} {}, durability {}", at("/store/kind"), at("/store/path"), at("/store/durability")));
+    row(
+        "model",
+        format!("{}, for interact {}{offline}", at("/model/default"), at("/model/interact")),
+    );
+    row(
+        "store",
+        format!(
+            "{} {}, durability {}",
+            at("/store/kind"),
+            at("/store/path"),
+            at("/store/durability")
+        ),
+    );
     row("contexts", format!("{} with {} messages", at("/contexts"), at("/messages")));
     let needed = value.pointer("/auth/required") == Some(&Value::Bool(true));
     let needed = if needed { "a key is needed" } else { "no key is needed" };

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// A table with these column titles.
 pub(super) fn table(titles: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(comfy_table::TableStyle::NOTHING);
+    table.load_style(comfy_table::presets::NOTHING);
     // A row in a pipe is one line, whatever its width.
     let arrangement =
         if table.is_tty() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };

@@ -21,31 +21,31 @@ use current::Current;
 #[command(next_help_heading = "Server")]
 pub(crate) struct Reach {
     /// Server to talk to; without it the one that runs is found
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
-    /// Key to show (better: RAPPORT_API_KEY, which no list of processes shows)
-    #[arg(long, value_name = "KEY")]
+    /// Key to show (better: `RAPPORT_API_KEY`, which no list of processes shows)
+    #[arg(long, global = true, value_name = "KEY")]
     key: Option<Hidden>,
     /// Trust the certificates in this PEM file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Longest time for a whole request
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
     /// Longest wait for a connection
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
     connect_timeout: Duration,
     /// Longest silence while an answer comes
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "300")]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, default_value = "300")]
     read_timeout: Duration,
     /// How often to try again after a failed connection
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, global = true, value_name = "N", default_value_t = 2)]
     retries: u32,
     /// Show requests and answers as they are on the wire, without keys
-    #[arg(long, short)]
+    #[arg(long, short, global = true)]
     verbose: bool,
     /// Print the equivalent curl command instead of sending anything
-    #[arg(long)]
+    #[arg(long, global = true)]
     curl: bool,
 }
 
@@ -69,8 +69,8 @@ impl std::str::FromStr for Hidden {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no number of seconds: write one like 5 or 0.5");
-    let number: f64 = text.trim_end_matches('s').parse().map_err(|_| wrong())?;
-    let found = Duration::try_from_secs_f64(number).map_err(|_| wrong())?;
+    let number: f64 = text.trim_end_matches('s').parse().map_err(|_none| wrong())?;
+    let found = Duration::try_from_secs_f64(number).map_err(|_none| wrong())?;
     if found.is_zero() { Err(wrong()) } else { Ok(found) }
 }
 

@@ -1,0 +1,144 @@
+//! Which server a command means: what was said, else what is configured, else what runs, else home.
+
+use std::net::IpAddr;
+
+use doctor::port::{HOME, LogicalMap, Place};
+
+use super::address::{Address, Rules, read_port};
+use super::failure::{Class, Failure};
+use crate::config::{Config, Environment, TlsMode};
+use crate::runtime;
+
+/// What the user said about the server.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Said {
+    /// `--url`.
+    pub(crate) url: Option<String>,
+    /// `--host`.
+    pub(crate) host: Option<String>,
+    /// `--port`.
+    pub(crate) port: Option<String>,
+    /// `--strict-ports`.
+    pub(crate) strict: bool,
+    /// `--data`: the server that works on this folder is meant.
+    pub(crate) data: bool,
+}
+
+/// A server's address, and how it came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The address.
+    pub(crate) address: Address,
+    /// One line for standard error.
+    pub(crate) warning: Option<String>,
+    /// The user named this address; no other one is meant.
+    pub(crate) named: bool,
+}
+
+/// Finds the server.
+///
+/// # Errors
+/// [`Class::Usage`] for an address that is none, [`Class::InvalidPort`] for a port that is none.
+pub(crate) fn find(
+    said: &Said,
+    env: &Environment,
+    config: Option<&Config>,
+) -> Result<Found, Failure> {
+    let usual = LogicalMap::default();
+    let logical = config.map_or(&usual, |config| &config.ports.logical);
+    let strict = said.strict || config.is_some_and(|config| config.ports.strict);
+    let rules = Rules { strict, logical };
+    if let Some(found) = by_flags(said, config, rules)? {
+        return Ok(found);
+    }
+    if let Some(url) = env.get("RAPPORT_URL") {
+        let (address, warning) = Address::parse(url, rules)?;
+        return Ok(Found { address, warning, named: true });
+    }
+    let by_folder = config.and_then(|config| runtime::of_folder(&config.data));
+    let found = config.and_then(configured).filter(|_| !said.data);
+    if let Some(address) = found {
+        return Ok(Found { address, warning: None, named: false });
+    }
+    let running = match by_folder {
+        Some(running) => vec![running],
+        None => runtime::all(env),
+    };
+    let several = running.len();
+    let newest = running.into_iter().next();
+    let Some(newest) = newest else {
+        let address = config.map_or_else(|| Address::local(HOME), |config| at(config, HOME));
+        return Ok(Found { address, warning: None, named: false });
+    };
+    let (mut address, _) = Address::parse(&newest.url, rules)?;
+    if let Some(config) = config.filter(|_| address.path.is_empty()) {
+        address.path.clone_from(&config.gateway.base_path);
+    }
+    let warning = (several > 1).then(|| {
+        format!("{several} servers are running: using {address}; choose another with --url")
+    });
+    Ok(Found { address, warning, named: false })
+}
+
+fn by_flags(
+    said: &Said,
+    config: Option<&Config>,
+    rules: Rules<'_>,
+) -> Result<Option<Found>, Failure> {
+    let path = || config.map(|config| config.gateway.base_path.clone()).unwrap_or_default();
+    let (address, warning) = match (&said.url, &said.host, &said.port) {
+        (None, None, None) => return Ok(None),
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
+            let text = "`--url` names the host and the port already";
+            return Err(Failure::new(Class::Usage, text)
+                .hint("keep either `--url`, or `--host` and `--port`"));
+        }
+        (Some(url), None, None) => Address::parse(url, rules)?,
+        (None, host, port) => {
+            let (port, warning) = match port {
+                Some(text) => read_port(text, Place::Flag("--port".to_owned()), rules)?,
+                None => (HOME, None),
+            };
+            let mut address = Address { path: path(), ..Address::local(port) };
+            if let Some(host) = host {
+                host_name(host)?.clone_into(&mut address.host);
+            }
+            (address, warning)
+        }
+    };
+    Ok(Some(Found { address, warning, named: true }))
+}
+
+/// The host alone, without the brackets of an IPv6 address.
+fn host_name(host: &str) -> Result<&str, Failure> {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let is_name = !bare.is_empty() && !bare.contains(['/', '@', ' ']);
+    if bare.parse::<IpAddr>().is_ok() || (is_name && !bare.contains(':')) {
+        return Ok(bare);
+    }
+    Err(Failure::new(Class::Usage, format!("`{host}` is no host"))
+        .hint("`--host` takes a name or an IP address; `--url` takes a whole address"))
+}
+
+/// The address in the configuration, unless only the running server knows its port.
+fn configured(config: &Config) -> Option<Address> {
+    let ports = &config.ports;
+    let open = ports.port == 0 || ports.range.is_some() || ports.fallback;
+    (!open && ports.port != HOME).then(|| at(config, ports.port))
+}
+
+/// The server of this configuration, if it listens on `port`.
+fn at(config: &Config, port: u16) -> Address {
+    // One that listens on every address is reached by the loopback one.
+    let is_everywhere = |host: &str| {
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
+    };
+    let everywhere = config.hosts.iter().any(|host| is_everywhere(host));
+    let host = config.hosts.first().filter(|_| !everywhere);
+    Address {
+        tls: config.tls.mode == TlsMode::Required,
+        host: host.map_or_else(|| "localhost".to_owned(), Clone::clone),
+        port,
+        path: config.gateway.base_path.clone(),
+    }
+}

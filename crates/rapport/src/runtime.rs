@@ -130,7 +130,7 @@ mod tests {
         };
         let announced = announce(&runtime, &env).unwrap();
         assert_eq!(of_folder(dir.path()), Some(runtime.clone()));
-        assert_eq!(all(&env), [runtime.clone()]);
+        assert_eq!(all(&env), std::slice::from_ref(&runtime));
         drop(announced);
         assert_eq!(of_folder(dir.path()), None);
         assert!(all(&env).is_empty());

@@ -78,7 +78,7 @@ fn copy(from: &Path, to: &Path, frame: &mut Frame) -> anyhow::Result<i32> {
         let tenth = done / i64::from(progress.pagecount.max(1));
         if tenth > told {
             told = tenth;
-            frame.printer.note(&format!("copied {}0 %", tenth));
+            frame.printer.note(&format!("copied {tenth}0 %"));
         }
     }
 }

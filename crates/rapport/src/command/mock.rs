@@ -54,7 +54,8 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         frame.printer.line(&format!("mock is listening on {url}"));
         frame.printer.line(&format!(
             "try next:\n  ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=test rapport serve\n  \
-             OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=test rapport serve\n  curl {url}/__mock/requests"
+             OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=test rapport serve\n  \
+             curl {url}/__mock/requests"
         ));
         crate::serve::stop_asked().await?;
         mock.shutdown().await;

@@ -227,8 +227,9 @@ fn providers_appear_with_their_keys_and_as_configured() {
     assert_eq!(providers[0].deadlines.first_byte, Duration::from_mins(2));
     assert_eq!(providers[1].dialect, "openai_chat");
 
-    let file = "providers:\n  ollama:\n    base_url: http://127.0.0.1:11434/v1/\n    models: [llama3.3]\n    \
-                headers:\n      X-Team: search\n    window_tokens: 8192\n  openai:\n    base_url: https://api.openai.com/v1\n";
+    let file = "providers:\n  ollama:\n    base_url: http://127.0.0.1:11434/v1/\n    \
+                models: [llama3.3]\n    headers:\n      X-Team: search\n    \
+                window_tokens: 8192\n  openai:\n    base_url: https://api.openai.com/v1\n";
     let config = Desk::new(&[("rapport.yaml", file)])
         .env(&[("RAPPORT_PROVIDERS_OLLAMA_RETRIES", "0")])
         .load()
@@ -289,8 +290,8 @@ fn a_variable_that_is_not_set_is_named() {
 
 #[test]
 fn a_profile_lies_over_the_rest_of_its_file() {
-    let file = "server: {port: 1000}\nlog: {level: warn}\nprofiles:\n  test:\n    server: {port: 2000}\n  \
-                empty:\n";
+    let file = "server: {port: 1000}\nlog: {level: warn}\nprofiles:\n  test:\n    \
+                server: {port: 2000}\n  empty:\n";
     let mut desk = Desk::new(&[("rapport.yaml", file)]);
     assert_eq!(desk.load().config.ports.port, 1000);
     desk.inputs.profile = Some("test".to_owned());

@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_tables_of_linux_are_read() {
-        let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     \
+        let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n\
                     |-- 10.0.0.7\n        /32 host LOCAL\n     |-- 10.0.0.255\n        \
                     /32 link BROADCAST\n";
         assert_eq!(four(trie), ["10.0.0.7".parse::<std::net::IpAddr>().unwrap()]);

@@ -13,7 +13,7 @@ pub(crate) enum Protocol {
 
 /// Methods that begin an HTTP/1 request, and the preface of HTTP/2.
 ///
-/// WebDAV's are there to be refused in HTTP; `MCP/1.0` and `MCP_…` share their first letter only.
+/// `WebDAV`'s are there to be refused in HTTP; `MCP/1.0` and `MCP_…` only share a first letter.
 const STARTS: &[&[u8]] = &[
     b"GET ",
     b"POST ",

@@ -24,7 +24,7 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
             return Err(wrong.to_owned());
         }
     }
-    EnvFilter::try_new(normal(text)).map(|_| ()).map_err(|_| wrong.to_owned())
+    EnvFilter::try_new(normal(text)).map(|_| ()).map_err(|error| format!("{wrong} ({error})"))
 }
 
 /// The filter for `text`.

@@ -35,6 +35,7 @@ pub(crate) async fn run(
     printer: &mut Printer,
 ) -> anyhow::Result<()> {
     let signals = signals::Signals::new()?;
+    let seen = reload::stamps(&loaded.watched);
     let config = &loaded.config;
     data::private_folder(&config.data)?;
     summary(&loaded);
@@ -65,7 +66,7 @@ pub(crate) async fn run(
 
     let background = Tasks::default();
     sweep(&background, &door, &parts);
-    let running = reload::Running { loaded, inputs, door: &door, parts: &parts, logs };
+    let running = reload::Running { loaded, seen, inputs, door: &door, parts: &parts, logs };
     let reason = running.until_stopped(signals).await;
     tracing::info!(reason, "shutting down");
     door.shut(DRAIN).await;

@@ -18,6 +18,8 @@ const LOOK: Duration = Duration::from_secs(2);
 pub(super) struct Running<'a> {
     /// The configuration that counts.
     pub(super) loaded: Loaded,
+    /// How its files looked when they were read.
+    pub(super) seen: Stamps,
     /// Where it comes from.
     pub(super) inputs: Inputs,
     /// The sockets.
@@ -31,12 +33,11 @@ pub(super) struct Running<'a> {
 impl Running<'_> {
     /// Serves and reloads; returns the reason to stop. A second signal ends the process.
     pub(super) async fn until_stopped(mut self, mut signals: Signals) -> &'static str {
-        let mut seen = stamps(&self.loaded.watched);
         crate::config::running::write(&self.loaded);
         loop {
             let asked = tokio::select! {
                 asked = signals.next() => asked,
-                () = changed(&self.loaded.watched, &seen) => Asked::Reload,
+                () = changed(&self.loaded.watched, &self.seen) => Asked::Reload,
             };
             match asked {
                 Asked::Stop(reason) => {
@@ -45,22 +46,22 @@ impl Running<'_> {
                     crate::config::running::remove(&self.loaded.config.data);
                     return reason;
                 }
-                Asked::Reload => {
-                    self.reload();
-                    seen = stamps(&self.loaded.watched);
-                }
+                Asked::Reload => self.reload(),
             }
         }
     }
 
     fn reload(&mut self) {
-        match self.try_reload() {
-            Ok(()) => {}
-            Err(problems) => {
-                for problem in problems {
-                    tracing::error!("the configuration was not reloaded: {problem}");
-                }
+        let watched = self.loaded.watched.clone();
+        // Before reading: what changes while we read is read again.
+        self.seen = stamps(&watched);
+        if let Err(problems) = self.try_reload() {
+            for problem in problems {
+                tracing::error!("the configuration was not reloaded: {problem}");
             }
+        }
+        if self.loaded.watched != watched {
+            self.seen = stamps(&self.loaded.watched);
         }
     }
 
@@ -72,12 +73,8 @@ impl Running<'_> {
         let one = |error: anyhow::Error| vec![format!("{error:#}")];
         // The store's folder does not move: a generated certificate stays where it was made.
         let certificates = tls::load(&self.tls(&new), &self.loaded.config.data).map_err(one)?;
-        self.logs.set_level(&new.config.log.level).map_err(one)?;
-        if let Err(fault) = self.parts.gateway.reload(new.config.gateway.clone()) {
-            // The old level comes back, too.
-            self.logs.set_level(&self.loaded.config.log.level).map_err(one)?;
-            return Err(vec![fault.chain()]);
-        }
+        let settings = new.config.gateway.clone();
+        self.parts.gateway.reload(settings).map_err(|fault| vec![fault.chain()])?;
         self.door.set_tls(certificates.map(|loaded| loaded.config));
         self.door.set_limits(&new.config.gateway.limits);
         for warning in &new.warnings {
@@ -92,6 +89,8 @@ impl Running<'_> {
                 tracing::info!(key, was, is, "changed");
             }
         }
+        // Last, so that a level that hides these lines does not hide itself. It was checked above.
+        self.logs.set_level(&new.config.log.level).map_err(one)?;
         tracing::info!(changes = differences.len(), "the configuration was reloaded");
         self.loaded = new;
         crate::config::running::write(&self.loaded);
@@ -104,8 +103,11 @@ impl Running<'_> {
     }
 }
 
-/// When each file was last changed; `None` for files that do not exist.
-fn stamps(files: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
+/// When each file was last changed, and its size; `None` for files that do not exist.
+pub(super) type Stamps = Vec<Option<(SystemTime, u64)>>;
+
+/// How the files look now.
+pub(super) fn stamps(files: &[PathBuf]) -> Stamps {
     let stamp = |path: &Path| {
         let file = std::fs::metadata(path).ok()?;
         Some((file.modified().ok()?, file.len()))
@@ -114,10 +116,10 @@ fn stamps(files: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
 }
 
 /// Waits until a file is not as it was seen.
-async fn changed(files: &[PathBuf], seen: &[Option<(SystemTime, u64)>]) {
+async fn changed(files: &[PathBuf], seen: &Stamps) {
     loop {
         tokio::time::sleep(LOOK).await;
-        if stamps(files) != seen {
+        if stamps(files) != *seen {
             return;
         }
     }

@@ -66,7 +66,7 @@ impl Signals {
     pub(super) async fn end_at_next_stop(mut self) {
         while !matches!(self.next().await, Asked::Stop(_)) {}
         tracing::warn!("stopped at once by a second signal");
-        #[expect(clippy::exit, reason = "the user does not want to wait for anything")]
+        // The user does not want to wait for anything.
         std::process::exit(130);
     }
 }

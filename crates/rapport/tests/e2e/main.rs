@@ -1,6 +1,20 @@
 //! The real program from outside: its own process, real sockets, real files, faults on purpose.
 
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod connections;
+#[cfg(test)]
+mod house;
+#[cfg(test)]
+mod ports;
+#[cfg(test)]
+mod shutdown;
+#[cfg(test)]
+mod tls;
+
+// The program and conversations with it, for the faults below.
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod talk;

@@ -12,7 +12,8 @@ pub(crate) fn starter() -> String {
     let mut page = String::from(
         "# yaml-language-server: $schema=./rapport.schema.json\n\
          # Settings of Rapport. Everything is optional; a commented line shows the default.\n\
-         # Check with `rapport config check`, see what counts with `rapport config show --origin`.\n",
+         # Check with `rapport config check`; see what counts with `rapport config show \
+         --origin`.\n",
     );
     for (group, keys) in groups() {
         page.push('\n');

@@ -31,6 +31,9 @@ pub(in crate::config) fn read_tree(path: &Path, tree: &Node, findings: &mut Find
         flatten(name, node, &mut flat);
     }
     for leaf in flat {
+        if leaf.path == "profiles" && matches!(leaf.what, What::Nothing | What::Map(_)) {
+            continue;
+        }
         let (profile, name) = match leaf.path.strip_prefix("profiles.") {
             Some(rest) => match rest.split_once('.') {
                 Some((profile, name)) => (Some(profile.to_owned()), name.to_owned()),

@@ -23,6 +23,9 @@ pub struct Health {
     pub path: Option<PathBuf>,
 }
 
+/// Reasons that mean that the store itself cannot write; others concern one record or one job.
+const OF_THE_DISK: &[&str] = &["disk_full", "io_error", "corrupt", "read_only", "busy"];
+
 /// The cell the writer writes and everybody reads.
 #[derive(Debug)]
 pub(crate) struct Pulse(Mutex<Health>);
@@ -59,6 +62,9 @@ impl Pulse {
 
     pub(crate) fn bad(&self, fault: &Fault) {
         let reason = fault.detail_values().and_then(|d| d.get("reason")).and_then(|r| r.as_str());
+        if !reason.is_some_and(|reason| OF_THE_DISK.contains(&reason)) {
+            return;
+        }
         tracing::error!(error = %fault.chain(), "the store cannot write");
         self.with(|health| {
             if health.ok {

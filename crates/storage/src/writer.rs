@@ -24,8 +24,9 @@ const BATCH_JOBS_MAX: usize = 64;
 const GATHER_MAX: Duration = Duration::from_millis(2);
 /// The longest pause without a new job before the writer stops gathering.
 const QUIET_MAX: Duration = Duration::from_micros(100);
-/// Pages in the write-ahead log after which they are moved into the database file (8 MiB).
-const CHECKPOINT_PAGES: usize = 1024;
+/// Pages in the write-ahead log after which they are moved into the database file (32 MiB). Each
+/// move waits for the disk, so a smaller log costs a busy writer more than its own work.
+const CHECKPOINT_PAGES: usize = 4096;
 /// Pages after which the log is cut off even though readers have to be waited for (128 MiB).
 const TRUNCATE_PAGES: usize = 16 * 1024;
 /// Commits between two looks at the free space of the disk.
@@ -306,8 +307,11 @@ impl Writer {
         let before = self.connection.total_changes();
         self.execute("BEGIN IMMEDIATE")?;
         let mut broken = false;
+        // A job alone needs no savepoint, which would copy every page it changes.
+        let alone = waiting.len() == 1;
         while let Some(mut job) = waiting.pop_front() {
-            let outcome = self.savepoint(job.as_mut());
+            let outcome =
+                if alone { self.alone(job.as_mut()) } else { self.savepoint(job.as_mut()) };
             broken |= outcome.as_ref().is_ok_and(|o| *o == Outcome::Broken);
             ran.push(job);
             if let Err(fault) = outcome {
@@ -335,9 +339,28 @@ impl Writer {
         Ok(())
     }
 
-    /// Runs one job. `Err` means that the whole transaction is lost.
+    /// Runs the only job of a transaction.
+    fn alone(&self, job: &mut dyn Job) -> Result<Outcome, Fault> {
+        let outcome = self.watched(job)?;
+        if outcome != Outcome::Done {
+            self.execute("ROLLBACK")?;
+            self.execute("BEGIN IMMEDIATE")?;
+        }
+        Ok(outcome)
+    }
+
+    /// Runs one job of several. `Err` means that the whole transaction is lost.
     fn savepoint(&self, job: &mut dyn Job) -> Result<Outcome, Fault> {
         self.execute("SAVEPOINT job")?;
+        let outcome = self.watched(job)?;
+        if outcome != Outcome::Done {
+            self.execute("ROLLBACK TO job")?;
+        }
+        self.execute("RELEASE job")?;
+        Ok(outcome)
+    }
+
+    fn watched(&self, job: &mut dyn Job) -> Result<Outcome, Fault> {
         let outcome = job.run(&self.connection);
         if self.connection.is_autocommit() {
             return Err(job.failure().map_or_else(lost, taken_back));
@@ -345,10 +368,6 @@ impl Writer {
         if let (Outcome::Broken, Some(fault)) = (outcome, job.failure()) {
             self.shared.pulse.bad(fault);
         }
-        if outcome != Outcome::Done {
-            self.execute("ROLLBACK TO job")?;
-        }
-        self.execute("RELEASE job")?;
         Ok(outcome)
     }
 

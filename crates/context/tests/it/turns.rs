@@ -9,8 +9,8 @@ use crate::{
     with_state,
 };
 
-fn idem(key: &str, body: u8) -> Option<Idem> {
-    Some(Idem { key: key.to_owned(), body_hash: [body; 32] })
+fn idem(key: &str, body: u8) -> Idem {
+    Idem { key: key.to_owned(), body_hash: [body; 32] }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,7 +60,7 @@ async fn sixty_four_writers_on_one_context_lose_and_interleave_nothing() {
 async fn a_model_that_fails_leaves_nothing_behind() {
     both(async |contexts| {
         let failing = with_state(turn("f", "hi"), r#"{"a":1}"#);
-        let failing = NewTurn { idem: idem("k", 1), ..failing };
+        let failing = NewTurn { idem: Some(idem("k", 1)), ..failing };
         let result = contexts
             .answer_now(failing.clone(), |_| Err(Fault::new(Code::UpstreamError, "no idea")))
             .await;
@@ -75,7 +75,7 @@ async fn a_model_that_fails_leaves_nothing_behind() {
 async fn a_repeated_request_gets_the_first_answer_and_changes_nothing() {
     both(async |contexts| {
         let asked = with_state(turn("i", "hi"), r#"{"n":1}"#);
-        let asked = NewTurn { idem: idem("k1", 1), ..asked };
+        let asked = NewTurn { idem: Some(idem("k1", 1)), ..asked };
         let first = echo(&contexts, asked.clone()).await.unwrap();
         echo(&contexts, with_state(turn("i", "other"), r#"{"n":2}"#)).await.unwrap();
         let again = echo(&contexts, asked.clone()).await.unwrap();
@@ -85,13 +85,13 @@ async fn a_repeated_request_gets_the_first_answer_and_changes_nothing() {
         assert_eq!(again.message.seq, first.message.seq);
         assert_eq!(again.message.content.plain(), first.message.content.plain());
         assert_eq!(all(&contexts, "i").await.len(), 4);
-        let other = NewTurn { idem: idem("k1", 2), ..asked.clone() };
+        let other = NewTurn { idem: Some(idem("k1", 2)), ..asked.clone() };
         refused(echo(&contexts, other).await, Code::IdempotencyMismatch);
         // Another tenant's key is another key.
         let mut theirs = asked;
         theirs.key.tenant = context::Tenant(7);
         assert!(!echo(&contexts, theirs).await.unwrap().replayed);
-        let bad = NewTurn { idem: idem("", 1), ..turn("i", "x") };
+        let bad = NewTurn { idem: Some(idem("", 1)), ..turn("i", "x") };
         refused(echo(&contexts, bad).await, Code::InvalidInput);
     })
     .await;
@@ -102,7 +102,8 @@ async fn a_repeated_append_changes_nothing() {
     both(async |contexts| {
         contexts.create(LOCAL, New { id: Some("a".to_owned()), ..New::default() }).await.unwrap();
         let entries = vec![said(Role::User, text("x")), said(Role::Assistant, text("y"))];
-        let append = || contexts.append(&key("a"), entries.clone(), None, idem("k", 9));
+        let target = key("a");
+        let append = || contexts.append(&target, entries.clone(), None, Some(idem("k", 9)));
         let (_, first) = Box::pin(append()).await.unwrap();
         let (context, again) = Box::pin(append()).await.unwrap();
         assert_eq!(texts(&first), texts(&again));
@@ -114,7 +115,7 @@ async fn a_repeated_append_changes_nothing() {
 #[tokio::test]
 async fn a_request_repeated_while_it_runs_is_told_so_and_then_replayed() {
     both(async |contexts| {
-        let asked = NewTurn { idem: idem("run", 1), ..turn("r", "hi") };
+        let asked = NewTurn { idem: Some(idem("run", 1)), ..turn("r", "hi") };
         let open = begin(&contexts, asked.clone()).await;
         let fault = refused(contexts.begin(asked.clone()).await, Code::Conflict);
         assert_eq!(reason(&fault), "in_progress");
@@ -132,7 +133,7 @@ async fn a_request_repeated_while_it_runs_is_told_so_and_then_replayed() {
 #[tokio::test]
 async fn answers_are_forgotten_after_a_day() {
     both(async |contexts| {
-        let asked = NewTurn { idem: idem("k", 1), ..turn("d", "hi") };
+        let asked = NewTurn { idem: Some(idem("k", 1)), ..turn("d", "hi") };
         echo(&contexts, asked.clone()).await.unwrap();
         let tomorrow = jiff::Timestamp::now() + jiff::Span::new().hours(25);
         contexts.sweep(tomorrow).await.unwrap();
@@ -188,7 +189,7 @@ async fn a_context_runs_one_turn_at_a_time() {
 async fn a_failed_turn_is_kept_and_can_be_retried() {
     both(async |contexts| {
         echo(&contexts, turn("t", "before")).await.unwrap();
-        let asked = NewTurn { idem: idem("k", 1), ..turn("t", "question") };
+        let asked = NewTurn { idem: Some(idem("k", 1)), ..turn("t", "question") };
         let open = begin(&contexts, asked.clone()).await;
         let partial = Outcome { status: EntryStatus::Partial, ..outcome(text("half a")) };
         contexts.fail(&open, "the upstream hung up", Some(partial)).await.unwrap();

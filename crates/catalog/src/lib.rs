@@ -8,6 +8,8 @@
 mod keys;
 mod schema;
 mod secret;
+#[cfg(test)]
+mod tests;
 
 pub use keys::{Created, Key, Keys, NewKey, Rejection, Scopes};
 pub use schema::SCHEMA;

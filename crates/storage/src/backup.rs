@@ -46,6 +46,9 @@ pub(crate) fn copy(
 
 fn fill(from: &Connection, part: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Fault> {
     let mut target = Connection::open(part).map_err(|error| unwritable(part, error))?;
+    // The caller's transaction begins with its first read. Without it every step would see a newer
+    // database and start over, and under load the copy would never end.
+    from.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).stored()?;
     {
         let backup = Backup::new(from, &mut target).stored()?;
         while backup.step(STEP_PAGES).stored()? != StepResult::Done {

@@ -160,3 +160,23 @@ async fn a_damaged_state_refuses_its_context_and_leaves_the_others() {
     assert!(contexts.database().health().ok);
     contexts.database().close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_log_takes_little_more_room_than_its_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let contexts = open(folder.path()).await;
+    let mut text_bytes = 0;
+    for i in 0..500_usize {
+        let message = "some words ".repeat(64 + i * 37 % 64);
+        text_bytes += 2 * message.len() + "you said: ".len();
+        let asked = context::NewTurn {
+            durability: Some(storage::Durability::Fast),
+            ..turn("room", &message)
+        };
+        echo(&contexts, asked).await.unwrap();
+    }
+    contexts.database().close().await.unwrap();
+    let file = std::fs::metadata(folder.path().join("rapport.db")).unwrap().len();
+    let percent = usize::try_from(file).unwrap() * 100 / text_bytes;
+    assert!((100..=150).contains(&percent), "{percent} % of the text");
+}

@@ -40,3 +40,20 @@ impl Tasks {
         self.tracker.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Tasks;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_task_and_shutdown_does_not_wait_for_it() {
+        let tasks = Tasks::default();
+        let broken = tasks.spawn("broken", async { panic!("on purpose") });
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        tasks.spawn("other", async move { sender.send(7).unwrap() });
+        assert!(broken.await.is_ok());
+        assert_eq!(receiver.await, Ok(7));
+        tasks.ended().await;
+        assert_eq!(tasks.len(), 0);
+    }
+}

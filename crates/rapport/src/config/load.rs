@@ -79,6 +79,7 @@ pub(crate) fn load(inputs: &Inputs) -> Result<Loaded, Refused> {
     if findings.problems.is_empty() {
         let mut watched = sources.watched;
         watched.push(beside);
+        watched.extend(findings.secrets);
         watched.extend(config.tls.files.iter().flat_map(|(cert, key)| [cert.clone(), key.clone()]));
         return Ok(Loaded {
             config,

@@ -84,6 +84,8 @@ pub(crate) struct Findings {
     pub(crate) problems: Vec<Problem>,
     /// What the user should know, one line each.
     pub(crate) warnings: Vec<String>,
+    /// Files that were read for their one secret.
+    pub(crate) secrets: Vec<PathBuf>,
 }
 
 impl Findings {

@@ -17,6 +17,7 @@ pub(super) fn resolve(
     if let Some(file) = found.text.strip_prefix("file:") {
         let file = values.absolute(file, &found.place);
         let source = format!("file {}", file.display());
+        values.findings.secrets.push(file.clone());
         return match read(&file) {
             Ok(text) => {
                 warn_if_open(&file, values);
@@ -49,7 +50,7 @@ pub(super) fn resolve(
     Some((found.text.clone(), source))
 }
 
-/// The one line of the file `path`, also used for what such a file is watched for.
+/// The one line of the file `path`.
 fn read(path: &Path) -> Result<String, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let length = std::fs::metadata(path).map_err(unreadable)?.len();

@@ -155,14 +155,6 @@ where
         return;
     }
     // Requests are waited for at shutdown; this task may be closed before.
-    let work = http::serve(
-        Arc::clone(&door),
-        site.routes,
-        Replay::new(caller.first, caller.stream),
-        caller.peer,
-    );
-    door.request(async move {
-        work.await;
-        drop(place);
-    });
+    let stream = Replay::keeping(caller.first, caller.stream, place);
+    door.request(http::serve(Arc::clone(&door), site.routes, stream, caller.peer));
 }

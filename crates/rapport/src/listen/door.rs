@@ -291,3 +291,33 @@ fn is_about_one(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Door, Limits, TlsMode};
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn callers_of_a_server_that_is_starting_are_told_so() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits = Limits::default();
+        let door = Arc::new(Door::new(address.port(), TlsMode::Off, &limits, 10));
+        door.listen(vec![listener]);
+        for (sent, wanted) in [
+            ("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 503 Service Unavailable"),
+            ("{}\n", "ERROR: the server is starting\n"),
+        ] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(sent.as_bytes()).await.unwrap();
+            let mut said = String::new();
+            stream.read_to_string(&mut said).await.unwrap();
+            assert!(said.starts_with(wanted), "{said}");
+        }
+        door.shut(Duration::from_secs(5)).await;
+        assert!(TcpStream::connect(address).await.is_err(), "the port is free again");
+    }
+}

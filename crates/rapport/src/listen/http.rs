@@ -95,11 +95,53 @@ async fn one(
     // HTTP/2 has many requests at once, and pings of its own.
     let many = request.version() == Version::HTTP_2;
     request.extensions_mut().insert(peer);
-    let Ok(response) = routes.clone().oneshot(request.map(Body::new)).await;
+    let asked = |body| Body::new(Asked { body, pace: (!many).then(|| pace.clone()), whole: false });
+    let Ok(response) = routes.clone().oneshot(request.map(asked)).await;
     // After an upgrade the connection is a WebSocket, whose silence is not ours to judge.
     let timed = !many && response.status() != StatusCode::SWITCHING_PROTOCOLS;
     let end = timed.then(|| End(pace.clone()));
     response.map(|body| Timed { body, _end: end })
+}
+
+/// A request body that tells the pace when its reader lost interest before its end.
+#[derive(Debug)]
+struct Asked {
+    body: Incoming,
+    pace: Option<Pace>,
+    whole: bool,
+}
+
+impl http_body::Body for Asked {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.whole |= matches!(polled, Poll::Ready(None));
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(pace) = &self.pace
+            && !self.whole
+            && !http_body::Body::is_end_stream(&self.body)
+        {
+            pace.leave_unread();
+        }
+    }
 }
 
 /// Tells the pace that a response is out.

@@ -5,9 +5,10 @@
 //! byte.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,28 +18,45 @@ use tokio::time::{Instant, Sleep};
 /// Limit: silence between two requests of one connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
+/// Limit: how long a caller that was answered in the middle of its body may go on sending.
+const LINGER: Duration = Duration::from_secs(2);
+
 const SILENT: u8 = 0;
 const HEADER: u8 = 1;
 const BUSY: u8 = 2;
+const CLOSING: u8 = 3;
 
 /// What the connection is doing; shared with the service that knows where requests begin and end.
 #[derive(Clone, Debug)]
-pub(super) struct Pace(Arc<AtomicU8>);
+pub(super) struct Pace(Arc<Doing>);
+
+#[derive(Debug)]
+struct Doing {
+    now: AtomicU8,
+    /// A request was answered before its body had come.
+    unread: AtomicBool,
+}
 
 impl Pace {
     /// A connection whose first bytes are there.
     pub(super) fn new() -> Self {
-        Self(Arc::new(AtomicU8::new(HEADER)))
+        let now = AtomicU8::new(HEADER);
+        Self(Arc::new(Doing { now, unread: AtomicBool::new(false) }))
     }
 
     /// The headers are complete; the request is the gateway's to time.
     pub(super) fn begin(&self) {
-        self.0.store(BUSY, Ordering::Relaxed);
+        self.0.now.store(BUSY, Ordering::Relaxed);
     }
 
     /// The response is out, or will never be.
     pub(super) fn end(&self) {
-        self.0.store(SILENT, Ordering::Relaxed);
+        self.0.now.store(SILENT, Ordering::Relaxed);
+    }
+
+    /// The rest of a request's body is of no interest; its caller may still be sending it.
+    pub(super) fn leave_unread(&self) {
+        self.0.unread.store(true, Ordering::Relaxed);
     }
 }
 
@@ -60,7 +78,11 @@ impl<S> Paced<S> {
     }
 
     fn time(&mut self, doing: u8) {
-        let limit = if doing == HEADER { self.header } else { KEEP_ALIVE };
+        let limit = match doing {
+            HEADER => self.header,
+            CLOSING => LINGER,
+            _ => KEEP_ALIVE,
+        };
         self.timer.as_mut().reset(Instant::now() + limit);
         self.timed = doing;
     }
@@ -74,11 +96,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, into);
-        let doing = self.pace.0.load(Ordering::Relaxed);
+        let doing = self.pace.0.now.load(Ordering::Relaxed);
         match polled {
             Poll::Ready(result) => {
                 if doing == SILENT && into.filled().len() > before {
-                    self.pace.0.store(HEADER, Ordering::Relaxed);
+                    self.pace.0.now.store(HEADER, Ordering::Relaxed);
                     self.time(HEADER);
                 }
                 return Poll::Ready(result);
@@ -102,7 +124,27 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncRead + Unpin> Paced<S> {
+    /// Throws away what still comes, until the caller has hung up too or has had its time.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waste = [MaybeUninit::uninit(); 4096];
+        loop {
+            let mut into = ReadBuf::uninit(&mut waste);
+            match Pin::new(&mut self.inner).poll_read(cx, &mut into) {
+                Poll::Ready(Ok(())) if !into.filled().is_empty() => {
+                    // A caller that never pauses must not keep us here.
+                    if self.timer.is_elapsed() || self.timer.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(());
+                    }
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return self.timer.as_mut().poll(cx),
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -116,7 +158,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        if self.timed != CLOSING {
+            ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+            self.time(CLOSING);
+        }
+        // Unread bytes would turn our close into a reset, which throws the answer away.
+        if self.pace.0.unread.load(Ordering::Relaxed) {
+            ready!(self.poll_drain(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(

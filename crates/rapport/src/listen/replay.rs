@@ -7,21 +7,30 @@ use std::task::{Context, Poll};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// `inner` with `first` in front of what it still sends.
+/// `inner` with `first` in front of what it still sends, and what has to live as long as it does.
 #[derive(Debug)]
-pub(super) struct Replay<S> {
+pub(super) struct Replay<S, K = ()> {
     first: BytesMut,
     inner: S,
+    _kept: K,
 }
 
 impl<S> Replay<S> {
     /// Puts `first` in front of `inner`.
     pub(super) fn new(first: BytesMut, inner: S) -> Self {
-        Self { first, inner }
+        Self { first, inner, _kept: () }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Replay<S> {
+impl<S, K> Replay<S, K> {
+    /// Puts `first` in front of `inner`, and drops `kept` with it: a WebSocket takes the stream
+    /// away from the HTTP connection that it began as.
+    pub(super) fn keeping(first: BytesMut, inner: S, kept: K) -> Self {
+        Self { first, inner, _kept: kept }
+    }
+}
+
+impl<S: AsyncRead + Unpin, K: Unpin> AsyncRead for Replay<S, K> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -41,7 +50,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Replay<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Replay<S> {
+impl<S: AsyncWrite + Unpin, K: Unpin> AsyncWrite for Replay<S, K> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

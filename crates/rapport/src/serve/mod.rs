@@ -66,7 +66,15 @@ pub(crate) async fn run(
 
     let background = Tasks::default();
     sweep(&background, &door, &parts);
-    let running = reload::Running { loaded, seen, inputs, door: &door, parts: &parts, logs };
+    let running = reload::Running {
+        started: loaded.clone(),
+        loaded,
+        seen,
+        inputs,
+        door: &door,
+        parts: &parts,
+        logs,
+    };
     let reason = running.until_stopped(signals).await;
     tracing::info!(reason, "shutting down");
     door.shut(DRAIN).await;

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use gateway::settings::Settings;
+
 use super::signals::{Asked, Signals};
 use crate::config::{Inputs, Loaded, load, reload};
 use crate::listen::{Door, tls};
@@ -16,7 +18,9 @@ const LOOK: Duration = Duration::from_secs(2);
 /// A server at work.
 #[derive(Debug)]
 pub(super) struct Running<'a> {
-    /// The configuration that counts.
+    /// The configuration the server was started with.
+    pub(super) started: Loaded,
+    /// The configuration that counts, but for keys that wait for a restart.
     pub(super) loaded: Loaded,
     /// How its files looked when they were read.
     pub(super) seen: Stamps,
@@ -33,7 +37,7 @@ pub(super) struct Running<'a> {
 impl Running<'_> {
     /// Serves and reloads; returns the reason to stop. A second signal ends the process.
     pub(super) async fn until_stopped(mut self, mut signals: Signals) -> &'static str {
-        crate::config::running::write(&self.loaded);
+        crate::config::running::write(&self.started, &self.loaded);
         loop {
             let asked = tokio::select! {
                 asked = signals.next() => asked,
@@ -43,7 +47,7 @@ impl Running<'_> {
                 Asked::Stop(reason) => {
                     let last = signals.end_at_next_stop();
                     crate::tasks::Tasks::default().spawn("second signal", last);
-                    crate::config::running::remove(&self.loaded.config.data);
+                    crate::config::running::remove(&self.started.config.data);
                     return reason;
                 }
                 Asked::Reload => self.reload(),
@@ -72,29 +76,41 @@ impl Running<'_> {
         })?;
         let one = |error: anyhow::Error| vec![format!("{error:#}")];
         // The store's folder does not move: a generated certificate stays where it was made.
-        let certificates = tls::load(&self.tls(&new), &self.loaded.config.data).map_err(one)?;
-        let settings = new.config.gateway.clone();
+        let certificates = tls::load(&self.tls(&new), &self.started.config.data).map_err(one)?;
+        let settings = self.settings(&new);
         self.parts.gateway.reload(settings).map_err(|fault| vec![fault.chain()])?;
         self.door.set_tls(certificates.map(|loaded| loaded.config));
         self.door.set_limits(&new.config.gateway.limits);
         for warning in &new.warnings {
             tracing::warn!("{warning}");
         }
-        let differences = reload::differences(&self.loaded, &new);
-        for change in &differences {
+        for change in reload::differences(&self.started, &new).iter().filter(|c| c.restart) {
             let (key, was, is) = (&change.key, &change.was, &change.is);
-            if change.restart {
-                tracing::warn!(key, was, is, "this change counts after a restart");
-            } else {
-                tracing::info!(key, was, is, "changed");
-            }
+            tracing::warn!(key, was, is, "this change counts after a restart");
+        }
+        let changes = reload::differences(&self.loaded, &new);
+        for change in changes.iter().filter(|change| !change.restart) {
+            let (key, was, is) = (&change.key, &change.was, &change.is);
+            tracing::info!(key, was, is, "changed");
         }
         // Last, so that a level that hides these lines does not hide itself. It was checked above.
         self.logs.set_level(&new.config.log.level).map_err(one)?;
-        tracing::info!(changes = differences.len(), "the configuration was reloaded");
+        tracing::info!(changes = changes.len(), "the configuration was reloaded");
         self.loaded = new;
-        crate::config::running::write(&self.loaded);
+        crate::config::running::write(&self.started, &self.loaded);
         Ok(())
+    }
+
+    /// The new settings, without what waits for a restart: a reload must not open what the checks
+    /// at the start would have refused.
+    fn settings(&self, new: &Loaded) -> Settings {
+        let old = &self.started.config.gateway;
+        let mut settings = new.config.gateway.clone();
+        settings.auth = old.auth;
+        settings.base_path.clone_from(&old.base_path);
+        settings.limits.connections = old.limits.connections;
+        settings.limits.turns = old.limits.turns;
+        settings
     }
 
     /// The certificates of the new configuration under the mode that was started with.

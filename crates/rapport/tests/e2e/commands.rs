@@ -53,6 +53,8 @@ fn a_difference_between_the_server_and_its_file_is_found() {
     let server = house.serve(&[]);
     let port = server.port.to_string();
     house.write("rapport.yaml", "limits: {turns: 10, connections: 20}\n");
+    server.signal(rustix::process::Signal::HUP);
+    server.logged("was reloaded");
     let drift = house.run(&["config", "drift", "--port", "0"]);
     assert_eq!(drift.status.code(), Some(1));
     let said = text(&drift.stdout);

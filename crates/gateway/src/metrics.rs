@@ -39,6 +39,12 @@ struct Failure {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TurnFailure {
+    provider: String,
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Tokens {
     direction: &'static str,
     model: String,
@@ -55,6 +61,7 @@ pub struct Metrics {
     in_flight: Gauge,
     limited: Counter,
     turns: Family<Answerer, Counter>,
+    turns_failed: Family<TurnFailure, Counter>,
     turn_seconds: Histograms<Answerer>,
     failures: Family<Failure, Counter>,
     tokens: Family<Tokens, Counter>,
@@ -86,6 +93,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             limited: Counter::default(),
             turns: Family::default(),
+            turns_failed: Family::default(),
             turn_seconds: Family::new_with_constructor(buckets),
             failures: Family::default(),
             tokens: Family::default(),
@@ -109,6 +117,8 @@ impl Metrics {
         r.register("requests_in_flight", "Requests being answered", self.in_flight.clone());
         r.register("requests_limited", "Requests refused by a rate limit", self.limited.clone());
         r.register("turns", "Turns answered, by model", self.turns.clone());
+        let help = "Turns of upstream models that failed";
+        r.register("turns_failed", help, self.turns_failed.clone());
         let help = "Time from question to stored reply";
         r.register_with_unit("turn", help, Unit::Seconds, self.turn_seconds.clone());
         r.register("faults", "Faults, by kind and by whose fault it is", self.failures.clone());
@@ -147,6 +157,11 @@ impl Metrics {
     pub(crate) fn fault(&self, fault: &Fault) {
         let (kind, blame) = (fault.kind().label(), fault.blame().label());
         self.failures.get_or_create(&Failure { kind, blame }).inc();
+    }
+
+    pub(crate) fn turn_failed(&self, provider: &str, fault: &Fault) {
+        let (provider, code) = (provider.to_owned(), fault.code().as_str());
+        self.turns_failed.get_or_create(&TurnFailure { provider, code }).inc();
     }
 
     pub(crate) fn turn(&self, turn: Result<&Turn, &Fault>, took: Duration) {

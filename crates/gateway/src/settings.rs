@@ -214,7 +214,7 @@ pub struct Settings {
     pub upstream_failure: UpstreamFailure,
     /// No connection leaves the machine, whatever else is configured.
     pub local_only: bool,
-    /// Verbose errors and the dump endpoint.
+    /// Verbose logs and development conveniences; never the execution of code.
     pub debug: bool,
 }
 

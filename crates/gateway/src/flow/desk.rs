@@ -17,7 +17,6 @@ use crate::settings::Limits;
 pub struct Desk {
     seats: Arc<Mutex<HashMap<Key, Arc<Seat>>>>,
     turns: Arc<Semaphore>,
-    wait: Duration,
 }
 
 #[derive(Debug)]
@@ -38,23 +37,24 @@ pub struct Place {
 }
 
 impl Desk {
-    /// A desk with the limits `limits.turns` and `limits.queue`.
+    /// A desk with the limit `limits.turns`.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        Self {
-            seats: Arc::default(),
-            turns: Arc::new(Semaphore::new(limits.turns)),
-            wait: limits.queue,
-        }
+        Self { seats: Arc::default(), turns: Arc::new(Semaphore::new(limits.turns)) }
     }
 
-    /// Waits for the conversation, as its policy says, then for a free turn.
+    /// Waits for the conversation, as its policy says, then for a free turn; at most `wait`.
     ///
     /// # Errors
     /// `conflict` when the policy is to reject, `timeout` (stage `queue`) when the wait was too
     /// long, `overloaded` when too many turns run at once.
-    pub async fn sit(&self, key: &Key, when_busy: WhenBusy) -> Result<Place, Fault> {
-        let until = Instant::now() + self.wait;
+    pub async fn sit(
+        &self,
+        key: &Key,
+        when_busy: WhenBusy,
+        wait: Duration,
+    ) -> Result<Place, Fault> {
+        let until = Instant::now() + wait;
         let seat = self.seat(key);
         let line = Arc::clone(&seat.line);
         let line = match (line.try_acquire_owned(), when_busy) {
@@ -68,12 +68,12 @@ impl Desk {
                 if policy == WhenBusy::Interrupt {
                     lock(&seat.stop).cancel();
                 }
-                let wait = timeout_at(until, Arc::clone(&seat.line).acquire_owned()).await;
-                match wait {
+                let waited = timeout_at(until, Arc::clone(&seat.line).acquire_owned()).await;
+                match waited {
                     Ok(Ok(permit)) => permit,
                     Ok(Err(_)) | Err(_) => {
                         self.leave(key, seat);
-                        return Err(too_long(key, self.wait));
+                        return Err(too_long(key, wait));
                     }
                 }
             }
@@ -175,6 +175,8 @@ mod tests {
     use super::*;
     use context::Tenant;
 
+    const WAIT: Duration = Duration::from_secs(30);
+
     fn key() -> Key {
         Key::new(Tenant(0), "a").unwrap()
     }
@@ -182,24 +184,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_turn_at_a_time_and_the_map_forgets() {
         let desk = Desk::new(&Limits::default());
-        let first = desk.sit(&key(), WhenBusy::Queue).await.unwrap();
-        let fault = desk.sit(&key(), WhenBusy::Reject).await.unwrap_err();
+        let first = desk.sit(&key(), WhenBusy::Queue, WAIT).await.unwrap();
+        let fault = desk.sit(&key(), WhenBusy::Reject, WAIT).await.unwrap_err();
         assert_eq!(fault.code(), Code::Conflict);
-        let fault = desk.sit(&key(), WhenBusy::Queue).await.unwrap_err();
+        let fault = desk.sit(&key(), WhenBusy::Queue, WAIT).await.unwrap_err();
         assert_eq!(fault.code(), Code::Timeout);
         drop(first);
-        drop(desk.sit(&key(), WhenBusy::Reject).await.unwrap());
+        drop(desk.sit(&key(), WhenBusy::Reject, WAIT).await.unwrap());
         assert!(lock(&desk.seats).is_empty());
     }
 
     #[tokio::test]
     async fn an_interrupt_stops_the_turn_before() {
         let desk = Arc::new(Desk::new(&Limits::default()));
-        let first = desk.sit(&key(), WhenBusy::Queue).await.unwrap();
+        let first = desk.sit(&key(), WhenBusy::Queue, WAIT).await.unwrap();
         let stop = first.stopped().clone();
         let second = {
             let desk = Arc::clone(&desk);
-            async move { desk.sit(&key(), WhenBusy::Interrupt).await.map(drop) }
+            async move { desk.sit(&key(), WhenBusy::Interrupt, WAIT).await.map(drop) }
         };
         let (second, ()) = tokio::join!(second, async {
             stop.cancelled().await;

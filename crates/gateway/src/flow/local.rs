@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use context::{Content, EntryStatus, Key, LocalReply, Map, NewTurn, Outcome, Turn, View, WhenBusy};
+use context::{Content, EntryStatus, Key, LocalReply, Map, NewTurn, Outcome, Turn, View};
 use tokio::sync::mpsc;
 use wire::event::{Event, Part};
 use wire::reply::Usage;
 use wire::{Code, Fault};
 
-use super::{Ask, Step, is_busy, remote, translate};
+use super::{Ask, Step, is_busy, remote, sit, translate};
 use crate::gate::{Gateway, Snapshot};
 use crate::model::{Door, Target};
 use crate::offline::{Offline, Said};
@@ -27,8 +27,7 @@ pub(super) async fn answer(
     if outcome.as_ref().is_err_and(is_busy) {
         // An upstream turn of this conversation is under way: stand in line behind it.
         let settings = gate.contexts().get(&new.key).await?.settings;
-        let place =
-            gate.desk().sit(&new.key, settings.when_busy.unwrap_or(WhenBusy::Queue)).await?;
+        let place = sit(gate, &new.key, &settings).await?;
         outcome = gate.contexts().answer_now(copy(&new), choice.model(&new)).await;
         drop(place);
     }
@@ -52,7 +51,7 @@ pub(super) async fn again(
     key: &Key,
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Turn, Fault> {
-    let place = gate.desk().sit(key, WhenBusy::Queue).await?;
+    let place = sit(gate, key, &context::Settings::default()).await?;
     let open = gate.contexts().reopen(key).await?;
     let budget = context::Budget { tokens: u32::MAX };
     let window = gate.contexts().window(key, budget).await?;

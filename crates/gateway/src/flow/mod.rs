@@ -10,7 +10,7 @@ mod translate;
 
 use std::sync::Arc;
 
-use context::{Begun, Content, Idem, Key, Map, NewTurn, StateEdit, Turn};
+use context::{Begun, Content, Idem, Key, Map, NewTurn, Settings, StateEdit, Turn, WhenBusy};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wire::event::Event;
@@ -174,6 +174,12 @@ impl Ask {
         };
         (new, self.overrides)
     }
+}
+
+/// Takes the conversation's place, as its settings say, within `limits.queue`.
+async fn sit(gate: &Gateway, key: &Key, settings: &Settings) -> Result<Place, Fault> {
+    let wait = gate.now().settings.limits.queue;
+    gate.desk().sit(key, settings.when_busy.unwrap_or(WhenBusy::Queue), wait).await
 }
 
 /// Tells whether a fault only says that another turn of the conversation is under way.

@@ -1,17 +1,15 @@
 //! Turns of real models: the question is durable before the call, the reply before its last event.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use context::{
-    Content, EntryStatus, Key, NewTurn, OnHangUp, OpenTurn, Outcome, Settings, Turn, WhenBusy,
-};
+use context::{Content, EntryStatus, Key, NewTurn, OnHangUp, OpenTurn, Outcome, Settings, Turn};
 use tokio::sync::{mpsc, oneshot};
 use wire::event::Event;
-use wire::prompt::Message;
+use wire::prompt::{Message, Role};
 use wire::reply::{Reply, Stop};
 use wire::{Code, Fault};
 
-use super::{Ask, Overrides, Place, STEPS_MAX, Step, local, replayed, translate};
+use super::{Ask, Overrides, Place, STEPS_MAX, Step, local, replayed, sit, translate};
 use crate::gate::Gateway;
 use crate::model::Upstream;
 
@@ -38,7 +36,7 @@ pub(super) async fn begin(
         Err(fault) if fault.code() == Code::ContextNotFound && new.create => Settings::default(),
         Err(fault) => return Err(fault),
     };
-    let place = gate.desk().sit(&new.key, settings.when_busy.unwrap_or(WhenBusy::Queue)).await?;
+    let place = sit(gate, &new.key, &settings).await?;
     match replayed(gate.contexts().begin(new).await?) {
         Ok(open) => run(gate, upstream, (open, place), overrides, steps).await,
         Err(turn) => {
@@ -58,7 +56,7 @@ pub(super) async fn again(
     overrides: Overrides,
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Turn, Fault> {
-    let place = gate.desk().sit(&key, settings.when_busy.unwrap_or(WhenBusy::Queue)).await?;
+    let place = sit(gate, &key, &settings).await?;
     let open = Box::new(gate.contexts().reopen(&key).await?);
     run(gate, upstream, (open, place), overrides, steps).await
 }
@@ -108,10 +106,11 @@ impl Task {
         mut done: oneshot::Sender<Result<Turn, Fault>>,
     ) {
         let hang_up = self.open.context.settings.on_hang_up.unwrap_or(OnHangUp::Finish);
+        let heard = Mutex::new(String::new());
         let outcome = tokio::select! {
-            outcome = self.ask(steps) => outcome,
-            Some(broken) = stopped(&self.place) => Err(broken),
-            () = done.closed(), if hang_up == OnHangUp::Cancel => Err(cancelled().into()),
+            outcome = self.ask(steps, &heard) => outcome,
+            () = self.place.stopped().cancelled() => Err(cancelled(&heard)),
+            () = done.closed(), if hang_up == OnHangUp::Cancel => Err(cancelled(&heard)),
         };
         let result = self.keep(outcome).await;
         drop(self.place);
@@ -119,7 +118,12 @@ impl Task {
         drop(done.send(result));
     }
 
-    async fn ask(&self, steps: Option<mpsc::Sender<Step>>) -> Result<(Reply, Asked), Broken> {
+    /// Asks the model; what it says is also noted in `heard`, for a turn that is cancelled.
+    async fn ask(
+        &self,
+        steps: Option<mpsc::Sender<Step>>,
+        heard: &Mutex<String>,
+    ) -> Result<(Reply, Asked), Broken> {
         let (prompt, asked) =
             translate::prompt(&self.gate, &self.upstream, &self.open, &self.overrides).await?;
         let Some(steps) = steps else {
@@ -137,6 +141,9 @@ impl Task {
         let call = self.upstream.stream(&prompt, events);
         let relay = async {
             while let Some(event) = came.recv().await {
+                if let Event::Text { text, .. } = &event {
+                    lock(heard).push_str(text);
+                }
                 // `Done` waits until the reply is durable; the door sends it.
                 if open && !matches!(event, Event::Done(_) | Event::Fault(_)) {
                     open = steps.send(Step::Event(event)).await.is_ok();
@@ -164,6 +171,7 @@ impl Task {
                     provider = self.upstream.provider(), code = fault.code().as_str(),
                     blame = fault.blame().label(), "turn failed: {}", fault.chain()
                 );
+                self.gate.metrics().turn_failed(self.upstream.provider(), &fault);
                 let partial = partial.map(|message| Outcome {
                     content: translate::content(message),
                     model: self.upstream.model().to_owned(),
@@ -200,14 +208,15 @@ impl Task {
 /// What was asked, as far as the reply must remember it.
 pub(super) type Asked = translate::Asked;
 
-/// Resolves when somebody cancels the turn.
-async fn stopped(place: &Place) -> Option<Broken> {
-    place.stopped().cancelled().await;
-    Some(cancelled().into())
+/// A turn that was stopped, with what the model had said until then.
+fn cancelled(heard: &Mutex<String>) -> Broken {
+    let text = std::mem::take(&mut *lock(heard));
+    let fault = Fault::new(Code::Cancelled, "the turn was cancelled")
+        .hint("send the message again, or retry the turn");
+    let partial = (!text.is_empty()).then(|| Message::text(Role::Assistant, text));
+    Broken { fault, partial }
 }
 
-fn cancelled() -> Fault {
-    Fault::new(Code::Conflict, "the turn was cancelled")
-        .hint("send the message again, or retry the turn")
-        .details(serde_json::json!({"reason": "cancelled"}))
+fn lock(heard: &Mutex<String>) -> std::sync::MutexGuard<'_, String> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
 }

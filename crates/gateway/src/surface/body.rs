@@ -34,7 +34,7 @@ impl<T: DeserializeOwned> FromRequest<Gateway> for Json<T> {
         let (head, body) = request.into_parts();
         let bytes = collect(body, limits).await?;
         media_type(&head.headers)?;
-        let value = parse(&bytes, limits.json_depth)?;
+        let value = parse_object(&bytes, limits.json_depth)?;
         Ok(Self { value, bytes })
     }
 }
@@ -109,6 +109,23 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T, Fault
         return Err(Fault::new(Code::InvalidInput, text).hint("raise `limits.json_depth`"));
     }
     serde_json::from_str(text).map_err(|error| explain(text, &error))
+}
+
+/// Parses a JSON object into `T`.
+///
+/// # Errors
+/// As [`parse`]; `invalid_input` for JSON of another type.
+pub fn parse_object<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T, Fault> {
+    // Derived readers would take a list for an object whose fields come in order.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(no_object(&parse(bytes, depth)?));
+    }
+    parse(bytes, depth)
+}
+
+fn no_object(got: &Value) -> Fault {
+    let text = format!("the body must be an object, got {}", super::fields::kind_of(got));
+    Fault::new(Code::InvalidInput, text)
 }
 
 /// Turns a parser's error into one that names the field and the place.
@@ -215,7 +232,7 @@ fn slow(limit: Duration) -> Fault {
     let text = format!("no byte of the body came for {} s", limit.as_secs());
     Fault::new(Code::Timeout, text)
         .details(json!({"stage": "body_read"}))
-        .hint("send the whole body, or raise `limits.body_read_seconds`")
+        .hint("send the whole body, or raise `limits.body_read`")
 }
 
 fn too_large(limit: usize) -> Fault {
@@ -238,10 +255,7 @@ pub fn object_or_empty(
     match parse(bytes, depth)? {
         Value::Object(map) => Ok(map),
         Value::Null => Ok(serde_json::Map::new()),
-        other => Err(Fault::new(
-            Code::InvalidInput,
-            format!("the body must be an object, got {}", super::fields::kind_of(&other)),
-        )),
+        other => Err(no_object(&other)),
     }
 }
 
@@ -264,7 +278,7 @@ mod tests {
 
     #[track_caller]
     fn check(body: &str, code: Code, field: &str) {
-        let fault = parse::<Turn>(body.as_bytes(), 10).unwrap_err();
+        let fault = parse_object::<Turn>(body.as_bytes(), 10).unwrap_err();
         assert_eq!(fault.code(), code, "{fault:?}");
         let found = fault.detail_values().and_then(|d| d.get("field")).and_then(Value::as_str);
         assert_eq!(found.unwrap_or(""), field, "{fault:?}");
@@ -282,6 +296,8 @@ mod tests {
         );
         check(r#"{"message": "a""#, Code::InvalidJson, "");
         check("not json", Code::InvalidJson, "");
+        check(r#" ["message", []]"#, Code::InvalidInput, "");
+        check(r#"["message""#, Code::InvalidJson, "");
         check(r#"{"a":[[[[[[[[[[[[1]]]]]]]]]]]]}"#, Code::InvalidInput, "");
     }
 }

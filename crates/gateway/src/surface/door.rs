@@ -19,6 +19,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 use wire::{Code, Fault};
 
+use super::base;
 use super::problem::{self, Failed, Shared};
 use crate::about::Peer;
 use crate::auth::{self, Scope};
@@ -40,20 +41,26 @@ pub struct RequestId(pub std::sync::Arc<str>);
 pub(crate) struct Touched(pub(crate) std::sync::Arc<str>);
 
 /// Answers one HTTP request: the whole life of it on one screen.
-pub(crate) async fn serve(State(gate): State<Gateway>, request: Request, next: Next) -> Response {
+pub(crate) async fn serve(
+    State(gate): State<Gateway>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let below = base::enter(&gate, &mut request);
     let record = Record::begin(&gate, &request);
     let origin = request.headers().get(ORIGIN).cloned();
     let native = record.surface == "native";
     // The order matters: a page's origin is judged before its preflight is answered, and both
     // before credentials, because browsers send preflights without any.
-    let result = match admit(&gate, &request) {
-        Err(fault) => Err(fault.into()),
-        Ok(()) if is_preflight(&request) => Ok(preflight()),
-        Ok(()) => inside(&gate, request, next, &record).await,
+    let result = match (admit(&gate, &request), below) {
+        (Err(fault), _) => Err(fault.into()),
+        (Ok(()), Some(elsewhere)) => elsewhere,
+        (Ok(()), None) if is_preflight(&request) => Ok(preflight()),
+        (Ok(()), None) => inside(&gate, request, next, &record).await,
     };
     let mut response = match result {
         Ok(response) => finish(response, &record, native),
-        Err(failed) => write(&gate, &failed, &record, native),
+        Err(failed) => write(&failed, &record, native),
     };
     decorate(response.headers_mut(), &gate, &record, origin.as_ref());
     record.attach(response)
@@ -98,7 +105,7 @@ async fn inside(
     let mut response = tokio::time::timeout(within, next.run(request)).await.map_err(|late| {
         let text = format!("the request took longer than {} s", within.as_secs());
         Fault::new(Code::Timeout, text)
-            .hint("raise `limits.request_seconds`")
+            .hint("raise `limits.request`")
             .details(serde_json::json!({"stage": "total"}))
             .because(late)
     })?;
@@ -169,7 +176,7 @@ fn finish(mut response: Response, record: &Record, native: bool) -> Response {
     }
 }
 
-fn write(gate: &Gateway, failed: &Failed, record: &Record, native: bool) -> Response {
+fn write(failed: &Failed, record: &Record, native: bool) -> Response {
     if failed.fault.code() == Code::Unauthorized {
         let reason = failed.fault.detail_values().and_then(|d| d.get("reason"));
         let reason = reason.and_then(serde_json::Value::as_str).unwrap_or("unknown");
@@ -178,7 +185,6 @@ fn write(gate: &Gateway, failed: &Failed, record: &Record, native: bool) -> Resp
             "Authentication Failed: Unauthorized"
         );
     }
-    gate.metrics().fault(&failed.fault);
     record.failed(&failed.fault);
     problem::write(failed, &record.id, native)
 }
@@ -233,10 +239,7 @@ pub(crate) struct Record {
 
 impl Record {
     fn begin(gate: &Gateway, request: &Request) -> Self {
-        let peer = request.extensions().get::<Peer>().copied().unwrap_or_else(|| Peer {
-            addr: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
-            tls: false,
-        });
+        let peer = base::peer(gate, request);
         let path = request.uri().path();
         Self {
             id: id_of(request.headers()),
@@ -255,6 +258,7 @@ impl Record {
     }
 
     fn failed(&self, fault: &Fault) {
+        self.gate.metrics().fault(fault);
         if fault.code().kind() == wire::Kind::Internal {
             tracing::error!(request = %self.id, path = %self.path, "{}", fault.chain());
         }

@@ -6,6 +6,7 @@ pub mod fields;
 pub mod problem;
 pub mod stream;
 
+mod base;
 mod first;
 mod health;
 mod keys;
@@ -99,12 +100,13 @@ impl Gateway {
             .merge(pages)
             .fallback(nothing_here)
             .layer(tower_http::catch_panic::CatchPanicLayer::custom(panicked));
-        let all = if self.now().settings.base_path.is_empty() {
+        // The door cuts the base path off, so routing has to happen behind it.
+        let inner = if self.now().settings.base_path.is_empty() {
             all
         } else {
-            Router::new().nest(&self.now().settings.base_path, all).fallback(nothing_here)
+            Router::new().fallback_service(all)
         };
-        all.layer(from_fn_with_state(self.clone(), door::serve))
+        inner.layer(from_fn_with_state(self.clone(), door::serve))
     }
 }
 

@@ -23,7 +23,7 @@ pub fn status(fault: &Fault) -> StatusCode {
             StatusCode::NOT_FOUND
         }
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        Code::Conflict | Code::ContextClosed => StatusCode::CONFLICT,
+        Code::Conflict | Code::Cancelled | Code::ContextClosed => StatusCode::CONFLICT,
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::ContextTooLong | Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -213,3 +213,38 @@ async fn the_document_names_every_path() {
         assert!(paths.contains_key(path), "{path}");
     }
 }
+
+#[tokio::test]
+async fn behind_a_proxy_everything_is_below_the_base_path() {
+    let settings = gateway::settings::Settings {
+        base_path: "/home".into(),
+        trusted_proxies: vec!["127.0.0.1".parse().unwrap()],
+        ..Default::default()
+    };
+    let house = House::with(settings).await;
+    let redirect = house.call("GET", "/home").await;
+    assert_eq!(
+        (redirect.status, redirect.header("location")),
+        (StatusCode::PERMANENT_REDIRECT, "/home/")
+    );
+    assert_eq!(house.call("GET", "/home/health").await.status, StatusCode::OK);
+    assert_eq!(house.call("POST", "/home/mcp/context").await.status, StatusCode::CREATED);
+    assert_eq!(house.call("GET", "/home/api/v1/contexts?limit=1").await.status, StatusCode::OK);
+    for path in ["/health", "/homestead/health", "/"] {
+        assert_eq!(house.call("GET", path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_path_names_its_methods_when_a_wrong_one_comes() {
+    let house = House::new().await;
+    let document = house.call("GET", "/openapi.json").await.json();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let answer = house.call("TRACE", &path.replace("{id}", "x")).await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        let allow = answer.header("allow").to_lowercase();
+        for method in methods.as_object().unwrap().keys() {
+            assert!(allow.contains(method.as_str()), "{path}: {allow}");
+        }
+    }
+}

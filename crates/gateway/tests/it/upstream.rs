@@ -1,5 +1,6 @@
 //! Turns of real models, against a model server: what is sent, what is kept, what failure means.
 
+use gateway::flow;
 use http::StatusCode;
 use mock::{Block, Mock, Reply, Script, Thinking};
 use serde_json::{Value, json};
@@ -193,11 +194,45 @@ async fn a_cancelled_turn_ends_at_once_and_a_reject_policy_refuses_a_second() {
     let (asked, cancelled) = tokio::join!(ask, meanwhile);
     assert_eq!(cancelled.json()["cancelled"], true);
     assert_eq!(
-        (asked.status, asked.json()["details"]["reason"].as_str()),
+        (asked.status, asked.json()["code"].as_str()),
         (StatusCode::CONFLICT, Some("cancelled"))
     );
     let again = house.call("POST", "/api/v1/contexts/c/turns/cancel").await;
     assert_eq!(again.json()["cancelled"], false);
+}
+
+#[tokio::test]
+async fn what_a_cancelled_model_had_said_is_kept() {
+    let (_mock, house) =
+        start("default.fragments = [\"half \", \"done\"]\ndefault.stall_at = 700").await;
+    context(&house, json!({"id": "c"})).await;
+    let (steps, mut came) = tokio::sync::mpsc::channel(8);
+    let ask = flow::Ask {
+        key: context::Key::new(context::Tenant(0), "c").unwrap(),
+        create: false,
+        content: context::Content::Text("count".into()),
+        state: None,
+        remember_last: false,
+        door: gateway::model::Door::Context,
+        overrides: flow::Overrides::default(),
+        idem: None,
+        expect: None,
+    };
+    let meanwhile = async {
+        while let Some(step) = came.recv().await {
+            if matches!(step, flow::Step::Event(wire::event::Event::Text { .. })) {
+                return house.call("POST", "/api/v1/contexts/c/turns/cancel").await;
+            }
+        }
+        panic!("no text came");
+    };
+    let (turn, cancelled) =
+        tokio::join!(flow::turn(&house.gate, ask, Some(steps)), Box::pin(meanwhile));
+    assert_eq!(cancelled.json()["cancelled"], true);
+    assert_eq!(turn.unwrap_err().code(), wire::Code::Cancelled);
+    let kept = house.call("GET", "/api/v1/contexts/c/messages").await.json();
+    assert_eq!(kept["messages"][1]["status"], "partial", "{kept}");
+    assert_eq!(kept["messages"][1]["content"], "half ", "{kept}");
 }
 
 #[tokio::test]

@@ -127,6 +127,8 @@ codes! {
     PayloadTooLarge = "payload_too_large", BadRequest, Caller;
     /// The object is busy or already exists.
     Conflict = "conflict", BadRequest, Caller;
+    /// The turn was stopped before it was answered.
+    Cancelled = "cancelled", BadRequest, Caller;
     /// `If-Match` names another revision.
     PreconditionFailed = "precondition_failed", BadRequest, Caller;
     /// The idempotency key was used with another body.

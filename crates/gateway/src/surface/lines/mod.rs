@@ -3,10 +3,12 @@
 mod framed;
 mod greeting;
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use wire::frame::lines::{Item, Splitter};
 use wire::{Code, Fault};
 
@@ -18,6 +20,9 @@ use crate::gate::Gateway;
 
 /// Limit: bytes read at once from a connection.
 const READ_BYTES: usize = 16 * 1024;
+
+/// Limit: how long a peer that was told to go may still send.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What is said to bytes that are not JSON. The text is part of the protocol.
 const NOT_JSON: &str = "ERROR: Invalid JSON format\n";
@@ -80,22 +85,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
         splitter.push(&first, &mut items);
         drop(first);
         let mut buffer = BytesMut::with_capacity(READ_BYTES);
+        // When the message began that is not complete yet.
+        let mut began = None;
         loop {
+            if !items.is_empty() {
+                began = None;
+            }
             for item in items.drain(..) {
                 if self.answer(item).await? == Next::Close {
-                    return self.stream.shutdown().await;
+                    return self.hang_up().await;
                 }
             }
-            let idle = self.gate.now().settings.limits.line_idle;
+            began = splitter.is_midway().then(|| began.unwrap_or_else(Instant::now));
+            let patience = self.patience(began);
             buffer.clear();
             buffer.reserve(READ_BYTES);
-            let count = match timeout(idle, self.stream.read_buf(&mut buffer)).await {
+            let count = match timeout(patience, self.stream.read_buf(&mut buffer)).await {
                 Ok(count) => count?,
                 Err(_) => {
-                    if splitter.is_midway() {
+                    if let Some(began) = began {
                         let text = format!(
                             "ERROR: no complete message within {} s; end it with a newline\n",
-                            idle.as_secs()
+                            began.elapsed().as_secs()
                         );
                         self.write(&text).await?;
                     }
@@ -110,6 +121,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
             }
             splitter.push(&buffer, &mut items);
         }
+    }
+
+    /// How long the next bytes may take: silence has a limit, and so has a message that drips in.
+    fn patience(&self, began: Option<Instant>) -> Duration {
+        let snapshot = self.gate.now();
+        let limits = &snapshot.settings.limits;
+        let left = began.map(|began| limits.request.saturating_sub(began.elapsed()));
+        left.map_or(limits.line_idle, |left| left.min(limits.line_idle))
+    }
+
+    /// Closes so that the peer can still read what was said: bytes of it that were not read would
+    /// turn the close into a reset, which throws the answer away.
+    async fn hang_up(mut self) -> std::io::Result<()> {
+        self.stream.shutdown().await?;
+        let mut waste = BytesMut::with_capacity(READ_BYTES);
+        let drain = async {
+            while self.stream.read_buf(&mut waste).await? > 0 {
+                waste.clear();
+            }
+            Ok(())
+        };
+        timeout(LINGER, drain).await.unwrap_or(Ok(()))
     }
 
     async fn answer(&mut self, item: Item) -> std::io::Result<Next> {

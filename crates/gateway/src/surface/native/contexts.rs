@@ -37,7 +37,7 @@ pub(crate) async fn create(
         NewContext::default()
     } else {
         body::media_type(&headers)?;
-        body::parse(&bytes, limits.json_depth)?
+        body::parse_object(&bytes, limits.json_depth)?
     };
     let named = asked.request_id.clone();
     let idem = read::idem(&headers, named.as_deref(), "contexts", &bytes)?;

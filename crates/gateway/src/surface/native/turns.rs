@@ -98,8 +98,11 @@ pub(crate) async fn retry(
     let streamed_by_header = stream::wanted(request_body.headers());
     let limits = gate.now().settings.limits.clone();
     let bytes = body::collect(request_body.into_body(), &limits).await?;
-    let asked: Retry =
-        if bytes.is_empty() { Retry::default() } else { body::parse(&bytes, limits.json_depth)? };
+    let asked: Retry = if bytes.is_empty() {
+        Retry::default()
+    } else {
+        body::parse_object(&bytes, limits.json_depth)?
+    };
     let overrides = Overrides { model: asked.model, ..Overrides::default() };
     if asked.stream || streamed_by_header {
         let (gate, key) = (gate.clone(), key.clone());

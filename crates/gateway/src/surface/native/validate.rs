@@ -34,9 +34,9 @@ pub(crate) async fn validate(
     let Query(query) = query.map_err(|e| bad_query(&e))?;
     let depth = gate.now().settings.limits.json_depth;
     let checked = match query.r#for.as_str() {
-        "context" => body::parse::<NewContext>(&bytes, depth)
+        "context" => body::parse_object::<NewContext>(&bytes, depth)
             .and_then(|asked| read::settings(asked.settings).map(drop)),
-        "turn" => body::parse::<NewTurn>(&bytes, depth)
+        "turn" => body::parse_object::<NewTurn>(&bytes, depth)
             .and_then(|asked| read::content(&asked.message, "message").map(drop)),
         "interact" => interact(&bytes, depth),
         other => return Err(one_of("for", other, "`context`, `turn` or `interact`").into()),

@@ -100,13 +100,9 @@ impl Gateway {
             .merge(pages)
             .fallback(nothing_here)
             .layer(tower_http::catch_panic::CatchPanicLayer::custom(panicked));
-        // The door cuts the base path off, so routing has to happen behind it.
-        let inner = if self.now().settings.base_path.is_empty() {
-            all
-        } else {
-            Router::new().fallback_service(all)
-        };
-        inner.layer(from_fn_with_state(self.clone(), door::serve))
+        // All routing happens behind the door: it cuts the base path off, and it sees the `Allow`
+        // header, which the router adds outside of its own layers.
+        Router::new().fallback_service(all).layer(from_fn_with_state(self.clone(), door::serve))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Prints how fast turns are, how they keep their speed as a context grows, and what they take on disk.
+//! Prints how fast turns are, how they keep their speed as a context grows, and their size on disk.
 //!
 //! `cargo bench -p context --bench turns` runs all; a name after `--` runs one group: `speed`,
 //! `growth`, `disk`, `window`.

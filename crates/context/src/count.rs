@@ -1,7 +1,8 @@
 //! How many tokens a text has, estimated in one pass without any tokeniser.
 //!
-//! A weighted sum of simple features; about four characters a token in English prose, fewer in code,
-//! numbers and scripts without spaces. What providers report corrects it (see `scale` in the rows).
+//! A weighted sum of simple features; about four characters a token in English prose, fewer in
+//! code, numbers and scripts without spaces. What providers report corrects it (see `scale` in the
+//! rows).
 
 /// A thousandth of a token is the unit of the weights, so that the sum is exact.
 const UNIT: u64 = 1000;
@@ -86,7 +87,7 @@ mod tests {
     fn english_has_about_four_characters_a_token() {
         let text = "The committee met on Tuesday to discuss the new timetable, and after a long \
                     debate it decided to keep the early train. Several members asked whether the \
-                    decision could be reviewed in spring, when the figures of the winter are known.";
+                    decision could be reviewed in spring, when the figures are known.";
         let ratio = characters_per_token(text);
         assert!((3.6..4.6).contains(&ratio), "{ratio}");
     }

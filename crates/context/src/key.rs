@@ -25,7 +25,8 @@ impl Key {
     /// Names a context by the id a caller chose.
     ///
     /// # Errors
-    /// `invalid_input` when the id is empty, longer than 256 characters or holds control characters.
+    /// `invalid_input` when the id is empty, longer than 256 characters or holds control
+    /// characters.
     pub fn new(tenant: Tenant, id: &str) -> Result<Self, Fault> {
         let wrong = |text: String| {
             Err(Fault::new(Code::InvalidInput, text)

@@ -1,7 +1,7 @@
-//! A process that is killed at any moment loses nothing that it acknowledged, and leaves no half turn.
+//! A process that is killed at any moment loses nothing it acknowledged, and leaves no half turn.
 //!
-//! The test starts itself as the victim: `kill append FOLDER` appends turns and prints the number of
-//! each one that was acknowledged. It speaks the part of the test harness's command line that
+//! The test starts itself as the victim: `kill append FOLDER` appends turns and prints the number
+//! of each one that was acknowledged. It speaks the part of the test harness's command line that
 //! `cargo test` and `cargo nextest` use.
 #![expect(clippy::print_stdout, reason = "the acknowledgements go through a pipe")]
 #![expect(

@@ -10,11 +10,12 @@ use wire::Fault;
 
 use crate::backup;
 use crate::fault::closed;
+use crate::fold::Fold;
 use crate::folder::{self, Claim};
 use crate::health::{Health, Pulse};
 use crate::migrate::{self, Schema};
 use crate::readers::Readers;
-use crate::writer::{Durability, Order, QUEUE_JOBS_MAX, Shared, Task, Writer};
+use crate::writer::{Durability, Ended, Order, QUEUE_JOBS_MAX, Shared, Task, Writer};
 
 /// Where the database lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +75,8 @@ impl Database {
             jobs: AtomicU64::new(0),
         });
         let (orders, queue) = mpsc::channel(QUEUE_JOBS_MAX);
-        let writer = Writer::new(connection, queue, Arc::clone(&shared))?;
+        let fold = path.as_deref().map(Fold::start).transpose()?;
+        let writer = Writer::new(connection, queue, Arc::clone(&shared), fold)?;
         std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || finish(writer, claim))
@@ -179,7 +181,7 @@ impl Database {
 
 /// The body of the writer thread.
 fn finish(writer: Writer, claim: Option<Claim>) {
-    let (connection, reply) = writer.run();
+    let Ended { connection, reply } = writer.run();
     let folded = connection
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         .map_err(crate::fault::fault);

@@ -92,7 +92,7 @@ fn make(folder: &Path) -> Result<(), Fault> {
                 io::ErrorKind::NotFound => refusal(
                     "missing_parent",
                     format!(
-                        "the data folder `{}` cannot be made: the folder it should stand in is missing",
+                        "the data folder `{}` cannot be made: its parent folder is missing",
                         folder.display()
                     ),
                     "check the path for a typing error, or create it with `mkdir -p`",
@@ -179,11 +179,17 @@ pub(crate) fn connect_writer(path: &Path) -> Result<Connection, Fault> {
 
 /// Opens a connection that cannot write.
 pub(crate) fn connect_reader(path: &Path) -> Result<Connection, Fault> {
+    let connection = connect_beside(path)?;
+    connection.pragma_update(None, "query_only", true).stored()?;
+    Ok(connection)
+}
+
+/// Opens a further connection to a database that the writer has open.
+pub(crate) fn connect_beside(path: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).stored()?;
     connection.busy_timeout(BUSY_WAIT).stored()?;
     tune(&connection)?;
-    connection.pragma_update(None, "query_only", true).stored()?;
     Ok(connection)
 }
 

@@ -15,6 +15,7 @@
 mod backup;
 mod database;
 mod fault;
+mod fold;
 mod folder;
 mod health;
 mod migrate;

@@ -133,7 +133,7 @@ fn version(connection: &Connection, schema: &Schema) -> Result<usize, Fault> {
                 "the database has version {found} of `{}`, this program knows {known}",
                 schema.name
             ),
-            "start the newer program, or restore the backup that it made before it changed the file",
+            "start the newer program, or restore the backup that it made before the change",
         ));
     }
     Ok(found)

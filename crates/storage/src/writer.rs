@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use wire::{Code, Fault};
 
 use crate::fault::{Stored, taken_back};
+use crate::fold::{self, Fold};
 use crate::health::Pulse;
 
 /// Limit: jobs waiting for the writer; more callers wait for a place.
@@ -152,6 +153,13 @@ pub(crate) struct Writer {
     full_sync: bool,
     last_batch: usize,
     checkpoint_at: usize,
+    fold: Option<Fold>,
+}
+
+/// What is left when the writer has ended: the connection, and who asked for the end.
+pub(crate) struct Ended {
+    pub(crate) connection: Connection,
+    pub(crate) reply: Option<oneshot::Sender<Result<(), Fault>>>,
 }
 
 struct Gathered {
@@ -161,11 +169,13 @@ struct Gathered {
 }
 
 impl Writer {
-    /// Takes over the connection, which must be in `synchronous = FULL`.
+    /// Takes over the connection, which must be in `synchronous = FULL`. A database in memory has
+    /// no log to fold.
     pub(crate) fn new(
         mut connection: Connection,
         orders: mpsc::Receiver<Order>,
         shared: Arc<Shared>,
+        fold: Option<Fold>,
     ) -> Result<Self, Fault> {
         let log_pages = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&log_pages);
@@ -183,14 +193,15 @@ impl Writer {
             full_sync: true,
             last_batch: 0,
             checkpoint_at: CHECKPOINT_PAGES,
+            fold,
         })
     }
 
     /// Works until the store is closed or every handle is gone; answers what is still queued.
-    pub(crate) fn run(mut self) -> (Connection, Option<oneshot::Sender<Result<(), Fault>>>) {
+    pub(crate) fn run(mut self) -> Ended {
         loop {
             match self.orders.blocking_recv() {
-                None => return (self.connection, None),
+                None => return self.ended(None),
                 Some(order) => {
                     if let Some(reply) = self.take(order) {
                         self.orders.close();
@@ -199,11 +210,18 @@ impl Writer {
                                 drop(second.send(Ok(())));
                             }
                         }
-                        return (self.connection, Some(reply));
+                        return self.ended(Some(reply));
                     }
                 }
             }
         }
+    }
+
+    fn ended(self, reply: Option<oneshot::Sender<Result<(), Fault>>>) -> Ended {
+        if let Some(fold) = self.fold {
+            fold.stop();
+        }
+        Ended { connection: self.connection, reply }
     }
 
     fn take(&mut self, order: Order) -> Option<oneshot::Sender<Result<(), Fault>>> {
@@ -377,22 +395,24 @@ impl Writer {
         Ok(())
     }
 
+    /// Keeps the log short: folded beside the writer first, then the rest here, where no new pages
+    /// can come in between, so that the log starts over.
     fn checkpoint(&mut self) {
+        let Some(fold) = &mut self.fold else { return };
         let pages = self.log_pages.load(Ordering::Relaxed);
         if pages < CHECKPOINT_PAGES {
             self.checkpoint_at = CHECKPOINT_PAGES;
         }
-        if pages < self.checkpoint_at {
-            return;
+        if fold.has_ended() {
+            let mode = if pages > TRUNCATE_PAGES { "TRUNCATE" } else { "PASSIVE" };
+            fold::run(&self.connection, mode);
+            // While a reader keeps the log from starting over, the next try waits for as much
+            // again.
+            self.checkpoint_at = pages.saturating_add(CHECKPOINT_PAGES);
+            self.shared.pulse.look();
+        } else if pages >= self.checkpoint_at && !fold.is_running() {
+            fold.begin();
         }
-        // While a reader keeps the log from starting over, the next try waits for as much again.
-        self.checkpoint_at = pages.saturating_add(CHECKPOINT_PAGES);
-        let mode = if pages > TRUNCATE_PAGES { "TRUNCATE" } else { "PASSIVE" };
-        let sql = format!("PRAGMA wal_checkpoint({mode})");
-        if let Err(error) = self.connection.query_row(&sql, [], |_| Ok(())) {
-            tracing::warn!(%error, "the log of the store could not be folded in");
-        }
-        self.shared.pulse.look();
     }
 }
 

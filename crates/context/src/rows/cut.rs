@@ -1,6 +1,7 @@
 //! Where a window begins: big steps, at a safe entry, found by binary search over running sums.
 //!
-//! Two point reads per step of the search, never a body: the cost grows with the logarithm of the log.
+//! Two point reads per step of the search, never a body: the cost grows with the logarithm of the
+//! log.
 
 use storage::Stored;
 use storage::rusqlite::{Connection, OptionalExtension};

@@ -117,7 +117,9 @@ fn patched(target: &Map, patch: &Map) -> Map {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300, failure_persistence: None, ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_merge_patch_does_what_the_rfc_says(target in objects(json()), patch in objects(json())) {
@@ -126,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn a_merge_patch_twice_is_a_merge_patch_once(target in objects(json()), patch in objects(json())) {
+    fn a_merge_patch_twice_is_one(target in objects(json()), patch in objects(json())) {
         let once = patched(&target, &patch);
         prop_assert_eq!(patched(&once, &patch), once);
     }

@@ -204,3 +204,19 @@ async fn a_read_cannot_write() {
     assert_eq!(count(&db).await, 0);
     db.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_log_stays_short_however_much_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(folder.path()).await.unwrap();
+    let body = "x".repeat(200_000);
+    let mut longest = 0;
+    for i in 0..1000 {
+        add(&db, Durability::Fast, &format!("{i} {body}")).await.unwrap();
+        let log = std::fs::metadata(folder.path().join("rapport.db-wal")).unwrap().len();
+        longest = longest.max(log);
+    }
+    let written = 1000 * u64::try_from(body.len()).unwrap();
+    assert!(longest < written * 3 / 4, "the log grew to {longest} bytes");
+    db.close().await.unwrap();
+}

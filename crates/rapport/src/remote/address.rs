@@ -143,7 +143,7 @@ mod tests {
     fn what_commands_cannot_speak_is_refused() {
         assert_eq!(read("ws://localhost:1", false).unwrap_err().class(), Class::Usage);
         assert_eq!(read("localhost:0", false).unwrap_err().class(), Class::InvalidPort);
-        assert_eq!(read("http//x", false).unwrap_err().class(), Class::Usage);
+        assert_eq!(read("htp://x", false).unwrap_err().class(), Class::Usage);
     }
 
     #[test]

@@ -187,8 +187,8 @@ impl Failure {
         self.0.answer.get("request_id").and_then(Value::as_str)
     }
 
-    /// What the server's code means in this case, such as `cancelled` for a `conflict`.
-    pub(crate) fn reason(&self) -> Option<&str> {
+    /// What the server's code means in this case, such as `in_progress` for a `conflict`.
+    fn reason(&self) -> Option<&str> {
         self.0.answer.get("details")?.get("reason")?.as_str()
     }
 

@@ -1,6 +1,10 @@
 //! The real program from outside: its own process, real sockets, real files, faults on purpose.
 
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod cli_chat;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod connections;
@@ -18,3 +22,10 @@ mod tls;
 mod program;
 #[cfg(test)]
 mod talk;
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod faults_lines;
+#[cfg(test)]
+mod faults_slow;

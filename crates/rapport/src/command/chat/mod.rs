@@ -91,6 +91,9 @@ async fn converse(client: &mut Client<'_>, talk: &mut Talk) -> Result<(), Failur
         match answer(client, talk, &line?).await {
             Ok(Next::Quit) => return Ok(()),
             Ok(Next::More) => {}
+            Err(failure) if talk::is_stopped(&failure) => {
+                client.printer.note("[stopped; /retry asks again]");
+            }
             // Whoever types can correct it; a script cannot.
             Err(failure) if typed => {
                 super::reach::complain(client.printer, &failure);

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::reach::Client;
 use super::super::{context, speech};
 use super::{Next, Options};
-use crate::remote::{Ask, Failure, Server};
+use crate::remote::{Ask, Class, Failure, Server};
 
 /// How far a conversation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Talk {
 
     /// Something was said in it.
     pub(super) fn is_begun(&self) -> bool {
-        self.stage == Stage::Spoken
+        self.stage == Stage::Spoken || self.failed
     }
 
     /// The last turn failed, and the server keeps its question.
@@ -160,15 +160,8 @@ impl Talk {
         let turn = speech::speak(client, ask);
         let done = stoppable(turn, &server, id).await;
         let Some(done) = done else { return Ok(Next::Quit) };
-        self.failed = matches!(&done, Err(failure) if failure.code() != Some("context_not_found"));
-        let done = match done {
-            Ok(done) => done,
-            Err(failure) if is_stopped(&failure) => {
-                client.printer.note("[stopped; /retry asks again]");
-                return Ok(Next::More);
-            }
-            Err(failure) => return Err(failure),
-        };
+        self.failed = done.as_ref().is_err_and(is_kept);
+        let done = done?;
         self.stage = Stage::Spoken;
         client.remember(id);
         let turn: Value = serde_json::from_str(&done).unwrap_or_default();
@@ -211,9 +204,15 @@ fn shown_is_done(client: &Client<'_>, done: Result<(), Failure>) -> Result<(), F
     if client.server.only_shows() { Ok(()) } else { done }
 }
 
+/// The server took the question, and keeps it for another try.
+fn is_kept(failure: &Failure) -> bool {
+    let refused = failure.class() == Class::Auth || failure.code() == Some("context_not_found");
+    failure.code().is_some() && !refused
+}
+
 /// Somebody cancelled the turn.
-fn is_stopped(failure: &Failure) -> bool {
-    failure.reason() == Some("cancelled")
+pub(super) fn is_stopped(failure: &Failure) -> bool {
+    failure.code() == Some("cancelled")
 }
 
 /// Waits for the turn. Ctrl-C has the server stop it; `None` when it was pressed twice.

@@ -15,4 +15,6 @@ mod provider_faults;
 #[cfg(test)]
 mod provider_streams;
 #[cfg(test)]
+mod record;
+#[cfg(test)]
 mod upstream;

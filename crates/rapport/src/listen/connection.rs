@@ -43,7 +43,8 @@ pub(super) async fn serve(door: Arc<Door>, mut stream: TcpStream, peer: Peer, pl
         }
         (Protocol::Http | Protocol::Lines, _) => {
             let caller = Caller { stream, first, protocol, peer, place };
-            speak(door, caller).await;
+            // Boxed, so that a connection that waits for its first byte stays small.
+            Box::pin(speak(door, caller)).await;
         }
     }
 }
@@ -135,7 +136,7 @@ async fn encrypted(
         return;
     }
     let peer = Peer { tls: true, ..peer };
-    speak(door, Caller { stream, first, protocol, peer, place }).await;
+    Box::pin(speak(door, Caller { stream, first, protocol, peer, place })).await;
 }
 
 async fn speak<S>(door: Arc<Door>, mut caller: Caller<S>)

@@ -214,7 +214,8 @@ impl Door {
             return;
         };
         self.watch_crowd();
-        self.talk(async move { connection::serve(door, stream, peer, Place::new(place)).await });
+        // Boxed once: every layer around a future would otherwise hold its size again.
+        self.talk(Box::pin(connection::serve(door, stream, peer, Place::new(place))));
     }
 
     /// Warns once when four fifths of the places are taken, and again after it was calmer.

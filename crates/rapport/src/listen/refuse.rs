@@ -80,7 +80,8 @@ pub(super) async fn say(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), byte
         stream.write_all(bytes).await?;
         stream.shutdown().await?;
         // Unread bytes would turn our close into a reset, which throws the answer away.
-        let mut rest = [0; 4096];
+        // On the heap: an array would be part of every connection's size.
+        let mut rest = vec![0; 4096];
         let mut taken = 0;
         while taken < LINGER_BYTES {
             match stream.read(&mut rest).await? {

@@ -1,7 +1,7 @@
 //! The tables of contexts. Steps that were released never change; a change is a new step.
 
 /// Handed to [`storage::Database::open`] by whoever opens the store.
-pub const SCHEMA: storage::Schema = storage::Schema { name: "context", steps: &[FIRST] };
+pub const SCHEMA: storage::Schema = storage::Schema { name: "context", steps: &[FIRST, SECOND] };
 
 /// `ctx` is rewritten with every turn and therefore small; long texts stand beside it. `entry.k` is
 /// `ctx.n << 32 | seq`: the log of a context lies together, in order, without an index of its own.
@@ -51,4 +51,21 @@ CREATE TABLE gone(
 CREATE INDEX gone_at ON gone(at);
 
 CREATE TABLE trash(n INTEGER PRIMARY KEY);
+";
+
+/// What is known beside the conversation: profiles of users, and notes of a context (facts that
+/// may expire, and the state of the environment by name).
+const SECOND: &str = "
+CREATE TABLE profile(
+  tenant INTEGER NOT NULL, user TEXT NOT NULL,
+  revision INTEGER NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY(tenant, user)) WITHOUT ROWID;
+
+CREATE TABLE note(
+  n INTEGER NOT NULL, no INTEGER NOT NULL,
+  kind INTEGER NOT NULL, name TEXT, body TEXT NOT NULL,
+  at INTEGER NOT NULL, expires INTEGER,
+  PRIMARY KEY(n, no)) WITHOUT ROWID;
+CREATE UNIQUE INDEX note_name ON note(n, kind, name) WHERE name IS NOT NULL;
 ";

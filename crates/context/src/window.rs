@@ -1,6 +1,6 @@
 //! What a model would be shown of a context.
 
-use crate::{Context, Entry};
+use crate::{Context, Entry, Knowledge};
 
 /// How much a window may carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Budget {
 pub struct Window {
     /// The context, read together with the entries.
     pub context: Context,
+    /// What is known beside the conversation.
+    pub knowledge: Knowledge,
     /// Oldest first; failed messages and cut replies are left out.
     pub entries: Vec<Entry>,
     /// What this call left out that the one before still carried.

@@ -180,6 +180,7 @@ impl Job<'_> {
             "DELETE FROM ctx WHERE n = ?1",
             "DELETE FROM ctx_state WHERE n = ?1",
             "DELETE FROM ctx_doc WHERE n = ?1",
+            "DELETE FROM note WHERE n = ?1",
         ] {
             self.connection.prepare_cached(sql).stored()?.execute([row.n]).stored()?;
         }

@@ -1,6 +1,7 @@
 //! The handle everybody holds, one file per group of operations.
 
 mod choices;
+mod knowledge;
 mod log;
 mod manage;
 mod once;

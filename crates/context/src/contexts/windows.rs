@@ -6,7 +6,7 @@ use wire::Fault;
 use super::Contexts;
 use super::manage::CLEANING;
 use crate::rows::ctx::{self, Row};
-use crate::rows::{cut, entry, parts};
+use crate::rows::{cut, entry, notes, parts};
 use crate::{Budget, Cut, Key, Window, clock};
 
 impl Contexts {
@@ -73,8 +73,10 @@ impl Contexts {
 
 fn carry(connection: &Connection, row: &Row, cut: Option<Cut>) -> Result<Window, Fault> {
     let tokens = cut::tokens_from(connection, row, row.start_seq)?;
+    let context = parts::context(connection, row)?;
     Ok(Window {
-        context: parts::context(connection, row)?,
+        knowledge: notes::knowledge(connection, row, &context.state, clock::now())?,
+        context,
         entries: entry::shown(connection, row.n, row.start_seq, row.head)?,
         cut,
         tokens: cut::scaled(row, tokens),

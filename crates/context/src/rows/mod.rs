@@ -5,6 +5,7 @@ pub(crate) mod cut;
 pub(crate) mod entry;
 pub(crate) mod idem;
 pub(crate) mod list;
+pub(crate) mod notes;
 pub(crate) mod parts;
 
 /// A count that is stored as SQLite's signed integer; never negative in a sound row.

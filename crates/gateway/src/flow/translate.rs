@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use context::{Budget, Content, Cut, Entry, Key, Map, OpenTurn, Settings, Turn, Window};
+use context::{
+    Budget, Content, Cut, Entry, Key, Knowledge, Map, Note, NoteKind, OpenTurn, Settings, Turn,
+    Window,
+};
 use serde_json::{Value, json};
 use wire::Fault;
 use wire::prompt::{Block, Knobs, Message, Prompt, Role};
@@ -89,10 +92,10 @@ fn budget(upstream: &Upstream, settings: &Settings, overrides: &Overrides) -> Bu
 }
 
 fn build(upstream: &Upstream, window: Window, overrides: &Overrides) -> (Prompt, Asked) {
-    let Window { context, entries, cut, tokens } = window;
+    let Window { context, knowledge, entries, cut, tokens } = window;
     let mut asked =
         Asked { told: None, messages: entries.len(), tokens, cut: cut.as_ref().map(cut_value) };
-    let now = state_text(&context.state);
+    let now = told_text(&context.state, &knowledge);
     let mut last_told: Option<String> = None;
     let mut messages = Vec::with_capacity(entries.len());
     let mut rest = entries.iter().peekable();
@@ -119,6 +122,8 @@ fn build(upstream: &Upstream, window: Window, overrides: &Overrides) -> (Prompt,
     let prompt = Prompt {
         model: upstream.model().to_owned(),
         system: overrides.system.clone().or(context.system),
+        system_raw: None,
+        private: None,
         messages,
         tools: Vec::new(),
         knobs: knobs(&context.settings, &overrides.knobs),
@@ -136,6 +141,7 @@ fn knobs(settings: &Settings, asked: &Knobs) -> Knobs {
         asked.stop.clone()
     };
     Knobs {
+        wishes: asked.wishes.clone(),
         max_tokens: asked.max_tokens.or(settings.max_tokens),
         temperature: asked.temperature.or(settings.temperature),
         top_p: asked.top_p.or(settings.top_p),
@@ -144,11 +150,33 @@ fn knobs(settings: &Settings, asked: &Knobs) -> Knobs {
     }
 }
 
-/// The state as the model is told it: `last_message` only repeats the question.
-fn state_text(state: &Map) -> String {
+/// What the model is told beside the conversation: the state alone, or with what is known of the
+/// user, the facts and the environment. `last_message` only repeats the question.
+fn told_text(state: &Map, knowledge: &Knowledge) -> String {
     let mut told = state.clone();
     told.shift_remove("last_message");
-    Value::Object(told).to_string()
+    if knowledge.is_empty() {
+        return Value::Object(told).to_string();
+    }
+    let facts: Vec<&Value> = of_kind(knowledge, NoteKind::Fact).map(|note| &note.value).collect();
+    let environment: Map = of_kind(knowledge, NoteKind::Environment)
+        .filter_map(|note| Some((note.name.clone()?, note.value.clone())))
+        .collect();
+    let parts = [
+        ("state", Value::Object(told)),
+        ("profile", Value::Object(knowledge.profile.clone())),
+        ("facts", json!(facts)),
+        ("environment", Value::Object(environment)),
+    ];
+    let empty = |value: &Value| {
+        value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+    };
+    let parts = parts.into_iter().filter(|(_, value)| !empty(value));
+    Value::Object(parts.map(|(name, value)| (name.to_owned(), value)).collect()).to_string()
+}
+
+fn of_kind(knowledge: &Knowledge, kind: NoteKind) -> impl Iterator<Item = &Note> {
+    knowledge.notes.iter().filter(move |note| note.kind == kind)
 }
 
 fn tell(message: &mut Message, state: &str) {

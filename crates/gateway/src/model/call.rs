@@ -405,6 +405,9 @@ async fn replay(reply: &Reply, events: &Sender<Event>) {
                 Some(Event::Input { index, json: input.get().to_owned() }),
             ),
             Block::ToolResult { .. } => (Part::Other("tool_result".to_owned()), None),
+            Block::Image(_) => (Part::Other("image".to_owned()), None),
+            Block::Document(_) => (Part::Other("document".to_owned()), None),
+            Block::Audio(_) => (Part::Other("audio".to_owned()), None),
             Block::Other { kind } => (Part::Other(kind.clone()), None),
         };
         all.push(Event::Open { index, part });

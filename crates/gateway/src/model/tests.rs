@@ -182,6 +182,8 @@ fn no_secret_is_in_debug_status_or_rendered_request() {
         system: None,
         messages: vec![wire::prompt::Message::text(wire::prompt::Role::User, "hi")],
         tools: Vec::new(),
+        system_raw: None,
+        private: None,
         knobs: wire::prompt::Knobs::default(),
     };
     let (url, headers, body) = upstream.render(&prompt, true);

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use wire::{Code, Fault, Kind};
+use wire::{Blame, Code, Fault, Kind};
 
 use super::door::RequestId;
 use super::native::contexts::{remove, touched};
@@ -303,7 +303,7 @@ fn done(answered: &Answered) -> Value {
 }
 
 fn is_upstream(fault: &Fault) -> bool {
-    matches!(fault.kind(), Kind::Upstream | Kind::Timeout)
+    fault.blame() == Blame::Upstream || matches!(fault.kind(), Kind::Upstream | Kind::Timeout)
 }
 
 fn apology(fault: &Fault) -> Map<String, Value> {

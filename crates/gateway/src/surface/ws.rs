@@ -7,6 +7,7 @@ use axum::extract::{Extension, Path, State};
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use wire::event::Event;
@@ -69,17 +70,18 @@ struct Talk {
 
 impl Talk {
     async fn run(self, mut socket: WebSocket) {
-        while let Some(Ok(message)) = socket.recv().await {
+        while let Some(message) = socket.recv().await {
             let text = match message {
-                Message::Text(text) => text,
-                Message::Close(_) => break,
-                Message::Ping(_) | Message::Pong(_) => continue,
-                Message::Binary(_) => {
-                    let frame = CloseFrame {
-                        code: close_code::UNSUPPORTED,
-                        reason: "send text messages with JSON".into(),
-                    };
-                    drop(socket.send(Message::Close(Some(frame))).await);
+                Ok(Message::Text(text)) => text,
+                Ok(Message::Close(_)) => break,
+                Ok(Message::Ping(_) | Message::Pong(_)) => continue,
+                Ok(Message::Binary(_)) => {
+                    let reason = "send text messages with JSON";
+                    close(&mut socket, close_code::UNSUPPORTED, reason).await;
+                    break;
+                }
+                Err(error) => {
+                    broken(&mut socket, error).await;
                     break;
                 }
             };
@@ -88,7 +90,8 @@ impl Talk {
                 Ok(Some((ask, streamed))) => self.answer(&mut socket, ask, streamed).await,
                 Err(fault) => self.send(&mut socket, self.error(&fault)).await,
             };
-            if sent.is_err() {
+            if let Err(error) = sent {
+                broken(&mut socket, error).await;
                 break;
             }
         }
@@ -103,6 +106,11 @@ impl Talk {
         };
         if fields::flag(&map, "cancel")? {
             return Ok(None);
+        }
+        // The upgrade was one request; every turn on the socket is one more.
+        if let Some(rate) = self.gate.now().settings.limits.requests_per_minute {
+            let admitted = self.gate.rates().admit(&self.caller.counted(), rate);
+            admitted.inspect_err(|_| self.gate.metrics().limited())?;
         }
         let said = second::read(&map)?;
         let streamed = said.stream;
@@ -171,6 +179,30 @@ impl Talk {
     async fn send(&self, socket: &mut WebSocket, out: Value) -> Result<(), axum::Error> {
         socket.send(Message::Text(out.to_string().into())).await
     }
+}
+
+/// Says why a socket is closed on which the peer broke a rule.
+async fn broken(socket: &mut WebSocket, error: axum::Error) {
+    let cause = error.into_inner();
+    match cause.downcast_ref::<tungstenite::Error>() {
+        Some(tungstenite::Error::Capacity(_)) => {
+            close(socket, close_code::SIZE, "the message exceeds `limits.line_bytes`").await;
+        }
+        Some(tungstenite::Error::Utf8(_)) => {
+            close(socket, close_code::INVALID, "the message is not valid UTF-8").await;
+        }
+        Some(tungstenite::Error::Protocol(_)) => {
+            close(socket, close_code::PROTOCOL, "this is not the WebSocket protocol").await;
+        }
+        // The connection is gone.
+        _ => {}
+    }
+}
+
+async fn close(socket: &mut WebSocket, code: u16, reason: &'static str) {
+    let frame = CloseFrame { code, reason: reason.into() };
+    // Whoever is gone already needs no reason.
+    drop(socket.send(Message::Close(Some(frame))).await);
 }
 
 fn is_cancel(text: &str) -> bool {

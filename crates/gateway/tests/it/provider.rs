@@ -63,6 +63,8 @@ pub(crate) fn prompt(text: &str) -> Prompt {
         system: None,
         messages: vec![Message::text(Role::User, text)],
         tools: Vec::new(),
+        system_raw: None,
+        private: None,
         knobs: Knobs::default(),
     }
 }

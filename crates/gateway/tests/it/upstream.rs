@@ -291,3 +291,46 @@ async fn the_context_chooses_the_model_on_every_door() {
         house.post("/api/mcp/interact", &json!({"sessionId": "n2", "message": "m"})).await;
     assert_eq!(default.json()["response"], "from the model");
 }
+
+#[tokio::test]
+async fn profile_facts_and_environment_are_told_until_they_no_longer_hold() {
+    let (mock, house) = start("default.text = \"ok\"").await;
+    let patch = json!({"language": "Italian", "gone": null});
+    let made = house.with_headers("PATCH", "/api/v1/profiles/ada", &[], &patch).await;
+    assert_eq!(made.json()["profile"], json!({"language": "Italian"}));
+    let id = context(&house, json!({"user": "ada"})).await;
+    let notes = format!("/api/v1/contexts/{id}/notes");
+    house.post(&notes, &json!({"value": "the shop is closed"})).await;
+    house.post(&notes, &json!({"value": "over", "expires_in_seconds": 0})).await;
+    let room = json!({"kind": "environment", "name": "temperature", "value": 19});
+    house.post(&notes, &room).await;
+    let room = json!({"kind": "environment", "name": "temperature", "value": 21});
+    let number = house.post(&notes, &room).await.json()["number"].as_u64().unwrap();
+    say(&house, &id, "hello").await;
+    let told = |mock: &Mock| {
+        let sent = mock.requests().last().unwrap().json();
+        let last = sent["messages"].as_array().unwrap().last().unwrap()["content"].clone();
+        last.as_str().unwrap().to_owned()
+    };
+    let text = told(&mock);
+    let block = text.split("<context_state>\n").nth(1).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Value>(block.split('\n').next().unwrap()).unwrap(),
+        json!({"profile": {"language": "Italian"}, "facts": ["the shop is closed"],
+               "environment": {"temperature": 21}})
+    );
+    say(&house, &id, "and now?").await;
+    assert_eq!(told(&mock), "and now?", "no news is told twice");
+    house.call("DELETE", &format!("{notes}/{number}")).await;
+    say(&house, &id, "again").await;
+    assert!(!told(&mock).contains("temperature"));
+    assert!(told(&mock).contains("the shop is closed"));
+    // Another context of the same user is told the profile; a session may name its user.
+    let session = json!({"sessionId": "s", "message": "m", "context": {"user_id": "ada"}});
+    house.post("/api/mcp/interact", &session).await;
+    assert!(told(&mock).contains("Italian"));
+    let nameless = house.post(&notes, &json!({"kind": "environment", "value": 1})).await;
+    assert_eq!(nameless.status, StatusCode::BAD_REQUEST);
+    assert_eq!(house.call("DELETE", "/api/v1/profiles/ada").await.status, StatusCode::OK);
+    assert_eq!(house.call("GET", "/api/v1/profiles/ada").await.status, StatusCode::NOT_FOUND);
+}

@@ -1,17 +1,24 @@
 //! The wire formats of model APIs: one folder each, one line in the list each.
 
 mod anthropic;
+mod ask;
 mod body;
 mod excerpt;
 mod fields;
+mod head;
 mod intake;
+mod losses;
 mod openai_chat;
 mod pairs;
 mod report;
+mod show;
 mod text;
 
 pub use anthropic::Anthropic;
+pub use ask::{Asked, Link};
+pub use head::{Head, rename, scan};
 pub use openai_chat::OpenAiChat;
+pub use show::{Shown, StreamWriter};
 
 use crate::event::Event;
 use crate::fault::Fault;
@@ -39,11 +46,28 @@ pub trait Dialect: Sync + Send + std::fmt::Debug {
     /// The path of the request below the provider's base URL, such as `/v1/messages`.
     fn path(&self) -> &'static str;
 
-    /// Writes the request body.
+    /// The path of a request for this model, where it depends on it. With its query, if it has
+    /// one.
+    fn path_for(&self, model: &str, stream: bool) -> String {
+        let (_, _) = (model, stream);
+        self.path().to_owned()
+    }
+
+    /// The media type of a streamed reply.
+    fn stream_type(&self) -> &'static str {
+        "text/event-stream"
+    }
+
+    /// Writes the request body and says what had to be left out.
     ///
     /// Messages that carry raw bytes of this dialect are emitted with those bytes; parts that this
     /// dialect cannot express (another provider's thinking, unknown blocks) are left out.
-    fn write(&self, prompt: &Prompt, stream: bool) -> Vec<u8>;
+    fn render(&self, prompt: &Prompt, stream: bool) -> Written;
+
+    /// Writes the request body.
+    fn write(&self, prompt: &Prompt, stream: bool) -> Vec<u8> {
+        self.render(prompt, stream).body
+    }
 
     /// Reads a whole reply.
     ///
@@ -62,6 +86,34 @@ pub trait Dialect: Sync + Send + std::fmt::Debug {
     /// # Errors
     /// `invalid_input` when the bytes are not a message of this dialect.
     fn message(&self, role: crate::prompt::Role, raw: Raw) -> Result<Message, Fault>;
+
+    /// Reads a caller's request.
+    ///
+    /// # Errors
+    /// `invalid_json`, `invalid_input` with the field in its details, or `missing_field`.
+    fn request(&self, body: &[u8]) -> Result<Asked, Fault>;
+
+    /// Writes a whole reply for a caller.
+    ///
+    /// A message with raw bytes of this dialect is shown with those bytes; another provider's
+    /// signatures are never shown.
+    fn reply(&self, reply: &Reply, shown: &Shown) -> Vec<u8>;
+
+    /// Starts writing a streamed reply for a caller.
+    fn writer(&self, shown: &Shown) -> Box<dyn StreamWriter>;
+
+    /// Writes an error answer for a caller.
+    fn refuse(&self, status: u16, fault: &Fault) -> Vec<u8>;
+}
+
+/// A request body, and what is not in it.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// The body.
+    pub body: Vec<u8>,
+    /// What the dialect could not say, each once: kinds of parts (`thinking`, `image`), knobs
+    /// (`top_k`), `tool:KIND`, `field:NAME` and `cache_control`.
+    pub dropped: Vec<String>,
 }
 
 /// Reads one streamed reply, however its bytes are cut.

@@ -1,6 +1,7 @@
 //! The native API below `/api/v1`: contexts, messages, turns, models and the state of the server.
 
 pub(crate) mod contexts;
+pub(crate) mod knowledge;
 pub(crate) mod messages;
 pub(crate) mod models;
 pub(crate) mod read;
@@ -21,6 +22,9 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(contexts::get, contexts::edit, contexts::delete))
         .routes(routes!(contexts::close))
         .routes(routes!(state::get, state::patch, state::put))
+        .routes(routes!(knowledge::notes, knowledge::note))
+        .routes(routes!(knowledge::forget))
+        .routes(routes!(knowledge::profile, knowledge::edit_profile, knowledge::delete_profile))
         .routes(routes!(messages::list, messages::append))
         .routes(routes!(turns::send))
         .routes(routes!(turns::retry))

@@ -75,6 +75,7 @@ fn ask(key: Key, asked: NewTurn) -> Result<Ask, Fault> {
                 top_p: asked.top_p,
                 stop: asked.stop.unwrap_or_default(),
                 extra: asked.parameters.unwrap_or_default().0,
+                ..Knobs::default()
             },
         },
         idem: None,

@@ -1,10 +1,12 @@
 //! Reads content blocks, and tells which content has to be kept byte for byte.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::NAME;
 use crate::dialect::fields::{self, Fields};
-use crate::prompt::{Block, Message, Raw, Role};
+use crate::prompt::{Block, Media, Message, Raw, Role, Source};
 
 /// Reads content: an array of blocks, or a string.
 ///
@@ -15,7 +17,11 @@ pub(super) fn blocks(content: &RawValue) -> Result<Vec<Block>, String> {
         return Ok(vec![Block::Text(text.into_owned())]);
     }
     let items = fields::items(content).ok_or("`content` must be an array of blocks or a string")?;
-    items.into_iter().map(block).collect()
+    let mut blocks = Vec::with_capacity(items.len());
+    for item in items {
+        block(item, &mut blocks)?;
+    }
+    Ok(blocks)
 }
 
 /// Makes the model's message of its content; the bytes are kept unless the content is one plain
@@ -31,14 +37,14 @@ pub(super) fn answer(content: Box<RawValue>) -> Result<Message, String> {
     Ok(Message { role: Role::Assistant, blocks, raw })
 }
 
-fn block(raw: &RawValue) -> Result<Block, String> {
+fn block(raw: &RawValue, out: &mut Vec<Block>) -> Result<(), String> {
     let block = Fields::read(raw).ok_or("a content block must be an object")?;
     let kind = block.string("type").ok_or("a content block must have a `type`")?;
     let text = |name: &str| {
-        let value = block.string(name).map(std::borrow::Cow::into_owned);
+        let value = block.string(name).map(Cow::into_owned);
         value.ok_or_else(|| format!("a `{kind}` block must have the string `{name}`"))
     };
-    Ok(match kind.as_ref() {
+    out.push(match kind.as_ref() {
         "text" => Block::Text(text("text")?),
         "thinking" => Block::Thinking {
             // Where thoughts are not displayed the text may be absent; the signature counts.
@@ -51,24 +57,56 @@ fn block(raw: &RawValue) -> Result<Block, String> {
             let input = input.ok_or("a `tool_use` block must have an `input`")?;
             Block::ToolUse { id: text("id")?, name: text("name")?, input }
         }
-        "tool_result" => Block::ToolResult {
-            id: text("tool_use_id")?,
-            content: block.find("content").map(result_text).unwrap_or_default(),
-            is_error: block.find("is_error").is_some_and(|raw| raw.get() == "true"),
+        "tool_result" => {
+            let (content, media) = block.find("content").map(result).unwrap_or_default();
+            let is_error = block.find("is_error").is_some_and(|raw| raw.get() == "true");
+            out.push(Block::ToolResult { id: text("tool_use_id")?, content, is_error });
+            out.extend(media);
+            return Ok(());
+        }
+        "image" | "document" => match media(&block) {
+            Some(media) if kind == "image" => Block::Image(media),
+            Some(media) => Block::Document(media),
+            None => Block::Other { kind: kind.into_owned() },
         },
         _ => Block::Other { kind: kind.into_owned() },
-    })
+    });
+    Ok(())
 }
 
-/// The text of a tool's result; parts that are no text are named by their type.
-fn result_text(content: &RawValue) -> String {
-    let Ok(blocks) = blocks(content) else { return content.get().to_owned() };
-    let parts = blocks.into_iter().map(|block| match block {
-        Block::Text(text) => text,
-        Block::Other { kind } => format!("[{kind}]"),
-        Block::Thinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => String::new(),
-    });
-    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+fn media(block: &Fields<'_>) -> Option<Media> {
+    let source = Fields::read(block.find("source")?)?;
+    let text = |name: &str| source.string(name);
+    let source = match text("type")?.as_ref() {
+        "base64" => Source::Data {
+            media_type: text("media_type").unwrap_or_default().as_ref().into(),
+            data: text("data")?.as_ref().into(),
+        },
+        "text" => Source::Text(text("data")?.as_ref().into()),
+        "url" => Source::Url(text("url")?.as_ref().into()),
+        "file" => Source::File(text("file_id")?.as_ref().into()),
+        _ => return None,
+    };
+    Some(Media { source, name: block.string("title").map(Cow::into_owned) })
+}
+
+/// The text of a tool's result, and its pictures and documents; other parts are named by their
+/// type.
+fn result(content: &RawValue) -> (String, Vec<Block>) {
+    let Ok(blocks) = blocks(content) else { return (content.get().to_owned(), Vec::new()) };
+    let (mut texts, mut media) = (Vec::new(), Vec::new());
+    for block in blocks {
+        match block {
+            Block::Text(text) if !text.is_empty() => texts.push(text),
+            Block::Other { kind } => texts.push(format!("[{kind}]")),
+            Block::Image(_) | Block::Document(_) | Block::Audio(_) => media.push(block),
+            Block::Text(_)
+            | Block::Thinking { .. }
+            | Block::ToolUse { .. }
+            | Block::ToolResult { .. } => {}
+        }
+    }
+    (texts.join("\n"), media)
 }
 
 fn is_plain(block: &RawValue) -> bool {
@@ -79,4 +117,17 @@ fn is_plain(block: &RawValue) -> bool {
         "citations" => value.get() == "null",
         _ => false,
     })
+}
+
+/// Reads instructions: a string, or text blocks, which are joined by blank lines.
+pub(super) fn system(raw: &RawValue) -> Option<String> {
+    if raw.get() == "null" {
+        return Some(String::new());
+    }
+    let texts = blocks(raw).ok()?.into_iter().map(|block| match block {
+        Block::Text(text) => Some(text),
+        _ => None,
+    });
+    let texts: Vec<String> = texts.collect::<Option<_>>()?;
+    Some(texts.join("\n\n"))
 }

@@ -1,12 +1,16 @@
 //! The Anthropic Messages dialect.
 
+mod ask;
 mod content;
+mod knobs;
 mod read;
+mod show;
 mod stream;
 mod write;
 
 use super::intake::Intake;
-use super::{Dialect, StreamReader, report};
+use super::losses::Losses;
+use super::{Asked, Dialect, Shown, StreamReader, StreamWriter, Written, report};
 use crate::fault::{Code, Fault};
 use crate::prompt::{Message, Prompt, Raw, Role};
 use crate::reply::Reply;
@@ -28,8 +32,10 @@ impl Dialect for Anthropic {
         "/v1/messages"
     }
 
-    fn write(&self, prompt: &Prompt, stream: bool) -> Vec<u8> {
-        write::request(prompt, stream).into_bytes()
+    fn render(&self, prompt: &Prompt, stream: bool) -> Written {
+        let losses = Losses::default();
+        let body = write::request(prompt, stream, &losses).into_bytes();
+        Written { body, dropped: losses.into_list() }
     }
 
     fn read(&self, body: &[u8]) -> Result<Reply, Fault> {
@@ -48,5 +54,20 @@ impl Dialect for Anthropic {
         let blocks =
             content::blocks(&raw.json).map_err(|text| Fault::new(Code::InvalidInput, text))?;
         Ok(Message { role, blocks, raw: Some(raw) })
+    }
+    fn request(&self, body: &[u8]) -> Result<Asked, Fault> {
+        ask::request(body)
+    }
+
+    fn reply(&self, reply: &Reply, shown: &Shown) -> Vec<u8> {
+        show::reply(reply, shown).into_bytes()
+    }
+
+    fn writer(&self, shown: &Shown) -> Box<dyn StreamWriter> {
+        Box::new(show::Writer::new(shown))
+    }
+
+    fn refuse(&self, status: u16, fault: &Fault) -> Vec<u8> {
+        show::refuse(status, fault).into_bytes()
     }
 }

@@ -5,11 +5,13 @@
 
 use std::borrow::Cow;
 
-use super::NAME;
-use crate::dialect::body::{Body, stand_in};
+use super::{NAME, content, knobs};
+use crate::dialect::body::{Body, own_tools, quoted, stand_in};
+use crate::dialect::losses::Losses;
 use crate::dialect::pairs::{self, Pairs};
+use crate::dialect::show;
 use crate::dialect::text::{Array, Object};
-use crate::prompt::{Block, Message, Prompt, Role};
+use crate::prompt::{Block, Media, Message, Prompt, Role, Source, Tool};
 
 /// The API requires a limit; this is the one a caller gets who names none.
 const MAX_TOKENS_DEFAULT: u32 = 1024;
@@ -18,35 +20,47 @@ const MAX_TOKENS_DEFAULT: u32 = 1024;
 const EMPTY: &str = "(empty message)";
 
 /// Writes the request body.
-pub(super) fn request(prompt: &Prompt, stream: bool) -> String {
+pub(super) fn request(prompt: &Prompt, stream: bool, losses: &Losses) -> String {
     let mut out = String::new();
-    let mut body = Body::begin(&mut out, &prompt.knobs);
+    let mut body = Body::begin(&mut out, prompt, NAME);
     body.own().string("model", &prompt.model);
     let max_tokens = prompt.knobs.max_tokens.unwrap_or(MAX_TOKENS_DEFAULT);
     body.knob("max_tokens", Some(max_tokens.to_string()));
     let (system, messages) = split(prompt);
-    if system.is_empty() {
-        body.pass("system");
-    } else {
-        body.own().string("system", &system);
+    match own_system(prompt, &system) {
+        Some(raw) => body.own().raw("system", raw),
+        None if system.is_empty() => body.pass("system"),
+        None => body.own().string("system", &system),
     }
-    let mut turns = Turns::begin(body.own().key("messages"));
+    let mut turns = Turns::begin(body.own().key("messages"), losses);
     for message in messages {
         turns.message(message);
     }
     turns.end();
-    body.tools(&prompt.tools, |tool, out| {
-        let mut object = Object::begin(out);
-        object.string("name", &tool.name);
-        if let Some(description) = &tool.description {
-            object.string("description", description);
-        }
-        object.raw("input_schema", tool.schema.get());
-        object.end();
-    });
-    body.sampling("stop_sequences");
-    body.end(&["model", "messages", "system"], stream);
+    body.tools(write_tool);
+    let tools = own_tools(prompt, NAME).next().is_some();
+    knobs::write(&mut body, prompt, tools, losses);
+    body.end(&["model", "messages", "system"], stream.then_some(true));
     out
+}
+
+fn write_tool(tool: &Tool, out: &mut String) {
+    let mut object = Object::begin(out);
+    object.string("name", &tool.name);
+    if let Some(description) = &tool.description {
+        object.string("description", description);
+    }
+    object.raw("input_schema", tool.schema.get());
+    if tool.strict == Some(true) {
+        object.raw("strict", "true");
+    }
+    object.end();
+}
+
+/// The exact form of the instructions, if it still says what they are.
+fn own_system<'a>(prompt: &'a Prompt, system: &str) -> Option<&'a str> {
+    let raw = prompt.system_raw.as_ref().filter(|raw| &*raw.dialect == NAME)?;
+    (content::system(&raw.json).as_deref() == Some(system)).then(|| raw.json.get())
 }
 
 /// The instructions, with those that stand before the conversation, and the rest.
@@ -65,11 +79,13 @@ struct Turns<'a> {
     /// The blocks of a user message that so far holds results only: the results of one turn's
     /// calls belong into one message.
     results: Vec<String>,
+    losses: &'a Losses,
 }
 
 impl<'a> Turns<'a> {
-    fn begin(out: &'a mut String) -> Self {
-        Self { list: Array::begin(out), pairs: Pairs::default(), results: Vec::new() }
+    fn begin(out: &'a mut String, losses: &'a Losses) -> Self {
+        let pairs = Pairs::default();
+        Self { list: Array::begin(out), pairs, results: Vec::new(), losses }
     }
 
     fn message(&mut self, message: &'a Message) {
@@ -77,7 +93,11 @@ impl<'a> Turns<'a> {
             self.results.push(result(id, pairs::NO_RESULT, true));
         }
         match message.role {
-            Role::System => self.user(&format!("[System message]\n{}", message.plain())),
+            Role::System => match own_content(message) {
+                // Who wrote it so asks for a model that takes it.
+                Some(content) => self.turn("system", content),
+                None => self.user(&format!("[System message]\n{}", message.plain())),
+            },
             Role::Assistant => self.assistant(message),
             Role::User | Role::Tool => match own_content(message) {
                 Some(content) => {
@@ -91,7 +111,8 @@ impl<'a> Turns<'a> {
 
     /// A message of the user or of tools, written from its blocks: results first, then the rest.
     fn answer(&mut self, message: &'a Message) {
-        let mut texts: Vec<Cow<'_, str>> = Vec::new();
+        self.losses.message(message);
+        let mut parts: Vec<Part<'_>> = Vec::new();
         let before = self.results.len();
         for block in &message.blocks {
             match block {
@@ -99,40 +120,60 @@ impl<'a> Turns<'a> {
                     self.results.push(result(id, content, *is_error));
                 }
                 Block::ToolResult { id, content, .. } => {
-                    texts.push(pairs::orphan(id, content).into());
+                    parts.push(Part::Text(pairs::orphan(id, content).into()));
                 }
-                Block::Text(text) if !text.trim().is_empty() => texts.push(text.into()),
-                Block::Text(_)
+                Block::Text(text) if !text.trim().is_empty() => {
+                    parts.push(Part::Text(text.into()));
+                }
+                Block::Image(media) | Block::Document(media) => {
+                    match media_block(block.kind(), media) {
+                        Some(json) => parts.push(Part::Media(json)),
+                        None => self.losses.block(block),
+                    }
+                }
+                Block::Text(_) => {}
+                Block::Audio(_)
                 | Block::Thinking { .. }
                 | Block::ToolUse { .. }
-                | Block::Other { .. } => {}
+                | Block::Other { .. } => self.losses.block(block),
             }
         }
-        match texts.as_slice() {
+        match parts.as_slice() {
             [] if self.results.len() > before => {}
             [] => match stand_in(message).as_str() {
                 "" => self.user(EMPTY),
                 kinds => self.user(kinds),
             },
-            [one] => self.user(one),
+            [Part::Text(one)] => self.user(one),
             several => {
-                let blocks: Vec<String> = several.iter().map(|text| text_block(text)).collect();
-                self.turn("user", &format!("[{}]", blocks.join(",")));
+                let blocks: Vec<String> = several.iter().map(Part::json).collect();
+                // Pictures of results stand with the results, in one message.
+                if self.results.len() > before && several.iter().all(Part::is_media) {
+                    self.results.extend(blocks);
+                } else {
+                    self.turn("user", &format!("[{}]", blocks.join(",")));
+                }
             }
         }
     }
 
     fn assistant(&mut self, message: &'a Message) {
         if !says_something(message) {
+            for block in message.blocks.iter().filter(|block| !matches!(block, Block::Text(_))) {
+                self.losses.block(block);
+            }
             return;
         }
         if let Some(content) = own_content(message) {
             self.turn("assistant", content);
         } else {
+            self.losses.message(message);
             match message.blocks.as_slice() {
-                [Block::Text(text)] => self.turn("assistant", &json_string(text)),
+                [Block::Text(text)] => self.turn("assistant", &quoted(text)),
                 blocks => {
-                    let blocks: Vec<String> = blocks.iter().filter_map(assistant_block).collect();
+                    let losses = self.losses;
+                    let blocks = blocks.iter().filter_map(|block| assistant_block(block, losses));
+                    let blocks: Vec<String> = blocks.collect();
                     self.turn("assistant", &format!("[{}]", blocks.join(",")));
                 }
             }
@@ -141,7 +182,7 @@ impl<'a> Turns<'a> {
     }
 
     fn user(&mut self, text: &str) {
-        self.turn("user", &json_string(text));
+        self.turn("user", &quoted(text));
     }
 
     fn turn(&mut self, role: &str, content: &str) {
@@ -182,11 +223,15 @@ fn says_something(message: &Message) -> bool {
         Block::Text(text) => !text.trim().is_empty(),
         Block::ToolUse { .. } => true,
         Block::Other { kind } => is_own && kind != "redacted_thinking",
-        Block::Thinking { .. } | Block::ToolResult { .. } => false,
+        Block::Thinking { .. }
+        | Block::ToolResult { .. }
+        | Block::Image(_)
+        | Block::Document(_)
+        | Block::Audio(_) => false,
     })
 }
 
-fn assistant_block(block: &Block) -> Option<String> {
+fn assistant_block(block: &Block, losses: &Losses) -> Option<String> {
     match block {
         Block::Text(text) if !text.trim().is_empty() => Some(text_block(text)),
         Block::ToolUse { id, name, input } => {
@@ -206,11 +251,75 @@ fn assistant_block(block: &Block) -> Option<String> {
             object.end();
             Some(out)
         }
-        Block::Text(_)
-        | Block::Thinking { .. }
+        Block::Text(_) => None,
+        Block::Thinking { .. }
         | Block::ToolResult { .. }
-        | Block::Other { .. } => None,
+        | Block::Image(_)
+        | Block::Document(_)
+        | Block::Audio(_)
+        | Block::Other { .. } => {
+            losses.block(block);
+            None
+        }
     }
+}
+
+/// A part of a user's message.
+enum Part<'a> {
+    Text(Cow<'a, str>),
+    /// The block as it is written.
+    Media(String),
+}
+
+impl Part<'_> {
+    fn json(&self) -> String {
+        match self {
+            Self::Text(text) => text_block(text),
+            Self::Media(json) => json.clone(),
+        }
+    }
+
+    fn is_media(&self) -> bool {
+        matches!(self, Self::Media(_))
+    }
+}
+
+/// A picture or document as a block; `None` where the API has no form for it, such as a file in
+/// another provider's store.
+fn media_block(kind: &str, media: &Media) -> Option<String> {
+    let is_pdf = media.source.media_type() == Some("application/pdf");
+    let source = show::object(|source| match &media.source {
+        Source::Data { media_type, data } => {
+            source.string("type", "base64");
+            source.string("media_type", media_type);
+            source.string("data", data);
+        }
+        Source::Text(text) => {
+            source.string("type", "text");
+            source.string("media_type", "text/plain");
+            source.string("data", text);
+        }
+        Source::Url(url) => {
+            source.string("type", "url");
+            source.string("url", url);
+        }
+        Source::File(_) => {}
+    });
+    let fits = match &media.source {
+        Source::Data { .. } => kind == "image" || is_pdf,
+        Source::Text(_) => kind == "document",
+        Source::Url(_) => true,
+        Source::File(_) => false,
+    };
+    fits.then(|| {
+        show::object(|block| {
+            block.string("type", kind);
+            block.raw("source", &source);
+            if let Some(name) = media.name.as_deref().filter(|_| kind == "document") {
+                block.string("title", name);
+            }
+        })
+    })
 }
 
 fn text_block(text: &str) -> String {
@@ -242,10 +351,4 @@ fn tool_id(id: &str) -> Cow<'_, str> {
         return Cow::Borrowed(id);
     }
     Cow::Owned(id.chars().map(|c| if fits(c) { c } else { '_' }).collect())
-}
-
-fn json_string(text: &str) -> String {
-    let mut out = String::new();
-    crate::dialect::text::string(&mut out, text);
-    out
 }

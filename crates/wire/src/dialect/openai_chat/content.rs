@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::NAME;
 use crate::dialect::fields::{self, Fields};
 use crate::dialect::text::Object;
-use crate::prompt::{Block, Message, Raw, Role};
+use crate::prompt::{Block, Media, Message, Raw, Role, Source};
 
 /// The names under which servers send the model's reasoning; OpenAI itself does not.
 pub(super) const REASONING: [&str; 2] = ["reasoning_content", "reasoning"];
@@ -19,7 +19,10 @@ pub(super) const REASONING: [&str; 2] = ["reasoning_content", "reasoning"];
 pub(super) fn blocks(message: &RawValue) -> Result<Vec<Block>, String> {
     let message = Fields::read(message).ok_or("a message must be an object")?;
     if matches!(message.string("role").as_deref(), Some("tool" | "function")) {
-        let id = message.string("tool_call_id").unwrap_or_default().into_owned();
+        let id = message.string("tool_call_id").map(Cow::into_owned);
+        // Before there were ids a result named its function.
+        let named = || message.string("name").map(|name| format!("call_{name}"));
+        let id = id.or_else(named).unwrap_or_default();
         let content = message.find("content").map(text_of).unwrap_or_default();
         return Ok(vec![Block::ToolResult { id, content, is_error: false }]);
     }
@@ -36,6 +39,11 @@ pub(super) fn blocks(message: &RawValue) -> Result<Vec<Block>, String> {
         for call in fields::items(calls).ok_or("`tool_calls` must be an array")? {
             blocks.push(tool_use(call)?);
         }
+    }
+    if let Some(call) = message.find("function_call").and_then(Fields::read) {
+        let name = call.string("name").ok_or("a `function_call` must have a `name`")?.into_owned();
+        let input = call.find("arguments").map(arguments).unwrap_or_else(empty);
+        blocks.push(Block::ToolUse { id: format!("call_{name}"), name, input });
     }
     Ok(blocks)
 }
@@ -72,12 +80,44 @@ fn parts(content: &RawValue, blocks: &mut Vec<Block>) -> Result<(), String> {
             "refusal" => part.string("refusal"),
             _ => None,
         };
-        blocks.push(match text {
-            Some(text) => Block::Text(text.into_owned()),
-            None => Block::Other { kind: kind.into_owned() },
-        });
+        let block = match text {
+            Some(text) => Some(Block::Text(text.into_owned())),
+            None => media(&kind, &part),
+        };
+        blocks.push(block.unwrap_or_else(|| Block::Other { kind: kind.into_owned() }));
     }
     Ok(())
+}
+
+/// Reads a picture, a recording or a file.
+fn media(kind: &str, part: &Fields<'_>) -> Option<Block> {
+    let inner = part.find(kind)?;
+    let fields = Fields::read(inner);
+    let text = |name: &str| fields.as_ref().and_then(|fields| fields.string(name));
+    match kind {
+        // A few callers write the address itself in place of the object.
+        "image_url" => {
+            let url = text("url").or_else(|| fields::string(inner))?;
+            Some(Block::Image(Media { source: Source::from_url(&url), name: None }))
+        }
+        "input_audio" => {
+            let media_type = format!("audio/{}", text("format")?).into();
+            let source = Source::Data { media_type, data: text("data")?.as_ref().into() };
+            Some(Block::Audio(Media { source, name: None }))
+        }
+        "file" => {
+            let name = text("filename").map(Cow::into_owned);
+            let stored = || text("file_id").map(|id| Source::File(id.as_ref().into()));
+            let here = text("file_data").map(|data| match Source::from_url(&data) {
+                // Some send the Base64 without a `data:` in front.
+                Source::Url(data) => Source::Data { media_type: "application/pdf".into(), data },
+                source => source,
+            });
+            let source = here.or_else(stored)?;
+            Some(Block::Document(Media { source, name }))
+        }
+        _ => None,
+    }
 }
 
 fn text_of(content: &RawValue) -> String {
@@ -129,11 +169,31 @@ fn empty() -> Box<RawValue> {
 }
 
 /// Whether nothing but the text says anything.
-fn is_plain(object: &RawValue) -> bool {
+pub(super) fn is_plain(object: &RawValue) -> bool {
     let Some(object) = Fields::read(object) else { return false };
     object.iter().all(|(name, value)| match name {
         "role" => true,
         "content" => matches!(value.get().as_bytes().first(), Some(b'"' | b'n')),
         _ => matches!(value.get(), "null" | "[]" | "\"\"" | "{}"),
     })
+}
+
+/// The schema of a function without parameters.
+pub(in crate::dialect) fn no_parameters() -> Box<RawValue> {
+    let schema = r#"{"type":"object","properties":{}}"#.to_owned();
+    fields::raw(schema).unwrap_or_else(empty)
+}
+
+/// Writes a call.
+pub(super) fn write_call(call: &Block, out: &mut String) {
+    if let Block::ToolUse { id, name, input } = call {
+        let mut object = Object::begin(out);
+        object.string("id", id);
+        object.string("type", "function");
+        let mut function = Object::begin(object.key("function"));
+        function.string("name", name);
+        function.string("arguments", input.get());
+        function.end();
+        object.end();
+    }
 }

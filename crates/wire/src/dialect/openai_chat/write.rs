@@ -3,26 +3,28 @@
 //! Invariant: the same prompt gives the same bytes, and a prompt with a message more gives a body
 //! that agrees with the former up to the end of its last message.
 
-use super::NAME;
-use crate::dialect::body::{Body, stand_in};
+use super::{NAME, content, knobs};
+use crate::dialect::body::{Body, own_tools, quoted, stand_in};
+use crate::dialect::losses::Losses;
 use crate::dialect::pairs::{self, Pairs};
+use crate::dialect::show;
 use crate::dialect::text::{Array, Object};
-use crate::prompt::{Block, Message, Prompt, Role};
+use crate::prompt::{Block, Media, Message, Prompt, Role, Source, Tool};
 
 /// Writes the request body.
-pub(super) fn request(prompt: &Prompt, stream: bool) -> String {
+pub(super) fn request(prompt: &Prompt, stream: bool, losses: &Losses) -> String {
     let mut out = String::new();
-    let mut body = Body::begin(&mut out, &prompt.knobs);
+    let mut body = Body::begin(&mut out, prompt, NAME);
     body.own().string("model", &prompt.model);
     // Newer models want the other name; who uses it gets it alone.
-    if body.has_extra("max_completion_tokens") {
+    if body.has_own("max_completion_tokens") {
         body.pass("max_completion_tokens");
         body.pass("max_tokens");
     } else {
         body.knob("max_tokens", prompt.knobs.max_tokens.map(|n| n.to_string()));
     }
-    let mut turns =
-        Turns { list: Array::begin(body.own().key("messages")), pairs: Pairs::default() };
+    let list = Array::begin(body.own().key("messages"));
+    let mut turns = Turns { list, pairs: Pairs::default(), losses };
     if let Some(system) = prompt.system.as_deref().filter(|text| !text.is_empty()) {
         turns.says("system", system);
     }
@@ -30,31 +32,38 @@ pub(super) fn request(prompt: &Prompt, stream: bool) -> String {
         turns.message(message);
     }
     turns.list.end();
-    body.tools(&prompt.tools, |tool, out| {
-        let mut object = Object::begin(out);
-        object.string("type", "function");
-        let mut function = Object::begin(object.key("function"));
-        function.string("name", &tool.name);
-        if let Some(description) = &tool.description {
-            function.string("description", description);
-        }
-        function.raw("parameters", tool.schema.get());
-        function.end();
-        object.end();
-    });
-    body.sampling("stop");
+    body.tools(write_tool);
+    let tools = own_tools(prompt, NAME).next().is_some();
+    knobs::write(&mut body, prompt, tools, losses);
     if stream {
         body.knob("stream_options", Some(r#"{"include_usage":true}"#.to_owned()));
     }
     // Upstreams refuse the options of a stream without one.
-    body.end(&["model", "messages", "stream_options"], stream);
+    body.end(&["model", "messages", "stream_options"], stream.then_some(true));
     out
+}
+
+fn write_tool(tool: &Tool, out: &mut String) {
+    let mut object = Object::begin(out);
+    object.string("type", "function");
+    let mut function = Object::begin(object.key("function"));
+    function.string("name", &tool.name);
+    if let Some(description) = &tool.description {
+        function.string("description", description);
+    }
+    function.raw("parameters", tool.schema.get());
+    if let Some(strict) = tool.strict {
+        function.raw("strict", if strict { "true" } else { "false" });
+    }
+    function.end();
+    object.end();
 }
 
 /// The `messages` array that is being written.
 struct Turns<'a> {
     list: Array<'a>,
     pairs: Pairs<'a>,
+    losses: &'a Losses,
 }
 
 impl<'a> Turns<'a> {
@@ -76,7 +85,8 @@ impl<'a> Turns<'a> {
 
     /// A message of the user or of tools, written from its blocks: results first, then the rest.
     fn answer(&mut self, message: &'a Message) {
-        let mut texts: Vec<String> = Vec::new();
+        self.losses.message(message);
+        let mut parts: Vec<Part> = Vec::new();
         let mut has_results = false;
         for block in &message.blocks {
             match block {
@@ -89,22 +99,46 @@ impl<'a> Turns<'a> {
                         self.result(id, content);
                     }
                 }
-                Block::ToolResult { id, content, .. } => texts.push(pairs::orphan(id, content)),
-                Block::Text(text) if !text.trim().is_empty() => texts.push(text.clone()),
-                Block::Text(_)
-                | Block::Thinking { .. }
-                | Block::ToolUse { .. }
-                | Block::Other { .. } => {}
+                Block::ToolResult { id, content, .. } => {
+                    parts.push(Part::Text(pairs::orphan(id, content)));
+                }
+                Block::Text(text) if !text.trim().is_empty() => {
+                    parts.push(Part::Text(text.clone()));
+                }
+                Block::Image(media) | Block::Document(media) | Block::Audio(media) => {
+                    match media_part(block, media) {
+                        Some(part) => parts.push(part),
+                        None => self.losses.block(block),
+                    }
+                }
+                Block::Text(_) => {}
+                Block::Thinking { .. } | Block::ToolUse { .. } | Block::Other { .. } => {
+                    self.losses.block(block);
+                }
             }
         }
-        match texts.as_slice() {
-            [] if has_results => {}
-            [] => self.says("user", &stand_in(message)),
-            texts => self.says("user", &texts.join("\n\n")),
+        let texts: Option<Vec<&str>> = parts.iter().map(Part::text).collect();
+        match texts.as_deref() {
+            Some([]) if has_results => {}
+            Some([]) => self.says("user", &stand_in(message)),
+            Some(texts) => self.says("user", &texts.join("\n\n")),
+            None => {
+                let parts: Vec<String> = parts.iter().map(Part::json).collect();
+                let mut object = Object::begin(self.list.item());
+                object.string("role", "user");
+                object.raw("content", &format!("[{}]", parts.join(",")));
+                object.end();
+            }
         }
     }
 
     fn assistant(&mut self, message: &'a Message) {
+        self.losses.message(message);
+        for block in &message.blocks {
+            if !matches!(block, Block::Text(_) | Block::ToolUse { .. }) {
+                self.losses.block(block);
+            }
+        }
         let text = message.plain();
         let calls: Vec<&Block> =
             message.blocks.iter().filter(|b| matches!(b, Block::ToolUse { .. })).collect();
@@ -124,7 +158,7 @@ impl<'a> Turns<'a> {
         }
         let mut array = Array::begin(object.key("tool_calls"));
         for call in calls {
-            write_call(call, array.item());
+            content::write_call(call, array.item());
         }
         array.end();
         object.end();
@@ -147,21 +181,66 @@ impl<'a> Turns<'a> {
     }
 }
 
+/// A part of a user's message.
+enum Part {
+    Text(String),
+    /// The part as it is written.
+    Media(String),
+}
+
+impl Part {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Media(_) => None,
+        }
+    }
+
+    fn json(&self) -> String {
+        match self {
+            Self::Text(text) => format!(r#"{{"type":"text","text":{}}}"#, quoted(text)),
+            Self::Media(json) => json.clone(),
+        }
+    }
+}
+
+/// A picture, document or recording as a part; `None` where the API has no form for it, such as a
+/// file in another provider's store.
+fn media_part(block: &Block, media: &Media) -> Option<Part> {
+    let (kind, inner) = match (block, &media.source) {
+        (Block::Image(_), source) => {
+            let url = source.to_url()?;
+            ("image_url", show::object(|object| object.string("url", &url)))
+        }
+        (Block::Audio(_), Source::Data { media_type, data }) => {
+            let format = match media_type.strip_prefix("audio/")? {
+                "mpeg" | "mp3" => "mp3",
+                "wav" | "x-wav" | "wave" => "wav",
+                _ => return None,
+            };
+            ("input_audio", show::object(|object| {
+                object.string("data", data);
+                object.string("format", format);
+            }))
+        }
+        (Block::Document(_), Source::Text(text)) => {
+            let title = media.name.as_ref().map(|name| format!("[{name}]\n")).unwrap_or_default();
+            return Some(Part::Text(format!("{title}{text}")));
+        }
+        (Block::Document(_), Source::Data { .. }) => {
+            let url = media.source.to_url()?;
+            ("file", show::object(|object| {
+                object.string("filename", media.name.as_deref().unwrap_or("document.pdf"));
+                object.string("file_data", &url);
+            }))
+        }
+        _ => return None,
+    };
+    Some(Part::Media(format!(r#"{{"type":"{kind}","{kind}":{inner}}}"#)))
+}
+
 /// The message's own bytes, if they are of this dialect.
 fn own_object(message: &Message) -> Option<&str> {
     let raw = message.raw.as_ref().filter(|raw| &*raw.dialect == NAME)?;
     Some(raw.json.get()).filter(|json| json.starts_with('{'))
-}
-
-fn write_call(call: &Block, out: &mut String) {
-    if let Block::ToolUse { id, name, input } = call {
-        let mut object = Object::begin(out);
-        object.string("id", id);
-        object.string("type", "function");
-        let mut function = Object::begin(object.key("function"));
-        function.string("name", name);
-        function.string("arguments", input.get());
-        function.end();
-        object.end();
-    }
 }

@@ -1,8 +1,14 @@
 //! The canonical prompt: what every dialect reads into and writes from.
 
+mod block;
+mod knobs;
+
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+
+pub use block::{Block, Media, Source};
+pub use knobs::{Effort, Format, Knobs, ToolChoice, Wishes};
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,43 +59,6 @@ pub struct Raw {
     pub json: Box<RawValue>,
 }
 
-/// One part of a message.
-#[derive(Clone, Debug)]
-pub enum Block {
-    /// Plain text.
-    Text(String),
-    /// The model's reasoning. It goes back only to the model that wrote it, byte for byte.
-    Thinking {
-        /// The readable part; may be empty.
-        text: String,
-        /// The provider's signature over it.
-        signature: Option<String>,
-    },
-    /// The model asks for a tool.
-    ToolUse {
-        /// The id that the result must name.
-        id: String,
-        /// The tool's name.
-        name: String,
-        /// The arguments, a JSON object.
-        input: Box<RawValue>,
-    },
-    /// The answer of a tool.
-    ToolResult {
-        /// The id of the call.
-        id: String,
-        /// The result as text.
-        content: String,
-        /// The tool failed.
-        is_error: bool,
-    },
-    /// Anything else: kept in the message's raw form, shown by its type only.
-    Other {
-        /// The block's `type`.
-        kind: String,
-    },
-}
-
 /// One message of a conversation.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -119,6 +88,19 @@ impl Message {
         }
         out
     }
+
+    /// The message without what only the provider that wrote it may see: thoughts, signatures and
+    /// the raw form that holds them. For a conversation that goes on with another provider.
+    #[must_use]
+    pub fn without_private(mut self) -> Self {
+        if self.role == Role::Assistant {
+            self.raw = None;
+            self.blocks.retain(|block| {
+                !matches!(block, Block::Thinking { .. } | Block::Other { .. })
+            });
+        }
+        self
+    }
 }
 
 /// A tool that the model may ask for.
@@ -130,34 +112,67 @@ pub struct Tool {
     pub description: Option<String>,
     /// The JSON Schema of its arguments.
     pub schema: Box<RawValue>,
+    /// Whether the arguments must hold to the schema in every detail.
+    pub strict: Option<bool>,
+    /// The type of a tool that the provider runs or defines, such as `web_search`: only the
+    /// dialect it was read from can write it, from its raw form.
+    pub hosted: Option<String>,
+    /// The exact form it had on the wire; the dialect that wrote it emits these bytes again.
+    pub raw: Option<Raw>,
 }
 
-/// Parameters of the model call; `None` leaves the upstream's default.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Knobs {
-    /// The longest reply, in tokens.
-    pub max_tokens: Option<u32>,
-    /// Randomness, 0 to 2.
-    pub temperature: Option<f64>,
-    /// Nucleus sampling, 0 to 1.
-    pub top_p: Option<f64>,
-    /// Texts that end the reply.
-    pub stop: Vec<String>,
-    /// Further fields of the upstream's own API, merged into the request as they are.
-    pub extra: serde_json::Map<String, serde_json::Value>,
+impl Tool {
+    /// A tool that the caller runs.
+    #[must_use]
+    pub fn new(name: impl Into<String>, schema: Box<RawValue>) -> Self {
+        Self {
+            name: name.into(),
+            description: None,
+            schema,
+            strict: None,
+            hosted: None,
+            raw: None,
+        }
+    }
+}
+
+/// Top-level fields of a request in the words of its own dialect.
+#[derive(Clone, Debug)]
+pub struct Private {
+    /// The dialect they are of.
+    pub dialect: Arc<str>,
+    /// The fields in their order.
+    pub fields: Vec<PrivateField>,
+}
+
+/// One field of a [`Private`].
+#[derive(Clone, Debug)]
+pub struct PrivateField {
+    /// Its name; one with a point stands in the object before the point.
+    pub name: String,
+    /// Its exact value.
+    pub json: Box<RawValue>,
+    /// The prompt says the same in its own words, so that other dialects lose nothing. Who changes
+    /// the prompt's words has to remove the field.
+    pub is_carried: bool,
 }
 
 /// Everything a model is asked, independent of any provider.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Prompt {
     /// The upstream's name of the model.
     pub model: String,
     /// Instructions; each dialect puts them where its provider wants them.
     pub system: Option<String>,
+    /// The exact form the instructions had on the wire; it counts only while it says the same as
+    /// `system`.
+    pub system_raw: Option<Raw>,
     /// The conversation, oldest first.
     pub messages: Vec<Message>,
     /// Tools the model may ask for.
     pub tools: Vec<Tool>,
     /// Parameters.
     pub knobs: Knobs,
+    /// Fields that only the caller's dialect knows: written by it, reported by every other.
+    pub private: Option<Private>,
 }

@@ -1,0 +1,159 @@
+//! Profiles of users and notes of contexts: read, changed, forgotten.
+
+use storage::Durability;
+use wire::{Code, Fault};
+
+use super::{Contexts, Job};
+use crate::rows::{ctx, notes};
+use crate::{Key, Map, NewNote, Note, NoteKind, Profile, Tenant, clock, merge_patch, refuse};
+
+/// Limit: characters of a user or of a note's name.
+const NAME_CHARACTERS_MAX: usize = 256;
+
+impl Contexts {
+    /// Reads what is known of a user.
+    ///
+    /// # Errors
+    /// `not_found` when there is no profile, `storage_error`.
+    pub async fn profile(&self, tenant: Tenant, user: &str) -> Result<Profile, Fault> {
+        let user = user.to_owned();
+        self.db
+            .read(move |connection| {
+                notes::profile(connection, tenant, &user)?.ok_or_else(|| nobody(&user))
+            })
+            .await
+    }
+
+    /// Changes a profile by a merge patch (RFC 7396), or makes it.
+    ///
+    /// # Errors
+    /// `precondition_failed` when `expect` names another revision, `context_too_long`,
+    /// `invalid_input` for a name that is none, `storage_error`.
+    pub async fn edit_profile(
+        &self,
+        tenant: Tenant,
+        user: &str,
+        patch: Map,
+        expect: Option<u64>,
+    ) -> Result<Profile, Fault> {
+        named("user", user)?;
+        let user = user.to_owned();
+        self.write(Durability::Group, move |job| job.edit_profile(tenant, user, patch, expect))
+            .await
+    }
+
+    /// Forgets what is known of a user; their contexts stay.
+    ///
+    /// # Errors
+    /// `not_found`, `storage_error`.
+    pub async fn delete_profile(&self, tenant: Tenant, user: &str) -> Result<(), Fault> {
+        let user = user.to_owned();
+        self.write(Durability::Group, move |job| {
+            if notes::drop_profile(job.connection, tenant, &user)? {
+                Ok(())
+            } else {
+                Err(nobody(&user))
+            }
+        })
+        .await
+    }
+
+    /// The notes of a context that hold now, oldest first.
+    ///
+    /// # Errors
+    /// `context_not_found`, `context_expired`, `storage_error`.
+    pub async fn notes(&self, key: &Key) -> Result<Vec<Note>, Fault> {
+        let key = key.clone();
+        self.db
+            .read(move |connection| {
+                let row = ctx::live(connection, &key, clock::now())?;
+                notes::notes(connection, row.n, clock::now())
+            })
+            .await
+    }
+
+    /// Keeps a note in a context.
+    ///
+    /// # Errors
+    /// `context_not_found`, `context_expired`, `context_closed`, `context_too_long`,
+    /// `invalid_input` for an environment without a name, `storage_error`.
+    pub async fn note(&self, key: &Key, new: NewNote) -> Result<Note, Fault> {
+        match &new.name {
+            Some(name) => named("name", name)?,
+            None if new.kind == NoteKind::Environment => {
+                return Err(refuse::invalid("name", "must be given for the environment"));
+            }
+            None => {}
+        }
+        let durability = self.durability_for(key, None);
+        let key = key.clone();
+        self.write(durability, move |job| {
+            let row = job.live(&key)?;
+            row.admit(None)?;
+            notes::add(job.connection, row.n, new, job.now)
+        })
+        .await
+    }
+
+    /// Forgets a note.
+    ///
+    /// # Errors
+    /// `context_not_found`, `context_expired`, `not_found` when there is no such note,
+    /// `storage_error`.
+    pub async fn forget_note(&self, key: &Key, number: u32) -> Result<(), Fault> {
+        let durability = self.durability_for(key, None);
+        let key = key.clone();
+        self.write(durability, move |job| {
+            let row = job.live(&key)?;
+            if notes::forget(job.connection, row.n, number)? {
+                Ok(())
+            } else {
+                Err(Fault::new(Code::NotFound, format!("there is no note {number}")))
+            }
+        })
+        .await
+    }
+}
+
+impl Job<'_> {
+    fn edit_profile(
+        &self,
+        tenant: Tenant,
+        user: String,
+        patch: Map,
+        expect: Option<u64>,
+    ) -> Result<Profile, Fault> {
+        let now = clock::moment(self.now);
+        let found = notes::profile(self.connection, tenant, &user)?;
+        let mut profile = found.unwrap_or_else(|| Profile {
+            user,
+            body: Map::new(),
+            revision: 0,
+            created_at: now,
+            last_updated: now,
+        });
+        if let Some(expected) = expect
+            && expected != profile.revision
+        {
+            return Err(refuse::precondition(expected, profile.revision));
+        }
+        merge_patch(&mut profile.body, patch);
+        profile.revision = profile.revision.saturating_add(1);
+        profile.last_updated = now;
+        notes::save_profile(self.connection, tenant, &profile)?;
+        Ok(profile)
+    }
+}
+
+fn named(field: &str, name: &str) -> Result<(), Fault> {
+    let count = name.chars().count();
+    if (1..=NAME_CHARACTERS_MAX).contains(&count) && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(refuse::invalid(field, "must have 1 to 256 characters and no control characters"))
+}
+
+fn nobody(user: &str) -> Fault {
+    Fault::new(Code::NotFound, format!("nothing is known of the user `{}`", user.escape_debug()))
+        .hint("make the profile with PATCH /api/v1/profiles/{user}")
+}

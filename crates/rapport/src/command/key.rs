@@ -228,7 +228,7 @@ fn show(client: &mut Client<'_>, options: &Options, value: &Value) {
             let scopes = scopes(key);
             let text = format!(
                 "This is the only time the key is shown. Scopes: {scopes}. Id: {}\n\
-                 Send it as `Authorization: Bearer KEY`, or give it to commands in RAPPORT_API_KEY.",
+                 Send it as `Authorization: Bearer KEY`; commands take it from RAPPORT_API_KEY.",
                 cell(key, "/id")
             );
             client.printer.note(&text);

@@ -111,7 +111,7 @@ async fn whoever_is_not_rapport_is_a_matter_of_protocol() {
 async fn errors_of_the_server_keep_their_class_text_and_hint() {
     for (answer, class) in [
         (
-            "HTTP/1.1 401 U\r\nconnection: close\r\n\r\n{\"code\":\"unauthorized\",\"error\":\"abc\"}",
+            "HTTP/1.1 401 U\r\nconnection: close\r\n\r\n{\"code\":\"forbidden\",\"error\":\"abc\"}",
             Class::Auth,
         ),
         (
@@ -148,7 +148,7 @@ async fn a_message_is_sent_again_with_its_key_and_nothing_else_is() {
 #[tokio::test]
 async fn a_request_that_is_still_answered_is_waited_for() {
     let busy = "HTTP/1.1 409 C\r\nconnection: close\r\n\r\n\
-                {\"code\":\"conflict\",\"error\":\"busy\",\"details\":{\"reason\":\"in_progress\"}}";
+                {\"code\":\"conflict\",\"details\":{\"reason\":\"in_progress\"}}";
     let (port, served) = server(vec!["", busy, OK]);
     to(port).json(&Ask::bare_post("/a").once()).await.unwrap();
     assert_eq!(served.join().unwrap().len(), 3);

@@ -33,10 +33,12 @@ pub(crate) struct Reach {
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
     /// Longest wait for a connection
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
+    #[arg(long, global = true, value_name = "SECONDS")]
+    #[arg(value_parser = seconds, default_value = CONNECT)]
     connect_timeout: Duration,
     /// Longest silence while an answer comes
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, default_value = "300")]
+    #[arg(long, global = true, value_name = "SECONDS")]
+    #[arg(value_parser = seconds, default_value = READ)]
     read_timeout: Duration,
     /// How often to try again after a failed connection
     #[arg(long, global = true, value_name = "N", default_value_t = 2)]
@@ -66,6 +68,11 @@ impl std::str::FromStr for Hidden {
         Ok(Self(text.to_owned()))
     }
 }
+
+/// Seconds of the longest wait for a connection, unless the user says otherwise.
+const CONNECT: &str = "5";
+/// Seconds of the longest silence: streams of ours are never silent for half a minute.
+const READ: &str = "300";
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no number of seconds: write one like 5 or 0.5");

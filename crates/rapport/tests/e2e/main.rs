@@ -24,8 +24,24 @@ mod program;
 mod talk;
 
 #[cfg(test)]
+mod doors;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod faults_disk;
 #[cfg(test)]
 mod faults_lines;
 #[cfg(test)]
 mod faults_slow;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod many;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod upstream;
+#[cfg(test)]
+mod websocket;

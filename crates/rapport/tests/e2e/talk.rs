@@ -50,8 +50,8 @@ impl Answer {
 pub(crate) async fn try_send(
     addr: SocketAddr,
     request: Request<Full<Bytes>>,
-) -> Result<Answer, hyper::Error> {
-    let stream = TcpStream::connect(addr).await.unwrap();
+) -> anyhow::Result<Answer> {
+    let stream = TcpStream::connect(addr).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let ask = async move {
@@ -160,6 +160,26 @@ impl Wire {
         let mut rest = Vec::new();
         soon("the end of the connection", self.0.read_to_end(&mut rest)).await.unwrap();
         String::from_utf8(rest).unwrap()
+    }
+
+    /// One HTTP answer with a known length, on a connection that stays open.
+    pub(crate) async fn answer(&mut self) -> (u16, String) {
+        let status = self.line().await;
+        let code = status.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let code = code.unwrap_or_else(|| panic!("no status line: {status:?}"));
+        let mut length = 0;
+        loop {
+            let line = self.line().await.to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        soon("a body", self.0.read_exact(&mut body)).await.unwrap();
+        (code, String::from_utf8(body).unwrap())
     }
 
     /// The connection for a library that speaks on it.

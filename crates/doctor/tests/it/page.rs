@@ -1,4 +1,4 @@
-//! docs/doctor.md lists the checks and verdicts that exist, and no others.
+//! The page `docs/doctor.md` and the code name the same checks and verdicts.
 
 use std::collections::BTreeSet;
 

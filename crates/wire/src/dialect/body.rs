@@ -116,9 +116,8 @@ pub(super) fn own_tools<'a>(
     prompt: &'a Prompt,
     dialect: &'a str,
 ) -> impl Iterator<Item = &'a Tool> + 'a {
-    let fits = move |tool: &&Tool| {
-        tool.hosted.is_none() || own(tool.raw.as_ref(), dialect).is_some()
-    };
+    let fits =
+        move |tool: &&Tool| tool.hosted.is_none() || own(tool.raw.as_ref(), dialect).is_some();
     prompt.tools.iter().filter(fits)
 }
 
@@ -132,19 +131,6 @@ pub(super) fn private<'a>(prompt: &'a Prompt, dialect: &str, name: &str) -> Opti
     let private = prompt.private.as_ref().filter(|private| &*private.dialect == dialect)?;
     let field = private.fields.iter().find(|field| field.name == name)?;
     Some(field.json.get())
-}
-
-/// The fields that were given inside of an object, such as `options`, in this dialect.
-pub(super) fn private_in<'a>(
-    prompt: &'a Prompt,
-    dialect: &'a str,
-    object: &'a str,
-) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let private = prompt.private.iter().filter(move |private| &*private.dialect == dialect);
-    private.flat_map(|private| &private.fields).filter_map(move |field| {
-        let name = field.name.strip_prefix(object)?.strip_prefix('.')?;
-        Some((name, field.json.get()))
-    })
 }
 
 /// A number as JSON; one that JSON cannot express is left to the upstream's default.

@@ -32,12 +32,6 @@ impl Shown {
     pub(super) fn model<'a>(&'a self, own: &'a str) -> &'a str {
         if self.model.is_empty() { own } else { &self.model }
     }
-
-    /// The raw text of a repeated field, or what stands for it.
-    pub(super) fn echo<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
-        let found = self.echo.iter().rev().find(|(held, _)| held == name);
-        found.map_or(default, |(_, raw)| raw.get())
-    }
 }
 
 /// Writes one streamed reply in a caller's dialect.

@@ -110,15 +110,8 @@ pub enum Effort {
 
 impl Effort {
     /// Every level, from the least.
-    pub const ALL: [Self; 7] = [
-        Self::Off,
-        Self::Minimal,
-        Self::Low,
-        Self::Medium,
-        Self::High,
-        Self::Higher,
-        Self::Max,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Off, Self::Minimal, Self::Low, Self::Medium, Self::High, Self::Higher, Self::Max];
 
     /// The level as OpenAI and Anthropic call it.
     #[must_use]

@@ -95,9 +95,8 @@ impl Message {
     pub fn without_private(mut self) -> Self {
         if self.role == Role::Assistant {
             self.raw = None;
-            self.blocks.retain(|block| {
-                !matches!(block, Block::Thinking { .. } | Block::Other { .. })
-            });
+            self.blocks
+                .retain(|block| !matches!(block, Block::Thinking { .. } | Block::Other { .. }));
         }
         self
     }
@@ -125,14 +124,7 @@ impl Tool {
     /// A tool that the caller runs.
     #[must_use]
     pub fn new(name: impl Into<String>, schema: Box<RawValue>) -> Self {
-        Self {
-            name: name.into(),
-            description: None,
-            schema,
-            strict: None,
-            hosted: None,
-            raw: None,
-        }
+        Self { name: name.into(), description: None, schema, strict: None, hosted: None, raw: None }
     }
 }
 

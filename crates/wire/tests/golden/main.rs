@@ -6,6 +6,8 @@
 //! dialect. A new case is a new file; `cargo insta review` takes what it gives.
 
 #[cfg(test)]
+mod callers;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod prompts;

@@ -52,15 +52,15 @@ fn knobs(value: &Value) -> Knobs {
         top_p: value.get("top_p").and_then(Value::as_f64),
         stop: list("stop").iter().map(text).collect(),
         extra: value.get("extra").and_then(Value::as_object).cloned().unwrap_or_default(),
+        ..Knobs::default()
     }
 }
 
 fn load(case: &Value) -> Prompt {
     let list = |name: &str| case.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let tool = |value: &Value| Tool {
-        name: text(&value["name"]),
         description: value.get("description").map(text),
-        schema: raw(&value["schema"].to_string()),
+        ..Tool::new(text(&value["name"]), raw(&value["schema"].to_string()))
     };
     Prompt {
         system: case.get("system").map(text),

@@ -35,6 +35,8 @@ pub(crate) fn prompt(messages: Vec<Message>) -> Prompt {
     Prompt {
         model: "m".to_owned(),
         system: None,
+        system_raw: None,
+        private: None,
         messages,
         tools: Vec::new(),
         knobs: Knobs::default(),

@@ -26,7 +26,8 @@ fn field(asked: &mut Asked, name: &str, raw: &RawValue) -> Result<(), Fault> {
         "max_tokens" => prompt.knobs.max_tokens = ask::count(name, raw)?,
         "system" => {
             let system = content::system(raw);
-            let system = system.ok_or_else(|| wrong(name, "a string or an array of text blocks"))?;
+            let system =
+                system.ok_or_else(|| wrong(name, "a string or an array of text blocks"))?;
             prompt.system = Some(system).filter(|text| !text.is_empty());
             let is_list = raw.get().starts_with('[');
             prompt.system_raw = is_list.then(|| Raw { dialect: NAME.into(), json: raw.to_owned() });
@@ -43,7 +44,8 @@ fn field(asked: &mut Asked, name: &str, raw: &RawValue) -> Result<(), Fault> {
         "output_config" if raw.get() != "null" => knobs::read_output(asked, raw)?,
         "metadata" => {
             asked.metadata(raw);
-            let user = Fields::read(raw).and_then(|metadata| Some(metadata.string("user_id")?.into_owned()));
+            let user = Fields::read(raw)
+                .and_then(|metadata| Some(metadata.string("user_id")?.into_owned()));
             asked.prompt.knobs.wishes.user = user;
         }
         // A mark for the cache at the end of the prompt; what it marks is not lost.
@@ -129,4 +131,3 @@ fn tools(raw: &RawValue) -> Result<Vec<Tool>, Fault> {
     }
     Ok(tools)
 }
-

@@ -37,12 +37,15 @@ fn choice(wishes: &Wishes) -> Option<String> {
         Some(choice) => choice,
     };
     Some(show::object(|object| {
-        object.string("type", match choice {
-            ToolChoice::Auto => "auto",
-            ToolChoice::Never => "none",
-            ToolChoice::Any => "any",
-            ToolChoice::Tool(_) => "tool",
-        });
+        object.string(
+            "type",
+            match choice {
+                ToolChoice::Auto => "auto",
+                ToolChoice::Never => "none",
+                ToolChoice::Any => "any",
+                ToolChoice::Tool(_) => "tool",
+            },
+        );
         if let ToolChoice::Tool(name) = choice {
             object.string("name", name);
         }

@@ -164,17 +164,15 @@ impl Writer {
         };
         let place = self.places.len();
         self.places.insert(index, place);
-        let data = format!(
-            r#"{{"type":"content_block_start","index":{place},"content_block":{block}}}"#
-        );
+        let data =
+            format!(r#"{{"type":"content_block_start","index":{place},"content_block":{block}}}"#);
         send(out, Some("content_block_start"), &data);
     }
 
-    fn delta(&self, index: usize, kind: &str, field: &str, text: &str, out: &mut Vec<u8>) {
+    fn delta(&self, index: usize, (kind, field): (&str, &str), text: &str, out: &mut Vec<u8>) {
         let Some(place) = self.places.get(&index) else { return };
         let delta = format!(r#"{{"type":"{kind}","{field}":{}}}"#, quoted(text));
-        let data =
-            format!(r#"{{"type":"content_block_delta","index":{place},"delta":{delta}}}"#);
+        let data = format!(r#"{{"type":"content_block_delta","index":{place},"delta":{delta}}}"#);
         send(out, Some("content_block_delta"), &data);
     }
 
@@ -182,9 +180,8 @@ impl Writer {
         self.begin(&reply.id, &reply.model, reply.usage, out);
         let stop = quoted(reason(&reply.stop));
         let usage = usage(&reply.usage);
-        let data = format!(
-            r#"{{"type":"message_delta","delta":{{"stop_reason":{stop},"stop_sequence":null}},"usage":{usage}}}"#
-        );
+        let delta = format!(r#"{{"stop_reason":{stop},"stop_sequence":null}}"#);
+        let data = format!(r#"{{"type":"message_delta","delta":{delta},"usage":{usage}}}"#);
         send(out, Some("message_delta"), &data);
         send(out, Some("message_stop"), r#"{"type":"message_stop"}"#);
     }
@@ -195,12 +192,12 @@ impl StreamWriter for Writer {
         match event {
             Event::Start { id, model, usage } => self.begin(id, model, *usage, out),
             Event::Open { index, part } => self.open(*index, part, out),
-            Event::Text { index, text } => self.delta(*index, "text_delta", "text", text, out),
+            Event::Text { index, text } => self.delta(*index, ("text_delta", "text"), text, out),
             Event::Thinking { index, text } => {
-                self.delta(*index, "thinking_delta", "thinking", text, out);
+                self.delta(*index, ("thinking_delta", "thinking"), text, out);
             }
             Event::Input { index, json } => {
-                self.delta(*index, "input_json_delta", "partial_json", json, out);
+                self.delta(*index, ("input_json_delta", "partial_json"), json, out);
             }
             Event::Close { index } => {
                 if let Some(place) = self.places.get(index) {

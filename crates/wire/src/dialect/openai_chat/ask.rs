@@ -85,7 +85,11 @@ fn parameter(asked: &mut Asked, name: &str, raw: &RawValue) -> Result<(), Fault>
     match name {
         "max_tokens" => {
             // The newer name wins where both are given.
-            let is_free = !asked.prompt.private.iter().flat_map(|p| &p.fields)
+            let is_free = !asked
+                .prompt
+                .private
+                .iter()
+                .flat_map(|p| &p.fields)
                 .any(|field| field.name == "max_completion_tokens");
             if is_free {
                 knobs.max_tokens = ask::count(name, raw)?;
@@ -109,9 +113,19 @@ fn parameter(asked: &mut Asked, name: &str, raw: &RawValue) -> Result<(), Fault>
         }
         "user" => knobs.wishes.user = ask::text(name, raw)?,
         "prompt_cache_key" => knobs.wishes.cache_key = ask::text(name, raw)?,
-        "logit_bias" | "logprobs" | "top_logprobs" | "audio" | "modalities" | "prediction"
-        | "verbosity" | "web_search_options" | "service_tier" | "safety_identifier"
-        | "prompt_cache_retention" | "prompt_cache_options" | "moderation" => {
+        "logit_bias"
+        | "logprobs"
+        | "top_logprobs"
+        | "audio"
+        | "modalities"
+        | "prediction"
+        | "verbosity"
+        | "web_search_options"
+        | "service_tier"
+        | "safety_identifier"
+        | "prompt_cache_retention"
+        | "prompt_cache_options"
+        | "moderation" => {
             asked.keep(name, raw);
         }
         _ => asked.unknown(name, raw),
@@ -174,10 +188,7 @@ fn function(field: &str, raw: &RawValue) -> Result<Tool, Fault> {
 }
 
 /// Reads the name, description, parameters and strictness of a function.
-pub(in crate::dialect) fn read_function(
-    field: &str,
-    fields: &Fields<'_>,
-) -> Result<Tool, Fault> {
+pub(in crate::dialect) fn read_function(field: &str, fields: &Fields<'_>) -> Result<Tool, Fault> {
     let name = fields.string("name").ok_or_else(|| ask::missing(&format!("{field}.name")))?;
     let schema = match fields.find("parameters") {
         Some(schema) if schema.get().starts_with('{') => schema.to_owned(),

@@ -59,9 +59,12 @@ fn format(format: &Format) -> String {
     match format {
         Format::Json => r#"{"type":"json_object"}"#.to_owned(),
         Format::Schema { .. } => {
-            format!(r#"{{"type":"json_schema","json_schema":{}}}"#, show::object(|object| {
-                write_schema(format, object);
-            }))
+            format!(
+                r#"{{"type":"json_schema","json_schema":{}}}"#,
+                show::object(|object| {
+                    write_schema(format, object);
+                })
+            )
         }
     }
 }
@@ -131,6 +134,9 @@ pub(in crate::dialect) fn read_choice(asked: &mut Asked, raw: &RawValue) -> Resu
 }
 
 /// Reads an effort; a level that came after us is for those who know it.
-pub(in crate::dialect) fn read_effort(field: &str, raw: &RawValue) -> Result<Option<Effort>, Fault> {
+pub(in crate::dialect) fn read_effort(
+    field: &str,
+    raw: &RawValue,
+) -> Result<Option<Effort>, Fault> {
     Ok(ask::text(field, raw)?.and_then(|level| Effort::parse(&level)))
 }

@@ -218,10 +218,13 @@ fn media_part(block: &Block, media: &Media) -> Option<Part> {
                 "wav" | "x-wav" | "wave" => "wav",
                 _ => return None,
             };
-            ("input_audio", show::object(|object| {
-                object.string("data", data);
-                object.string("format", format);
-            }))
+            (
+                "input_audio",
+                show::object(|object| {
+                    object.string("data", data);
+                    object.string("format", format);
+                }),
+            )
         }
         (Block::Document(_), Source::Text(text)) => {
             let title = media.name.as_ref().map(|name| format!("[{name}]\n")).unwrap_or_default();
@@ -229,10 +232,13 @@ fn media_part(block: &Block, media: &Media) -> Option<Part> {
         }
         (Block::Document(_), Source::Data { .. }) => {
             let url = media.source.to_url()?;
-            ("file", show::object(|object| {
-                object.string("filename", media.name.as_deref().unwrap_or("document.pdf"));
-                object.string("file_data", &url);
-            }))
+            (
+                "file",
+                show::object(|object| {
+                    object.string("filename", media.name.as_deref().unwrap_or("document.pdf"));
+                    object.string("file_data", &url);
+                }),
+            )
         }
         _ => return None,
     };

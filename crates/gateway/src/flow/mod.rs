@@ -92,8 +92,8 @@ pub async fn turn(
     let started = Instant::now();
     let snapshot = gate.now();
     let turn = match route(gate, &snapshot, &ask).await? {
-        Target::Offline(_) => local::answer(gate, snapshot, ask, steps).await,
-        Target::Upstream(upstream) => remote::answer(gate, upstream, ask, steps).await,
+        Target::Offline(_) => Box::pin(local::answer(gate, snapshot, ask, steps)).await,
+        Target::Upstream(upstream) => Box::pin(remote::answer(gate, upstream, ask, steps)).await,
     };
     conclude(gate, turn, started)
 }
@@ -113,9 +113,9 @@ pub async fn retry(
     let settings = gate.contexts().get(&key).await?.settings;
     let wanted = overrides.model.as_deref().or(settings.model.as_deref());
     let turn = match snapshot.models.resolve(wanted, Door::Context)? {
-        Target::Offline(model) => local::again(gate, model, &key, steps).await,
+        Target::Offline(model) => Box::pin(local::again(gate, model, &key, steps)).await,
         Target::Upstream(upstream) => {
-            remote::again(gate, upstream, (key, settings), overrides, steps).await
+            Box::pin(remote::again(gate, upstream, (key, settings), overrides, steps)).await
         }
     };
     conclude(gate, turn, started)

@@ -99,7 +99,7 @@ pub(crate) async fn profile(
     Extension(caller): Extension<Caller>,
     Path(user): Path<String>,
 ) -> Result<Response, Failed> {
-    Ok(answer(gate.contexts().profile(caller.tenant, &user).await?))
+    Ok(answer(&gate.contexts().profile(caller.tenant, &user).await?))
 }
 
 /// Changes a profile by a merge patch, or makes it. The model is told it in every context whose
@@ -116,7 +116,7 @@ pub(crate) async fn edit_profile(
     Json { value: Object(patch), .. }: Json<Object>,
 ) -> Result<Response, Failed> {
     let expect = read::expected(&headers)?;
-    Ok(answer(gate.contexts().edit_profile(caller.tenant, &user, patch, expect).await?))
+    Ok(answer(&gate.contexts().edit_profile(caller.tenant, &user, patch, expect).await?))
 }
 
 /// Forgets what is known of a user; their contexts stay.
@@ -133,7 +133,7 @@ pub(crate) async fn delete_profile(
     Ok(axum::Json(json!({"message": format!("profile of '{user}' deleted")})))
 }
 
-fn answer(profile: Profile) -> Response {
+fn answer(profile: &Profile) -> Response {
     let revision = profile.revision;
     let body = json!({
         "user": profile.user,

@@ -112,8 +112,9 @@ async fn a_killed_server_loses_nothing_acknowledged_and_keeps_nothing_half() {
             ledger.reached(1 + round * 7 % 60).await;
             server.kill().await;
         };
-        let round = async { tokio::join!(futures_util::future::join_all(writers), kill) };
-        soon("the end of a round", round).await;
+        let writers = Box::pin(futures_util::future::join_all(writers));
+        let round = async { tokio::join!(writers, kill) };
+        soon("the end of a round", Box::pin(round)).await;
     }
     let server = home.serve(&[]).await;
     let acknowledged = ledger.acknowledged.lock().unwrap().clone();

@@ -66,7 +66,7 @@ async fn scenario(server: &Server) -> Vec<String> {
     let made = server.post("/api/v1/keys", &json!({"name": "app", "scopes": ["admin"]})).await;
     assert_eq!(made.status, 201, "{made:?}");
     let key = made.json()["secret"].as_str().unwrap().to_owned();
-    let wrong = format!("{}{}", &key[..key.len() - 8], "ZZZZZZZZ");
+    let wrong = key.chars().take(key.len() - 8).chain("ZZZZZZZZ".chars()).collect::<String>();
     let say = json!({"sessionId": "s", "message": QUESTION, "context": {"note": QUESTION}});
 
     for (path, body, status) in [

@@ -58,6 +58,7 @@ fn one(
     {
         return None;
     }
+    warn_about_reach(values, name, &base_url, key.is_some());
     let preset_models = preset.map_or(&[][..], |(_, preset)| preset.models);
     let (key, key_source) = key.unzip();
     Some(ProviderSettings {
@@ -126,6 +127,24 @@ fn url(values: &mut Values<'_>, path: &str) -> Option<String> {
         return None;
     }
     Some(text.trim_end_matches('/').to_owned())
+}
+
+/// Says what others could read, and what is never called.
+fn warn_about_reach(values: &mut Values<'_>, name: &str, base_url: &str, has_key: bool) {
+    let host = address::split(base_url).0.unwrap_or_default();
+    let is_local = host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    if is_local {
+        return;
+    }
+    if values.bool("local_only") {
+        values.findings.warn(format!("provider `{name}` is never called: `local_only` is on"));
+    } else if has_key && base_url.starts_with("http://") {
+        values.findings.warn(format!(
+            "provider `{name}` gets its key over plain HTTP, which everybody in between can read: \
+             use https://"
+        ));
+    }
 }
 
 /// Where the first setting of a provider is written.

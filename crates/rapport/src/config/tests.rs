@@ -246,6 +246,21 @@ fn providers_appear_with_their_keys_and_as_configured() {
     assert!(problems.iter().any(|p| p.contains("61900")), "{problems:?}");
 }
 
+#[test]
+fn keys_in_clear_and_upstreams_that_are_never_called_are_warned_about() {
+    let warnings = |url: &str, more: &str| {
+        let file = format!("{more}providers: {{mine: {{base_url: \"{url}\", api_key: k}}}}\n");
+        let desk = Desk::new(&[("rapport.yaml", &file)]);
+        let warnings = desk.load().warnings;
+        warnings.into_iter().filter(|warning| warning.contains("`mine`")).collect::<Vec<_>>()
+    };
+    assert!(warnings("http://models.example.org/v1", "")[0].contains("plain HTTP"));
+    assert!(warnings("https://models.example.org", "local_only: true\n")[0].contains("never"));
+    assert!(warnings("http://localhost:11434/v1", "local_only: true\n").is_empty());
+    assert!(warnings("http://[::1]:11434/v1", "").is_empty());
+    assert!(warnings("https://models.example.org", "").is_empty());
+}
+
 #[cfg(unix)]
 #[test]
 fn secrets_come_from_variables_and_files_and_are_never_shown() {

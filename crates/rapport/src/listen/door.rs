@@ -221,7 +221,8 @@ impl Door {
     /// Warns once when four fifths of the places are taken, and again after it was calmer.
     fn watch_crowd(&self) {
         let taken = self.places_max.saturating_sub(self.places.available_permits());
-        let (most, calm) = (self.places_max / 5 * 4, self.places_max / 10 * 7);
+        let share = |tenths: usize| self.places_max.saturating_mul(tenths) / 10;
+        let (most, calm) = (share(8), share(7));
         if taken > most && !self.crowded.swap(true, Ordering::Relaxed) {
             let limit = self.places_max;
             tracing::warn!(taken, limit, "more than 80 % of the connections are in use");

@@ -91,6 +91,7 @@ fn beyond_the_limit_callers_are_told_so_and_a_freed_place_is_used_again() {
             stream
         })
         .collect();
+    server.logged("more than 80 %");
     let refused = server.get("/health");
     assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
     assert!(refused.contains("Retry-After: 1\r\n"), "{refused}");

@@ -66,3 +66,17 @@ fn without_tls_a_handshake_gets_an_alert_and_one_line_in_the_log() {
     assert_eq!(alert, [0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x46]);
     server.logged("`tls.mode` is off");
 }
+
+#[test]
+fn a_reload_takes_a_new_certificate_without_closing_the_port() {
+    let house = House::new();
+    let server = house.serve(&["--tls", "optional"]);
+    let path = house.data().join("tls/certificate.pem");
+    let first = std::fs::read(&path).unwrap();
+    std::fs::remove_dir_all(house.data().join("tls")).unwrap();
+    server.signal(rustix::process::Signal::HUP);
+    server.logged("was reloaded");
+    assert_ne!(std::fs::read(&path).unwrap(), first);
+    // The client trusts the new certificate only.
+    assert!(get(encrypted(&server, &house.data()), "/health").starts_with("HTTP/1.1 200"));
+}

@@ -234,13 +234,16 @@ impl Job<'_> {
         admit_contents(self, &row, &[&turn.content])?;
         let mut state = parts::state(self.connection, &row)?;
         let mut changed = turn.state.is_some_and(|change| change.apply(&mut state));
+        let mut limit = self.inner.limits.state_bytes;
         if turn.remember_last {
-            let text = turn.content.plain().into_owned();
-            state.insert("last_message".to_owned(), Value::String(text));
+            let last = Value::String(turn.content.plain().into_owned());
+            // The copy of the message has the message's own limit; it was admitted above.
+            limit = limit.saturating_add(last.to_string().len());
+            state.insert("last_message".to_owned(), last);
             changed = true;
         }
         if changed {
-            parts::save_state(self.connection, &row, &state, self.inner.limits.state_bytes)?;
+            parts::save_state(self.connection, &row, &state, limit)?;
         }
         let fresh = Fresh {
             role: Role::User,

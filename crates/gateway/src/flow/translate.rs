@@ -8,7 +8,7 @@ use context::{
 };
 use serde_json::{Value, json};
 use wire::Fault;
-use wire::prompt::{Block, Knobs, Message, Prompt, Role};
+use wire::prompt::{Block, Knobs, Message, Prompt, Role, Tool};
 use wire::reply::{Reply, Usage};
 
 use crate::gate::Gateway;
@@ -21,6 +21,8 @@ pub struct Overrides {
     pub model: Option<String>,
     /// The instructions, instead of the conversation's.
     pub system: Option<String>,
+    /// Tools the model may ask for; the caller runs them.
+    pub tools: Vec<Tool>,
     /// The parameters.
     pub knobs: Knobs,
 }
@@ -125,7 +127,7 @@ fn build(upstream: &Upstream, window: Window, overrides: &Overrides) -> (Prompt,
         system_raw: None,
         private: None,
         messages,
-        tools: Vec::new(),
+        tools: overrides.tools.clone(),
         knobs: knobs(&context.settings, &overrides.knobs),
     };
     (prompt, asked)

@@ -4,6 +4,7 @@ mod call;
 mod hold;
 mod live;
 mod nearest;
+mod pass;
 mod status;
 #[cfg(test)]
 mod tests;

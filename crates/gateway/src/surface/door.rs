@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use wire::{Code, Fault};
 
 use super::base;
-use super::problem::{self, Failed, Shared};
+use super::problem::{self, Failed, Form, Shared};
 use crate::about::Peer;
 use crate::auth::{self, Scope};
 use crate::gate::Gateway;
@@ -49,7 +49,7 @@ pub(crate) async fn serve(
     let below = base::enter(&gate, &mut request);
     let record = Record::begin(&gate, &request);
     let origin = request.headers().get(ORIGIN).cloned();
-    let native = record.surface == "native";
+    let form = Form::of(record.surface, request.headers());
     // The order matters: a page's origin is judged before its preflight is answered, and both
     // before credentials, because browsers send preflights without any.
     let result = match (admit(&gate, &request), below) {
@@ -59,8 +59,8 @@ pub(crate) async fn serve(
         (Ok(()), None) => inside(&gate, request, next, &record).await,
     };
     let mut response = match result {
-        Ok(response) => finish(response, &record, native),
-        Err(failed) => write(&failed, &record, native),
+        Ok(response) => finish(response, &record, form),
+        Err(failed) => write(&failed, &record, form),
     };
     decorate(response.headers_mut(), &gate, &record, origin.as_ref());
     record.attach(response)
@@ -92,7 +92,8 @@ async fn inside(
         None
     } else {
         let peer = record.peer;
-        let caller = auth::caller(gate, auth::shown(request.headers())?, peer)?;
+        let shown = if auth::required(gate) { auth::shown(request.headers())? } else { None };
+        let caller = auth::caller(gate, shown, peer)?;
         caller.must(scope_of(&request))?;
         let per_minute = gate.now().settings.limits.requests_per_minute;
         let left = per_minute.map(|rate| gate.rates().admit(&caller.counted(), rate)).transpose();
@@ -150,10 +151,10 @@ fn preflight() -> Response {
 }
 
 /// Gives every empty error of the router a JSON body, and every failed handler its form.
-fn finish(mut response: Response, record: &Record, native: bool) -> Response {
+fn finish(mut response: Response, record: &Record, form: Form) -> Response {
     if let Some(Shared(failed)) = response.extensions_mut().remove::<Shared>() {
         record.failed(&failed.fault);
-        return problem::write(&failed, &record.id, native);
+        return problem::write(&failed, &record.id, form);
     }
     match response.status() {
         StatusCode::METHOD_NOT_ALLOWED => {
@@ -168,7 +169,7 @@ fn finish(mut response: Response, record: &Record, native: bool) -> Response {
             let fault = Fault::new(Code::MethodNotAllowed, text)
                 .hint(format!("use one of: {}", names.replace(',', ", ")));
             record.failed(&fault);
-            let mut written = problem::write(&fault.into(), &record.id, native);
+            let mut written = problem::write(&fault.into(), &record.id, form);
             written.headers_mut().extend(allow.map(|value| (ALLOW, value)));
             written
         }
@@ -176,7 +177,7 @@ fn finish(mut response: Response, record: &Record, native: bool) -> Response {
     }
 }
 
-fn write(failed: &Failed, record: &Record, native: bool) -> Response {
+fn write(failed: &Failed, record: &Record, form: Form) -> Response {
     if failed.fault.code() == Code::Unauthorized {
         let reason = failed.fault.detail_values().and_then(|d| d.get("reason"));
         let reason = reason.and_then(serde_json::Value::as_str).unwrap_or("unknown");
@@ -186,7 +187,7 @@ fn write(failed: &Failed, record: &Record, native: bool) -> Response {
         );
     }
     record.failed(&failed.fault);
-    problem::write(failed, &record.id, native)
+    problem::write(failed, &record.id, form)
 }
 
 fn decorate(
@@ -355,6 +356,9 @@ fn surface_of(path: &str) -> &'static str {
         ("/mcp/context", "context_first"),
         ("/api/context", "context_first"),
         ("/api/mcp/", "context_second"),
+        ("/v1/messages", "anthropic"),
+        ("/v1/chat/", "openai"),
+        ("/v1/models", "models"),
         ("/v1/", "context_third"),
         ("/console/", "console"),
         ("/ws", "websocket"),

@@ -14,6 +14,7 @@ mod lines;
 mod native;
 mod second;
 mod third;
+mod vendor;
 mod writing;
 mod ws;
 
@@ -38,6 +39,7 @@ const DOORS: &[fn() -> OpenApiRouter<Gateway>] = &[
     first::routes,
     second::routes,
     third::routes,
+    vendor::routes,
     ws::routes,
 ];
 

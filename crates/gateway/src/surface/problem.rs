@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, StatusCode};
 use serde_json::{Map, Value, json};
+use wire::dialect::Dialect;
 use wire::{Code, Fault};
 
 /// The status of each code: the only place that decides it.
@@ -102,12 +103,37 @@ impl IntoResponse for Failed {
 #[derive(Clone, Debug)]
 pub(crate) struct Shared(pub(crate) std::sync::Arc<Failed>);
 
-/// Writes the error's body and headers. `native` picks `application/problem+json`.
-pub(crate) fn write(failed: &Failed, request: &str, native: bool) -> Response {
+/// How a door writes its errors.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Form {
+    /// `application/problem+json` (RFC 9457).
+    Native,
+    /// The same members without those of RFC 9457.
+    Plain,
+    /// As the caller's dialect has them.
+    Dialect(&'static dyn Dialect),
+}
+
+impl Form {
+    /// The form of a door.
+    pub(crate) fn of(surface: &str, headers: &http::HeaderMap) -> Self {
+        let dialect = match surface {
+            "native" => return Self::Native,
+            "anthropic" => "anthropic",
+            "models" if headers.contains_key("anthropic-version") => "anthropic",
+            "openai" | "models" => "openai_chat",
+            _ => return Self::Plain,
+        };
+        wire::dialect::named(dialect).map_or(Self::Plain, Self::Dialect)
+    }
+}
+
+/// Writes the error's body and headers.
+pub(crate) fn write(failed: &Failed, request: &str, form: Form) -> Response {
     let fault = &failed.fault;
     let status = status(fault);
     let mut out = Map::new();
-    if native {
+    if matches!(form, Form::Native) {
         let code = fault.code().as_str();
         out.insert("type".to_owned(), format!("https://rapport.dev/errors/{code}").into());
         out.insert("title".to_owned(), status.canonical_reason().unwrap_or("Error").into());
@@ -118,8 +144,11 @@ pub(crate) fn write(failed: &Failed, request: &str, native: bool) -> Response {
     if let Some(extra) = &failed.extra {
         out.extend(Map::clone(extra));
     }
-    let body = Value::Object(out).to_string();
-    let media = if native { "application/problem+json" } else { "application/json" };
+    let (body, media) = match form {
+        Form::Native => (Value::Object(out).to_string().into(), "application/problem+json"),
+        Form::Plain => (Value::Object(out).to_string().into(), "application/json"),
+        Form::Dialect(dialect) => (dialect.refuse(status.as_u16(), fault), "application/json"),
+    };
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
@@ -176,7 +205,7 @@ mod tests {
     async fn no_error_shows_its_cause() {
         for code in Code::ALL {
             let fault = Fault::new(*code, "text").because(std::io::Error::other("sk-secret"));
-            let response = write(&fault.into(), "r1", true);
+            let response = write(&fault.into(), "r1", Form::Native);
             let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
             let body = String::from_utf8(body.to_vec()).unwrap();
             assert!(!body.contains("sk-secret"), "{body}");

@@ -243,7 +243,8 @@ async fn every_path_names_its_methods_when_a_wrong_one_comes() {
         let answer = house.call("TRACE", &path.replace("{id}", "x")).await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
         let allow = answer.header("allow").to_lowercase();
-        let hint = answer.json()["hint"].as_str().unwrap().to_lowercase();
+        // A vendor's shape has the hint in its message.
+        let hint = answer.text.to_lowercase();
         for method in methods.as_object().unwrap().keys() {
             assert!(allow.contains(method.as_str()), "{path}: {allow}");
             assert!(hint.contains(method.as_str()), "{path}: {hint}");

@@ -18,3 +18,5 @@ mod provider_streams;
 mod record;
 #[cfg(test)]
 mod upstream;
+#[cfg(test)]
+mod vendor;

@@ -7,7 +7,7 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
     run(&pattern, &text)
 }
 
-/// Like [`matches`], but a pattern without wildcards may stand anywhere in the text.
+/// Like `matches`, but a pattern without wildcards may stand anywhere in the text.
 pub(super) fn within(pattern: &str, text: &str) -> bool {
     if pattern.contains(['*', '?']) {
         matches(pattern, text)

@@ -12,7 +12,7 @@ const BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// The words as one text; a lone `-` means standard input.
 ///
 /// # Errors
-/// As [`file`].
+/// As [`file()`].
 pub(super) fn text(words: &[String]) -> Result<String, Failure> {
     match words {
         [word] if word == "-" => Ok(input()?.trim_end_matches(['\n', '\r']).to_owned()),

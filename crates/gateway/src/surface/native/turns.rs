@@ -69,6 +69,7 @@ fn ask(key: Key, asked: NewTurn) -> Result<Ask, Fault> {
         overrides: Overrides {
             model: asked.model,
             system: asked.system,
+            tools: Vec::new(),
             knobs: Knobs {
                 max_tokens: asked.max_tokens,
                 temperature: asked.temperature,
@@ -217,6 +218,7 @@ pub(crate) fn loose_overrides(map: &Map<String, Value>) -> Result<Overrides, Fau
     Ok(Overrides {
         model: crate::surface::fields::text(map, "model")?.map(str::to_owned),
         system: crate::surface::fields::text(map, "system")?.map(str::to_owned),
+        tools: Vec::new(),
         knobs: Knobs {
             max_tokens,
             temperature: number("temperature", 2.0)?,

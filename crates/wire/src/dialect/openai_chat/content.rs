@@ -142,7 +142,7 @@ fn tool_use(call: &RawValue) -> Result<Block, String> {
 
 /// The arguments as an object. They come as JSON text in a string, which a model may get wrong:
 /// then the text is kept under [`WRAPPED`], for the tool to refuse.
-fn arguments(raw: &RawValue) -> Box<RawValue> {
+pub(in crate::dialect) fn arguments(raw: &RawValue) -> Box<RawValue> {
     let text = fields::string(raw).unwrap_or(Cow::Borrowed(raw.get()));
     let json = text.trim();
     if json.is_empty() || json == "null" {
@@ -160,11 +160,11 @@ fn arguments(raw: &RawValue) -> Box<RawValue> {
 
 const WRAPPED: &str = "invalid_arguments";
 
-fn is_wrapped(input: &RawValue) -> bool {
+pub(in crate::dialect) fn is_wrapped(input: &RawValue) -> bool {
     Fields::read(input).is_some_and(|fields| fields.find(WRAPPED).is_some())
 }
 
-fn empty() -> Box<RawValue> {
+pub(in crate::dialect) fn empty() -> Box<RawValue> {
     RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 

@@ -1,8 +1,8 @@
 //! The OpenAI Chat Completions dialect.
 
-mod ask;
-mod content;
-mod knobs;
+pub(super) mod ask;
+pub(super) mod content;
+pub(super) mod knobs;
 mod read;
 mod show;
 mod stream;

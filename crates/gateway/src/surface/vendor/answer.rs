@@ -1,0 +1,217 @@
+//! Answers in the caller's dialect, from a model that speaks another, or from an offline one.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use serde_json::Map;
+use tokio::sync::mpsc;
+use wire::Fault;
+use wire::dialect::{Asked, Dialect, Shown, StreamWriter};
+use wire::event::{Event, Part};
+use wire::prompt::{Message, Role};
+use wire::reply::{Reply, Stop, Usage};
+
+use super::{Call, relay};
+use crate::flow::STEPS_MAX;
+use crate::model::Upstream;
+use crate::offline::{Offline, Said};
+
+/// Asks a model of another dialect.
+pub(super) async fn translated(
+    call: Call,
+    upstream: Arc<Upstream>,
+    asked: Asked,
+) -> Result<Response, Fault> {
+    let shown = shown(&call, asked.wants_usage);
+    let (dialect, streamed) = (call.dialect, asked.stream);
+    let mut prompt = asked.prompt;
+    upstream.model().clone_into(&mut prompt.model);
+    let lost = upstream.dialect().render(&prompt, streamed).dropped;
+    let mut response = if streamed {
+        let (events, came) = mpsc::channel(STEPS_MAX);
+        let asked = Arc::clone(&upstream);
+        let ending: Ending =
+            Box::pin(
+                async move { asked.stream(&prompt, events).await.map_err(|failed| failed.fault) },
+            );
+        stream(dialect, dialect.writer(&shown), (ending, came)).await?
+    } else {
+        let reply = upstream.send(&prompt).await?;
+        whole(dialect.reply(&reply, &shown))
+    };
+    relay::mark(response.headers_mut(), &upstream);
+    dropped(&mut response, asked.dropped.into_iter().chain(lost));
+    Ok(response)
+}
+
+/// Names what could not be carried over.
+fn dropped(response: &mut Response, parts: impl Iterator<Item = String>) {
+    let list: Vec<String> = parts.collect();
+    if let Ok(value) = HeaderValue::from_str(&list.join(", "))
+        && !list.is_empty()
+    {
+        response.headers_mut().insert(HeaderName::from_static("x-rapport-dropped"), value);
+    }
+}
+
+/// Answers inside the program.
+pub(super) fn offline(call: &Call, model: &'static dyn Offline, asked: &Asked) -> Response {
+    let texts: Vec<String> = asked.prompt.messages.iter().map(Message::plain).collect();
+    let (last, before) = match texts.split_last() {
+        Some((last, before)) => (last.as_str(), before),
+        None => ("", [].as_slice()),
+    };
+    let earlier = |needle: &str| before.iter().any(|text| text.to_lowercase().contains(needle));
+    let state = Map::new();
+    let said = Said { context: &call.request, text: last, state: &state, earlier: &earlier };
+    let text = model.answer(&said);
+    let count = |text: &str| text.len().div_ceil(4) as u64;
+    let usage = Usage {
+        input: texts.iter().map(|t| count(t)).sum(),
+        output: count(&text),
+        ..Usage::default()
+    };
+    let reply = Reply {
+        id: format!("msg_{}", call.request),
+        model: model.name().to_owned(),
+        message: Message::text(Role::Assistant, text),
+        stop: Stop::End,
+        usage,
+    };
+    let shown = shown(call, asked.wants_usage);
+    let response = if asked.stream {
+        events(call.dialect, played(call.dialect, &reply, &shown).into())
+    } else {
+        whole(call.dialect.reply(&reply, &shown))
+    };
+    mark_offline(response)
+}
+
+fn mark_offline(mut response: Response) -> Response {
+    let name = HeaderName::from_static("x-rapport-provider");
+    response.headers_mut().insert(name, HeaderValue::from_static("offline"));
+    response
+}
+
+/// A whole reply as the stream it would have been.
+pub(super) fn played(dialect: &dyn Dialect, reply: &Reply, shown: &Shown) -> Vec<u8> {
+    let mut writer = dialect.writer(shown);
+    let mut out = Vec::new();
+    let (id, model) = (reply.id.clone(), reply.model.clone());
+    writer.write(&Event::Start { id, model, usage: reply.usage }, &mut out);
+    writer.write(&Event::Open { index: 0, part: Part::Text }, &mut out);
+    for piece in reply.message.plain().split_inclusive(' ') {
+        writer.write(&Event::Text { index: 0, text: piece.to_owned() }, &mut out);
+    }
+    writer.write(&Event::Close { index: 0 }, &mut out);
+    writer.write(&Event::Done(Box::new(reply.clone())), &mut out);
+    out
+}
+
+/// What of the answer is ours to say.
+pub(super) fn shown(call: &Call, wants_usage: bool) -> Shown {
+    Shown {
+        model: call.head.model.clone().unwrap_or_default(),
+        created: u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0),
+        wants_usage,
+        ..Shown::default()
+    }
+}
+
+/// A whole JSON answer.
+pub(super) fn whole(body: Vec<u8>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// A stream's head over this body.
+pub(super) fn events(dialect: &dyn Dialect, body: Body) -> Response {
+    let headers = [
+        (CONTENT_TYPE, dialect.stream_type()),
+        (CACHE_CONTROL, "no-cache, no-transform"),
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, body).into_response()
+}
+
+/// How a streamed call ends.
+pub(super) type Ending = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
+
+/// Streams the events as they come. What fails before the first is an ordinary error answer.
+pub(super) async fn stream(
+    dialect: &'static dyn Dialect,
+    writer: Box<dyn StreamWriter>,
+    (ending, came): (Ending, mpsc::Receiver<Event>),
+) -> Result<Response, Fault> {
+    let mut flow = Flow { writer, ending: Some(ending), result: None, came };
+    let first = match flow.next().await {
+        Some(Ok(bytes)) => bytes,
+        Some(Err(fault)) => return Err(fault),
+        None => return Err(Fault::internal("the model's stream was empty")),
+    };
+    let rest = futures_util::stream::unfold((Some(first), flow), |(head, mut flow)| async {
+        if let Some(bytes) = head {
+            return Some((Ok::<Bytes, Infallible>(bytes), (None, flow)));
+        }
+        match flow.next().await? {
+            Ok(bytes) => Some((Ok(bytes), (None, flow))),
+            Err(fault) => {
+                let mut out = Vec::new();
+                flow.writer.write(&Event::Fault(fault), &mut out);
+                Some((Ok(out.into()), (None, flow)))
+            }
+        }
+    });
+    Ok(events(dialect, Body::from_stream(rest)))
+}
+
+struct Flow {
+    writer: Box<dyn StreamWriter>,
+    ending: Option<Ending>,
+    result: Option<Result<Reply, Fault>>,
+    came: mpsc::Receiver<Event>,
+}
+
+impl Flow {
+    /// The next bytes; the fault that ended the stream; `None` after its end.
+    async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = self.came.recv() => event,
+                result = poll(&mut self.ending), if self.ending.is_some() => {
+                    self.ending = None;
+                    self.result = Some(result);
+                    continue;
+                }
+            };
+            let mut out = Vec::new();
+            let Some(event) = event else {
+                let result = match (self.result.take(), self.ending.take()) {
+                    (Some(result), _) => result,
+                    (None, Some(ending)) => ending.await,
+                    (None, None) => return None,
+                };
+                return Some(result.map(|reply| {
+                    self.writer.write(&Event::Done(Box::new(reply)), &mut out);
+                    out.into()
+                }));
+            };
+            self.writer.write(&event, &mut out);
+            if !out.is_empty() {
+                return Some(Ok(out.into()));
+            }
+        }
+    }
+}
+
+async fn poll(ending: &mut Option<Ending>) -> Result<Reply, Fault> {
+    match ending.as_mut() {
+        Some(ending) => ending.await,
+        None => std::future::pending().await,
+    }
+}

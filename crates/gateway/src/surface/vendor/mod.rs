@@ -1,0 +1,179 @@
+//! Other vendors' APIs, in: an application written for Anthropic or OpenAI points here unchanged.
+
+mod answer;
+mod relay;
+mod remember;
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use wire::dialect::{Dialect, Head, Link, named, scan};
+use wire::prompt::Block;
+use wire::{Code, Fault};
+
+use super::body;
+use super::door::RequestId;
+use super::problem::Failed;
+use crate::auth::Caller;
+use crate::gate::Gateway;
+use crate::model::{Door, Target, Upstream};
+
+pub(super) fn routes() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new()
+        .routes(routes!(messages))
+        .routes(routes!(count_tokens))
+        .routes(routes!(chat_completions))
+        .routes(routes!(models))
+}
+
+/// One model call, as it came.
+struct Call {
+    gate: Gateway,
+    caller: Caller,
+    request: Arc<str>,
+    headers: HeaderMap,
+    bytes: Bytes,
+    head: Head,
+    dialect: &'static dyn Dialect,
+}
+
+/// Anthropic's Messages API, answered by any model; with `X-Rapport-Context` the conversation is
+/// kept here and only the new message is sent.
+#[utoipa::path(post, path = "/v1/messages", tag = "model APIs", request_body = Object,
+    responses((status = 200, description = "A message, or its events", body = Object)))]
+async fn messages(
+    gate: State<Gateway>,
+    who: (Extension<Caller>, Extension<RequestId>),
+    r: Request,
+) -> Result<Response, Failed> {
+    Ok(Call::read(gate.0, (who.0.0, who.1.0), r, "anthropic").await?.answer().await?)
+}
+
+/// OpenAI's Chat Completions API, answered by any model; with `X-Rapport-Context` the conversation
+/// is kept here and only the new message is sent.
+#[utoipa::path(post, path = "/v1/chat/completions", tag = "model APIs", request_body = Object,
+    responses((status = 200, description = "A completion, or its chunks", body = Object)))]
+async fn chat_completions(
+    gate: State<Gateway>,
+    who: (Extension<Caller>, Extension<RequestId>),
+    r: Request,
+) -> Result<Response, Failed> {
+    Ok(Call::read(gate.0, (who.0.0, who.1.0), r, "openai_chat").await?.answer().await?)
+}
+
+/// Counts the tokens of a request: by its provider where that can, else an estimate.
+#[utoipa::path(post, path = "/v1/messages/count_tokens", tag = "model APIs", request_body = Object,
+    responses((status = 200, description = "`input_tokens`", body = Object)))]
+async fn count_tokens(
+    gate: State<Gateway>,
+    who: (Extension<Caller>, Extension<RequestId>),
+    r: Request,
+) -> Result<Response, Failed> {
+    let call = Call::read(gate.0, (who.0.0, who.1.0), r, "anthropic").await?;
+    if let Some(upstream) = call.same(&call.target()?) {
+        let path = Some("/v1/messages/count_tokens");
+        let sent = (call.bytes.clone(), &call.head);
+        return Ok(relay::pass(upstream, sent, &call.headers, path).await?);
+    }
+    let prompt = call.dialect.request(&call.bytes)?.prompt;
+    let texts = prompt.messages.iter().flat_map(|m| &m.blocks).filter_map(|block| match block {
+        Block::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    let count: u64 =
+        texts.chain(prompt.system.as_deref()).map(|t| u64::from(context::tokens(t))).sum();
+    Ok(axum::Json(json!({"input_tokens": count})).into_response())
+}
+
+/// The models this caller may use, in its own shape: Anthropic's for callers that send
+/// `anthropic-version`, else OpenAI's.
+#[utoipa::path(get, path = "/v1/models", tag = "model APIs",
+    responses((status = 200, description = "`data`", body = Object)))]
+async fn models(State(gate): State<Gateway>, headers: HeaderMap) -> axum::Json<Value> {
+    let rows = gate.now().models.list();
+    if headers.contains_key("anthropic-version") {
+        let data: Vec<Value> = rows
+            .iter()
+            .map(|m| {
+                json!({"type": "model", "id": m.name, "display_name": m.name,
+                            "created_at": "1970-01-01T00:00:00Z"})
+            })
+            .collect();
+        let (first, last) = (rows.first().map(|m| &m.name), rows.last().map(|m| &m.name));
+        return axum::Json(json!({"data": data, "has_more": false, "first_id": first,
+                                 "last_id": last}));
+    }
+    let data: Vec<Value> = rows
+        .iter()
+        .map(|m| json!({"id": m.name, "object": "model", "created": 0, "owned_by": m.provider}))
+        .collect();
+    axum::Json(json!({"object": "list", "data": data}))
+}
+
+impl Call {
+    async fn read(
+        gate: Gateway,
+        (caller, request): (Caller, RequestId),
+        r: Request,
+        dialect: &str,
+    ) -> Result<Self, Fault> {
+        let limits = gate.now().settings.limits.clone();
+        let headers = r.headers().clone();
+        let bytes = body::collect(r.into_body(), &limits).await?;
+        body::media_type(&headers)?;
+        let Some(head) = scan(&bytes) else {
+            let broken = body::parse::<Value>(&bytes, limits.json_depth).err();
+            return Err(broken.unwrap_or_else(|| {
+                Fault::new(Code::InvalidInput, "the body must be a JSON object")
+            }));
+        };
+        let dialect = named(dialect).ok_or_else(|| Fault::internal("the dialect is gone"))?;
+        Ok(Self { gate, caller, request: request.0, headers, bytes, head, dialect })
+    }
+
+    fn target(&self) -> Result<Target, Fault> {
+        self.gate.now().models.resolve(self.head.model.as_deref(), Door::Context)
+    }
+
+    /// The upstream that reads the caller's bytes as they are.
+    fn same(&self, target: &Target) -> Option<Arc<Upstream>> {
+        match target {
+            Target::Upstream(upstream) if upstream.dialect().name() == self.dialect.name() => {
+                Some(Arc::clone(upstream))
+            }
+            Target::Upstream(_) | Target::Offline(_) => None,
+        }
+    }
+
+    /// The conversation the call goes on with: `X-Rapport-Context`, else `metadata.context_id`.
+    fn context(&self) -> Option<String> {
+        let header = self.headers.get("x-rapport-context").and_then(|v| v.to_str().ok());
+        match (&self.head.link, header) {
+            (_, Some(id)) => Some(id.to_owned()),
+            (Some(Link::Context(id)), None) => Some(id.clone()),
+            (Some(Link::Conversation(_) | Link::Response(_)) | None, None) => None,
+        }
+    }
+
+    async fn answer(self) -> Result<Response, Fault> {
+        if let Some(id) = self.context() {
+            return remember::turn(self, &id).await;
+        }
+        let target = self.target()?;
+        if let Some(upstream) = self.same(&target) {
+            // Both ends speak the same: not a byte but the model's name is touched.
+            return relay::pass(upstream, (self.bytes, &self.head), &self.headers, None).await;
+        }
+        let asked = self.dialect.request(&self.bytes)?;
+        match target {
+            Target::Upstream(upstream) => answer::translated(self, upstream, asked).await,
+            Target::Offline(model) => Ok(answer::offline(&self, model, &asked)),
+        }
+    }
+}

@@ -34,7 +34,7 @@ pub(super) async fn answer(
     if let Some(model) = choice.taken() {
         let target = snapshot.models.resolve(Some(&model), door)?;
         if let Target::Upstream(upstream) = target {
-            return remote::begin(gate, upstream, (new, overrides), steps).await;
+            return remote::begin(gate, upstream, (new, overrides, None), steps).await;
         }
     }
     let turn = outcome?;

@@ -92,8 +92,10 @@ pub async fn turn(
     let started = Instant::now();
     let snapshot = gate.now();
     let turn = match route(gate, &snapshot, &ask).await? {
-        Target::Offline(_) => Box::pin(local::answer(gate, snapshot, ask, steps)).await,
-        Target::Upstream(upstream) => Box::pin(remote::answer(gate, upstream, ask, steps)).await,
+        (Target::Offline(_), _) => Box::pin(local::answer(gate, snapshot, ask, steps)).await,
+        (Target::Upstream(upstream), settings) => {
+            Box::pin(remote::answer(gate, upstream, (ask, settings), steps)).await
+        }
     };
     conclude(gate, turn, started)
 }
@@ -138,23 +140,33 @@ fn conclude(
     turn.map(|turn| Answered { turn, elapsed })
 }
 
-/// Step 4: request, then conversation, then door decide which model answers.
-async fn route(gate: &Gateway, snapshot: &Snapshot, ask: &Ask) -> Result<Target, Fault> {
+/// Step 4: request, then conversation, then door decide which model answers. The conversation's
+/// settings come along where they had to be read for it.
+async fn route(
+    gate: &Gateway,
+    snapshot: &Snapshot,
+    ask: &Ask,
+) -> Result<(Target, Option<Settings>), Fault> {
     if let Some(name) = ask.overrides.model.as_deref() {
-        return snapshot.models.resolve(Some(name), ask.door);
+        return Ok((snapshot.models.resolve(Some(name), ask.door)?, None));
     }
     let target = snapshot.models.resolve(None, ask.door)?;
     if matches!(target, Target::Offline(_)) {
         // The conversation's own model is looked up by the offline path inside its transaction:
         // a read before would cost as much as the turn itself.
-        return Ok(target);
+        return Ok((target, None));
     }
     match gate.contexts().get(&ask.key).await {
-        Ok(found) if found.settings.model.is_some() => {
-            snapshot.models.resolve(found.settings.model.as_deref(), ask.door)
+        Ok(found) => {
+            let target = match found.settings.model.as_deref() {
+                Some(model) => snapshot.models.resolve(Some(model), ask.door)?,
+                None => target,
+            };
+            Ok((target, Some(found.settings)))
         }
-        Ok(_) => Ok(target),
-        Err(fault) if fault.code() == Code::ContextNotFound && ask.create => Ok(target),
+        Err(fault) if fault.code() == Code::ContextNotFound && ask.create => {
+            Ok((target, Some(Settings::default())))
+        }
         Err(fault) => Err(fault),
     }
 }

@@ -17,24 +17,29 @@ use crate::model::Upstream;
 pub(super) async fn answer(
     gate: &Gateway,
     upstream: Arc<Upstream>,
-    ask: Ask,
+    (ask, known): (Ask, Option<Settings>),
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Turn, Fault> {
-    let parts = ask.into_new_turn();
-    begin(gate, upstream, parts, steps).await
+    let (new, overrides) = ask.into_new_turn();
+    begin(gate, upstream, (new, overrides, known), steps).await
 }
 
 /// As [`answer`], from the store's own request.
 pub(super) async fn begin(
     gate: &Gateway,
     upstream: Arc<Upstream>,
-    (new, overrides): (NewTurn, Overrides),
+    (new, overrides, known): (NewTurn, Overrides, Option<Settings>),
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Turn, Fault> {
-    let settings = match gate.contexts().get(&new.key).await {
-        Ok(found) => found.settings,
-        Err(fault) if fault.code() == Code::ContextNotFound && new.create => Settings::default(),
-        Err(fault) => return Err(fault),
+    let settings = match known {
+        Some(settings) => settings,
+        None => match gate.contexts().get(&new.key).await {
+            Ok(found) => found.settings,
+            Err(fault) if fault.code() == Code::ContextNotFound && new.create => {
+                Settings::default()
+            }
+            Err(fault) => return Err(fault),
+        },
     };
     let place = sit(gate, &new.key, &settings).await?;
     match replayed(gate.contexts().begin(new).await?) {

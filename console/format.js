@@ -110,5 +110,5 @@ export function failureText(code) {
  * @param {import('./shapes.js').Message} message
  */
 export function wasStopped(message) {
-  return message.status === 'failed' && message.meta?.failure === 'conflict';
+  return message.status === 'failed' && message.meta?.failure === 'cancelled';
 }

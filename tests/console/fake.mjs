@@ -164,7 +164,7 @@ async function stream(context, response, text) {
     await new Promise((resolve) => setTimeout(resolve, pause));
     if (context.open_turn === null) {
       append(context, 'assistant', said, 'partial');
-      return fail(context, question, 'conflict', emit, response);
+      return fail(context, question, 'cancelled', emit, response);
     }
   }
   question.status = 'complete';

@@ -158,6 +158,12 @@ impl Asked {
         self.keep(name, raw);
     }
 
+    /// Keeps a field for the answer, which repeats it.
+    pub(super) fn echo(&mut self, name: &str, raw: &RawValue) {
+        self.echo.retain(|(held, _)| held != name);
+        self.echo.push((name.to_owned(), raw.to_owned()));
+    }
+
     /// Takes note of something that cannot be carried over.
     pub(super) fn drops(&mut self, what: &str) {
         if !self.dropped.iter().any(|held| held == what) {

@@ -9,6 +9,7 @@ mod head;
 mod intake;
 mod losses;
 mod openai_chat;
+mod openai_responses;
 mod pairs;
 mod report;
 mod show;
@@ -18,6 +19,7 @@ pub use anthropic::Anthropic;
 pub use ask::{Asked, Link};
 pub use head::{Head, rename, scan};
 pub use openai_chat::OpenAiChat;
+pub use openai_responses::OpenAiResponses;
 pub use show::{Shown, StreamWriter};
 
 use crate::event::Event;
@@ -26,7 +28,7 @@ use crate::prompt::{Message, Prompt, Raw};
 use crate::reply::Reply;
 
 /// Every dialect.
-pub const DIALECTS: &[&dyn Dialect] = &[&Anthropic, &OpenAiChat];
+pub const DIALECTS: &[&dyn Dialect] = &[&Anthropic, &OpenAiChat, &OpenAiResponses];
 
 /// Finds a dialect by its name.
 ///

@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use wire::dialect::DIALECTS;
+use wire::dialect::{DIALECTS, named};
 use wire::event::Event;
 use wire::frame::lines::{Item, Splitter};
 use wire::frame::sse::{Decoder, SseEvent, encode};
@@ -281,6 +281,19 @@ proptest! {
             (ids(&turn["tool_calls"], "function", "id"), result.into_iter().collect())
         });
         let open = unanswered(openai.collect());
+        prop_assert!(open.is_empty() || last_calls, "{:?}", open);
+        let body = named("openai_responses").unwrap().write(&prompt(messages.clone()), false);
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let items = body["input"].as_array().unwrap();
+        // Calls stand in items of their own, so those of one message have to be gathered.
+        let kind = |item: &Value, kind: &str| item["type"] == kind;
+        let turns = items.chunk_by(|a, b| kind(a, "function_call") && kind(b, "function_call"));
+        let responses = turns.map(|turn| {
+            let list = Value::from(turn.to_vec());
+            let results = ids(&list, "function_call_output", "call_id");
+            (ids(&list, "function_call", "call_id"), results)
+        });
+        let open = unanswered(responses.collect());
         prop_assert!(open.is_empty() || last_calls, "{:?}", open);
     }
 }

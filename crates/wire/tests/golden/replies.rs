@@ -88,6 +88,9 @@ fn a_streamed_reply_is_the_reply_it_would_have_been_whole() {
         ("openai_chat", "text"),
         ("openai_chat", "tools"),
         ("openai_chat", "length_in_call"),
+        ("openai_responses", "text"),
+        ("openai_responses", "blocks"),
+        ("openai_responses", "length_in_call"),
     ] {
         let dialect = named(dialect).unwrap();
         let (streamed, whole) = (done(dialect, name), dialect.read(&body(dialect, name, "json")));

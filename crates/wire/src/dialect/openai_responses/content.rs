@@ -36,10 +36,8 @@ pub(super) fn item(item: &Fields<'_>, blocks: &mut Vec<Block>) -> Result<(), Str
             let content = item.find("content").ok_or("a message must have `content`")?;
             parts(content, blocks)?;
         }
-        "reasoning" => blocks.push(Block::Thinking {
-            text: thought(item),
-            signature: text("encrypted_content"),
-        }),
+        "reasoning" => blocks
+            .push(Block::Thinking { text: thought(item), signature: text("encrypted_content") }),
         "function_call" => {
             let id = text("call_id").or_else(|| text("id")).unwrap_or_default();
             let name = text("name").ok_or("a `function_call` must have a `name`")?;

@@ -49,16 +49,16 @@ impl Whole {
         Ok(Reply {
             id: self.id.unwrap_or_default(),
             model: self.model.unwrap_or_default(),
-            stop: stop(self.status.as_deref(), reason, refuses, &message),
+            stop: stop(self.status.as_deref(), reason.as_deref(), refuses, &message),
             message,
             usage: usage(self.usage.as_deref()),
         })
     }
 }
 
-fn stop(status: Option<&str>, reason: Option<String>, refuses: bool, message: &Message) -> Stop {
+fn stop(status: Option<&str>, reason: Option<&str>, refuses: bool, message: &Message) -> Stop {
     let has_calls = message.blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
-    match (status, reason.as_deref()) {
+    match (status, reason) {
         (Some("incomplete"), Some("max_output_tokens") | None) => Stop::MaxTokens,
         (Some("incomplete"), Some("content_filter")) => Stop::Refusal,
         (Some("incomplete"), Some(other)) => Stop::Other(other.to_owned()),

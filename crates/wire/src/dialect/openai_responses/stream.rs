@@ -21,15 +21,14 @@ use crate::reply::{Reply, Usage};
 struct Frame<'a> {
     #[serde(rename = "type", borrow)]
     kind: Option<Cow<'a, str>>,
-    #[serde(default)]
-    output_index: u64,
+    output_index: Option<u64>,
     /// The part of a message's content or of a summary.
     content_index: Option<u64>,
     summary_index: Option<u64>,
     #[serde(borrow)]
     item: Option<&'a RawValue>,
     #[serde(borrow)]
-    delta: Option<Cow<'a, str>>,
+    delta: Option<&'a RawValue>,
     #[serde(borrow)]
     response: Option<&'a RawValue>,
 }
@@ -99,21 +98,20 @@ impl intake::Machine for Machine {
     }
 
     fn partial(&self) -> Option<Message> {
-        let mut kept: Vec<String> = self.items.values().map(|item| item.get().to_owned()).collect();
-        // A thought without what follows it is refused when it is sent back.
-        let is_thought = |item: &String| item.contains("\"type\":\"reasoning\"");
-        while kept.last().is_some_and(is_thought) {
-            kept.pop();
-        }
+        let mut whole: Vec<&RawValue> = self.items.values().map(|item| &**item).collect();
         let texts = self.open.iter().filter(|open| open.kind == Part::Text);
-        for open in texts.filter(|open| !open.text.is_empty()) {
+        let texts: Vec<&Open> = texts.filter(|open| !open.text.is_empty()).collect();
+        // A thought without what follows it is refused when it is sent back.
+        while texts.is_empty() && whole.last().is_some_and(|item| is_thought(item)) {
+            whole.pop();
+        }
+        let mut kept: Vec<String> = whole.iter().map(|item| item.get().to_owned()).collect();
+        for open in texts {
             let part = show::object(|part| {
                 part.string("type", "output_text");
                 part.string("text", &open.text);
             });
-            kept.push(format!(
-                r#"{{"type":"message","role":"assistant","content":[{part}]}}"#
-            ));
+            kept.push(format!(r#"{{"type":"message","role":"assistant","content":[{part}]}}"#));
         }
         if kept.is_empty() {
             return None;
@@ -121,6 +119,20 @@ impl intake::Machine for Machine {
         let items = fields::raw(format!("[{}]", kept.join(",")))?;
         content::answer(items, true).ok().filter(|message| !message.blocks.is_empty())
     }
+}
+
+impl Frame<'_> {
+    fn item_index(&self) -> u64 {
+        self.output_index.unwrap_or_default()
+    }
+
+    fn delta(&self) -> String {
+        self.delta.and_then(fields::string).unwrap_or_default().into_owned()
+    }
+}
+
+fn is_thought(item: &RawValue) -> bool {
+    Fields::read(item).is_some_and(|item| content::kind(&item) == "reasoning")
 }
 
 impl Machine {
@@ -147,7 +159,7 @@ impl Machine {
             },
             other => Part::Other(other.to_owned()),
         };
-        self.open(frame.output_index, 0, part, out);
+        self.open(frame.item_index(), 0, part, out);
     }
 
     fn open(&mut self, item: u64, part: u64, kind: Part, out: &mut Vec<Event>) -> usize {
@@ -164,27 +176,27 @@ impl Machine {
 
     fn text(&mut self, frame: &Frame<'_>, out: &mut Vec<Event>) {
         self.begin(None, out);
-        let (item, part) = (frame.output_index, frame.content_index.unwrap_or_default());
+        let (item, part) = (frame.item_index(), frame.content_index.unwrap_or_default());
         let fits = |open: &Open| open.kind == Part::Text && open.part == part;
-        let text = frame.delta.as_deref().unwrap_or_default();
+        let text = frame.delta();
         if self.find(item, fits).is_none() {
             self.open(item, part, Part::Text, out);
         }
         if let Some(open) = self.find(item, fits) {
-            open.text.push_str(text);
-            out.push(Event::Text { index: open.index, text: text.to_owned() });
+            open.text.push_str(&text);
+            out.push(Event::Text { index: open.index, text });
         }
     }
 
     fn thought(&mut self, frame: &Frame<'_>, out: &mut Vec<Event>) {
         self.begin(None, out);
-        let item = frame.output_index;
+        let item = frame.item_index();
         let fits = |open: &Open| open.kind == Part::Thinking;
         if self.find(item, fits).is_none() {
             self.open(item, 0, Part::Thinking, out);
         }
         let part = frame.summary_index.or(frame.content_index).unwrap_or_default();
-        let text = frame.delta.as_deref().unwrap_or_default();
+        let text = frame.delta();
         if let Some(open) = self.find(item, fits) {
             // Summaries have parts, between which a blank line stands.
             let gap = if part > open.part && !open.text.is_empty() { "\n\n" } else { "" };
@@ -197,10 +209,10 @@ impl Machine {
 
     fn input(&mut self, frame: &Frame<'_>, out: &mut Vec<Event>) {
         let fits = |open: &Open| matches!(open.kind, Part::Tool { .. });
-        let json = frame.delta.as_deref().unwrap_or_default();
-        if let Some(open) = self.find(frame.output_index, fits).filter(|_| !json.is_empty()) {
-            open.text.push_str(json);
-            out.push(Event::Input { index: open.index, json: json.to_owned() });
+        let json = frame.delta();
+        if let Some(open) = self.find(frame.item_index(), fits).filter(|_| !json.is_empty()) {
+            open.text.push_str(&json);
+            out.push(Event::Input { index: open.index, json });
         }
     }
 
@@ -210,18 +222,18 @@ impl Machine {
         let Some(item) = Fields::read(raw) else { return };
         let mut blocks = Vec::new();
         let is_readable = content::item(&item, &mut blocks).is_ok();
-        let is_new = !self.items.contains_key(&frame.output_index);
-        if is_readable && is_new && !self.open.iter().any(|open| open.item == frame.output_index) {
+        let is_new = !self.items.contains_key(&frame.item_index());
+        if is_readable && is_new && !self.open.iter().any(|open| open.item == frame.item_index()) {
             self.added(frame, out);
             for (part, block) in blocks.into_iter().enumerate() {
                 if let crate::prompt::Block::Text(text) = block {
-                    let index = self.open(frame.output_index, part as u64, Part::Text, out);
+                    let index = self.open(frame.item_index(), part as u64, Part::Text, out);
                     out.push(Event::Text { index, text });
                 }
             }
         }
-        self.close(frame.output_index, item.string("arguments").as_deref(), out);
-        self.items.insert(frame.output_index, raw.to_owned());
+        self.close(frame.item_index(), item.string("arguments").as_deref(), out);
+        self.items.insert(frame.item_index(), raw.to_owned());
     }
 
     fn close(&mut self, item: u64, arguments: Option<&str>, out: &mut Vec<Event>) {

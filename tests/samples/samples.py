@@ -284,6 +284,16 @@ def s54_handshake(world):
     expect.equal(down.out, f"Connection refused by {target}. {hint}\n")
 
 
+def m01_vendor_packages(world):
+    seen = world.python("vendor_packages.py")
+    expected = [
+        HELLO, HELLO, "end_turn", "True", "not_found_error",
+        HELLO, HELLO, "Acknowledged: 'Book me a flight", TUESDAY.partition(".")[0],
+        "model_not_found",
+    ]
+    expect.equal(seen.out.splitlines(), expected)
+
+
 #: Number, what is shown, what runs, and the programs it needs (Debian packages in brackets).
 SAMPLES = [
     ("S05", "nc finds the port, or not", s05_probe, ["nc (netcat-openbsd)"]),
@@ -311,4 +321,5 @@ SAMPLES = [
     ("S53", "mcp_client: summary and prompt", s53_desktop, []),
     ("S53", "mcp_client: the same with port 619009", s53_desktop_619009, []),
     ("S54", "Python socket: the handshake", s54_handshake, []),
+    ("M01", "the packages of Anthropic and OpenAI", m01_vendor_packages, []),
 ]

@@ -1,4 +1,4 @@
-"""The official packages of Anthropic and OpenAI, pointed at this server and nothing else changed."""
+"""Talks with the packages of Anthropic and OpenAI: vendor_packages.py HOST PORT."""
 
 import sys
 

@@ -192,6 +192,19 @@ pub fn symptoms_markdown() -> String {
     text
 }
 
+/// The page `docs/troubleshooting.md`: the tables with a head.
+#[must_use]
+pub fn page() -> String {
+    let tables = symptoms_markdown();
+    format!(
+        "# When localhost does not answer\n\n\
+         This page is written from what the doctor knows (`cargo run -p doctor --example \
+         troubleshooting`).\nAsk it first: `rapport doctor localhost:61900` looks at the address \
+         and says in one sentence what is wrong.\n\n{}\n",
+        tables.trim_end()
+    )
+}
+
 /// The tables as JSON.
 #[must_use]
 pub fn symptoms_json() -> serde_json::Value {

@@ -29,3 +29,12 @@ fn the_page_names_every_check_in_order() {
         rows.filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     assert_eq!(listed, checks().map(|about| about.id).collect::<Vec<_>>());
 }
+
+#[test]
+fn the_troubleshooting_page_is_what_the_doctor_knows() {
+    let page = include_str!("../../../../docs/troubleshooting.md");
+    assert!(
+        page == doctor::knowledge::page(),
+        "write it anew: cargo run -p doctor --example troubleshooting > docs/troubleshooting.md"
+    );
+}

@@ -133,6 +133,19 @@ pub(super) fn private<'a>(prompt: &'a Prompt, dialect: &str, name: &str) -> Opti
     Some(field.json.get())
 }
 
+/// The fields that were given inside of an object, such as `options`, in this dialect.
+pub(super) fn private_in<'a>(
+    prompt: &'a Prompt,
+    dialect: &'a str,
+    object: &'a str,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let private = prompt.private.iter().filter(move |private| &*private.dialect == dialect);
+    private.flat_map(|private| &private.fields).filter_map(move |field| {
+        let name = field.name.strip_prefix(object)?.strip_prefix('.')?;
+        Some((name, field.json.get()))
+    })
+}
+
 /// A number as JSON; one that JSON cannot express is left to the upstream's default.
 pub(super) fn number(value: Option<f64>) -> Option<String> {
     let value = value.and_then(serde_json::Number::from_f64)?;

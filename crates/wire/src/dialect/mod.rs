@@ -5,6 +5,7 @@ mod ask;
 mod body;
 mod excerpt;
 mod fields;
+mod gemini;
 mod head;
 mod intake;
 mod losses;
@@ -17,6 +18,7 @@ mod text;
 
 pub use anthropic::Anthropic;
 pub use ask::{Asked, Link};
+pub use gemini::Gemini;
 pub use head::{Head, rename, scan};
 pub use openai_chat::OpenAiChat;
 pub use openai_responses::OpenAiResponses;
@@ -28,7 +30,7 @@ use crate::prompt::{Message, Prompt, Raw};
 use crate::reply::Reply;
 
 /// Every dialect.
-pub const DIALECTS: &[&dyn Dialect] = &[&Anthropic, &OpenAiChat, &OpenAiResponses];
+pub const DIALECTS: &[&dyn Dialect] = &[&Anthropic, &OpenAiChat, &OpenAiResponses, &Gemini];
 
 /// Finds a dialect by its name.
 ///

@@ -91,6 +91,8 @@ fn a_streamed_reply_is_the_reply_it_would_have_been_whole() {
         ("openai_responses", "text"),
         ("openai_responses", "blocks"),
         ("openai_responses", "length_in_call"),
+        ("gemini", "text"),
+        ("gemini", "max_tokens"),
     ] {
         let dialect = named(dialect).unwrap();
         let (streamed, whole) = (done(dialect, name), dialect.read(&body(dialect, name, "json")));

@@ -111,7 +111,9 @@ pub(crate) fn message(message: &Message) -> String {
     let prompt = prompt(vec![Message::text(Role::User, "?"), message.clone()]);
     for dialect in DIALECTS {
         let body = String::from_utf8(dialect.write(&prompt, false)).unwrap();
-        let (_, rest) = body.split_once(r#"{"role":"user","content":"?"}"#).unwrap();
+        // What stands before is the question.
+        let asked = [r#""?"}]}"#, r#""?"}"#].into_iter();
+        let (_, rest) = asked.filter_map(|asked| body.split_once(asked)).next().unwrap();
         out.push_str(&format!("back in {}: {rest}\n", dialect.name()));
     }
     out

@@ -1,0 +1,88 @@
+//! The Gemini dialect.
+
+mod ask;
+mod config;
+mod content;
+mod read;
+mod show;
+mod stream;
+mod write;
+
+use super::intake::Intake;
+use super::losses::Losses;
+use super::{Asked, Dialect, Shown, StreamReader, StreamWriter, Written, report};
+use crate::fault::{Code, Fault};
+use crate::prompt::{Message, Prompt, Raw, Role};
+use crate::reply::Reply;
+
+const NAME: &str = "gemini";
+
+/// `POST /v1beta/models/MODEL:generateContent`, as Google speaks it.
+///
+/// The model and whether to stream stand in the path, see [`Dialect::path_for`]. A stored
+/// message's raw form is the `parts` array.
+#[derive(Clone, Copy, Debug)]
+pub struct Gemini;
+
+impl Dialect for Gemini {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn path(&self) -> &'static str {
+        "/v1beta/models"
+    }
+
+    fn path_for(&self, model: &str, stream: bool) -> String {
+        let model = model.strip_prefix("models/").unwrap_or(model);
+        let mut path = format!("{}/", self.path());
+        for byte in model.bytes() {
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+                path.push(char::from(byte));
+            } else {
+                path.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        path + if stream { ":streamGenerateContent?alt=sse" } else { ":generateContent" }
+    }
+
+    fn render(&self, prompt: &Prompt, _stream: bool) -> Written {
+        let losses = Losses::default();
+        let body = write::request(prompt, &losses).into_bytes();
+        Written { body, dropped: losses.into_list() }
+    }
+
+    fn read(&self, body: &[u8]) -> Result<Reply, Fault> {
+        read::reply(body)
+    }
+
+    fn stream(&self) -> Box<dyn StreamReader> {
+        Box::new(Intake::new(stream::Machine::default()))
+    }
+
+    fn fault(&self, status: u16, header: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Fault {
+        report::answer(status, header, body)
+    }
+
+    fn message(&self, role: Role, raw: Raw) -> Result<Message, Fault> {
+        let blocks =
+            content::blocks(&raw.json).map_err(|text| Fault::new(Code::InvalidInput, text))?;
+        Ok(Message { role, blocks, raw: Some(raw) })
+    }
+
+    fn request(&self, body: &[u8]) -> Result<Asked, Fault> {
+        ask::request(body)
+    }
+
+    fn reply(&self, reply: &Reply, shown: &Shown) -> Vec<u8> {
+        show::reply(reply, shown).into_bytes()
+    }
+
+    fn writer(&self, shown: &Shown) -> Box<dyn StreamWriter> {
+        Box::new(show::Writer::new(shown))
+    }
+
+    fn refuse(&self, status: u16, fault: &Fault) -> Vec<u8> {
+        show::refuse(status, fault).into_bytes()
+    }
+}

@@ -87,7 +87,7 @@ impl<'a> Body<'a> {
 
     /// Writes the extra fields that were not written before and are not `fixed`, then those only
     /// this dialect knows, then `stream`.
-    pub(super) fn end(mut self, fixed: &[&str], stream: Option<bool>) {
+    pub(super) fn end(mut self, fixed: &[&str], stream: bool) {
         let is_free = |name: &str| {
             name != "stream"
                 && !name.contains('.')
@@ -104,8 +104,8 @@ impl<'a> Body<'a> {
                 self.object.raw(&field.name, field.json.get());
             }
         }
-        if let Some(stream) = stream {
-            self.object.raw("stream", if stream { "true" } else { "false" });
+        if stream {
+            self.object.raw("stream", "true");
         }
         self.object.end();
     }

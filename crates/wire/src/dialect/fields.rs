@@ -78,6 +78,16 @@ pub(super) fn raw(json: String) -> Option<Box<RawValue>> {
     RawValue::from_string(json).ok()
 }
 
+/// An id for something at this place that has none: the same for the same bytes, so that it is
+/// still the same when the message was stored and read again.
+pub(super) fn made_up(prefix: &str, at: usize, raw: &RawValue) -> String {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(PRIME);
+    let hash = raw.get().bytes().fold(OFFSET, step);
+    format!("{prefix}{hash:016x}_{at}")
+}
+
 /// An object that grows by deltas and keeps the bytes of every field that did not grow.
 #[derive(Debug, Default)]
 pub(super) struct Growing {

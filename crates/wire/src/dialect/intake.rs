@@ -1,5 +1,5 @@
-//! The part of reading a stream that all dialects of server-sent events share: where events end,
-//! what is no event stream at all, and when the stream is over.
+//! The part of reading a stream that all dialects share: where events end, what is no stream at
+//! all, and when the stream is over.
 
 use crate::event::Event;
 use crate::fault::{Code, Fault};
@@ -9,6 +9,7 @@ use crate::reply::Reply;
 
 use super::StreamReader;
 use super::excerpt::excerpt;
+use super::rows::Rows;
 
 /// Limit: bytes of one event.
 const EVENT_BYTES_MAX: usize = 16 << 20;
@@ -37,10 +38,18 @@ pub(super) trait Machine: Send {
     fn partial(&self) -> Option<Message>;
 }
 
+/// How a dialect tells its events apart.
+enum Framing {
+    /// Server-sent events.
+    Events(Decoder),
+    /// One JSON value on each line.
+    Rows(Rows),
+}
+
 /// Reads one stream for a [`Machine`].
 pub(super) struct Intake<M> {
     machine: M,
-    decoder: Decoder,
+    framing: Framing,
     head: Vec<u8>,
     bytes: usize,
     has_events: bool,
@@ -48,15 +57,18 @@ pub(super) struct Intake<M> {
 }
 
 impl<M: Machine> Intake<M> {
+    /// Reads server-sent events.
     pub(super) fn new(machine: M) -> Self {
-        Self {
-            machine,
-            decoder: Decoder::new(EVENT_BYTES_MAX),
-            head: Vec::new(),
-            bytes: 0,
-            has_events: false,
-            is_over: false,
-        }
+        Self::framed(machine, Framing::Events(Decoder::new(EVENT_BYTES_MAX)))
+    }
+
+    /// Reads one JSON value on each line.
+    pub(super) fn rows(machine: M) -> Self {
+        Self::framed(machine, Framing::Rows(Rows::new(EVENT_BYTES_MAX)))
+    }
+
+    fn framed(machine: M, framing: Framing) -> Self {
+        Self { machine, framing, head: Vec::new(), bytes: 0, has_events: false, is_over: false }
     }
 
     fn read(&mut self, bytes: &[u8], out: &mut Vec<Event>) -> Result<Option<Reply>, Fault> {
@@ -71,7 +83,10 @@ impl<M: Machine> Intake<M> {
             return if self.head.len() < HEAD_BYTES_MAX { Ok(None) } else { Err(self.cut()) };
         }
         let mut events = Vec::new();
-        let pushed = self.decoder.push(bytes, &mut events);
+        let pushed = match &mut self.framing {
+            Framing::Events(decoder) => decoder.push(bytes, &mut events),
+            Framing::Rows(rows) => rows.push(bytes, &mut events),
+        };
         for event in &events {
             self.has_events = true;
             if let Some(reply) = self.machine.event(event, out)? {
@@ -91,7 +106,11 @@ impl<M: Machine> Intake<M> {
         }
         // Some upstreams forget the blank line after the last event; one that was cut in the
         // middle is no JSON and says nothing.
-        let last = self.decoder.finish().filter(|event| is_whole(&event.data));
+        let last = match &mut self.framing {
+            Framing::Events(decoder) => decoder.finish(),
+            Framing::Rows(rows) => rows.finish(),
+        };
+        let last = last.filter(|event| is_whole(&event.data));
         if let Some(event) = last {
             self.has_events = true;
             if let Some(reply) = self.machine.event(&event, out)? {
@@ -104,7 +123,8 @@ impl<M: Machine> Intake<M> {
     /// Whether the first byte says that this is a page or a JSON body, not an event stream.
     fn is_foreign(&self) -> bool {
         let first = self.head.iter().find(|byte| !byte.is_ascii_whitespace());
-        !self.has_events && matches!(first, Some(b'<' | b'{' | b'['))
+        let is_row = matches!(self.framing, Framing::Rows(_)) && first == Some(&b'{');
+        !self.has_events && !is_row && matches!(first, Some(b'<' | b'{' | b'['))
     }
 
     fn cut(&self) -> Fault {

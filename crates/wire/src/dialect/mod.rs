@@ -9,17 +9,21 @@ mod gemini;
 mod head;
 mod intake;
 mod losses;
+mod ollama;
 mod openai_chat;
 mod openai_responses;
 mod pairs;
 mod report;
+mod rows;
 mod show;
 mod text;
+mod transcript;
 
 pub use anthropic::Anthropic;
 pub use ask::{Asked, Link};
 pub use gemini::Gemini;
 pub use head::{Head, rename, scan};
+pub use ollama::{OllamaChat, OllamaGenerate};
 pub use openai_chat::OpenAiChat;
 pub use openai_responses::OpenAiResponses;
 pub use show::{Shown, StreamWriter};
@@ -30,7 +34,8 @@ use crate::prompt::{Message, Prompt, Raw};
 use crate::reply::Reply;
 
 /// Every dialect.
-pub const DIALECTS: &[&dyn Dialect] = &[&Anthropic, &OpenAiChat, &OpenAiResponses, &Gemini];
+pub const DIALECTS: &[&dyn Dialect] =
+    &[&Anthropic, &OpenAiChat, &OpenAiResponses, &Gemini, &OllamaChat, &OllamaGenerate];
 
 /// Finds a dialect by its name.
 ///

@@ -1,9 +1,9 @@
 //! Golden cases and laws of the dialects and frames.
 //!
 //! `prompts/CASE.json` is a prompt; `DIALECT/CASE.request.snap` is what each dialect writes of it.
-//! `DIALECT/CASE.json` and `CASE.sse` are replies, whole and streamed; `CASE.whole.snap` and
-//! `CASE.stream.snap` are what is read of them, and how the message is written back in each
-//! dialect. A new case is a new file; `cargo insta review` takes what it gives.
+//! `DIALECT/CASE.json` and `CASE.sse` (or `CASE.rows`) are replies, whole and streamed;
+//! `CASE.whole.snap` and `CASE.stream.snap` are what is read of them, and how the message is
+//! written back in each dialect. A new case is a new file; `cargo insta review` takes what it gives.
 
 #[cfg(test)]
 mod callers;

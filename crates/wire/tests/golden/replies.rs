@@ -4,7 +4,7 @@ use wire::dialect::{DIALECTS, Dialect, named};
 use wire::event::Event;
 use wire::prompt::{Message, Role};
 
-use crate::show::{blocks, cases, events, fault, golden, message, prompt, reply, stream};
+use crate::show::{blocks, cases, events, fault, golden, message, prompt, reply, stream, streams};
 
 #[test]
 fn whole_replies_are_read() {
@@ -22,7 +22,7 @@ fn whole_replies_are_read() {
 #[test]
 fn streamed_replies_are_read() {
     for dialect in DIALECTS {
-        for (name, body) in cases(dialect.name(), "sse") {
+        for (name, body) in streams(*dialect) {
             let (read, partial) = stream(*dialect, [&body[..]]);
             let partial = partial.map_or_else(|| "nothing\n".to_owned(), |m| message(&m));
             let text = format!("{}\nworth keeping before the end:\n{partial}", events(&read));
@@ -34,7 +34,7 @@ fn streamed_replies_are_read() {
 #[test]
 fn a_stream_gives_the_same_events_at_every_cut() {
     for dialect in DIALECTS {
-        for (name, body) in cases(dialect.name(), "sse") {
+        for (name, body) in streams(*dialect) {
             let expected = events(&stream(*dialect, [&body[..]]).0);
             for cut in 0..=body.len() {
                 let (a, b) = body.split_at(cut);
@@ -52,7 +52,7 @@ fn a_stream_gives_the_same_events_at_every_cut() {
 #[test]
 fn a_stream_ends_with_exactly_one_last_event_wherever_it_is_cut_off() {
     for dialect in DIALECTS {
-        for (name, body) in cases(dialect.name(), "sse") {
+        for (name, body) in streams(*dialect) {
             for end in 0..=body.len() {
                 let (read, partial) = stream(*dialect, [&body[..end]]);
                 let is_last = |e: &Event| matches!(e, Event::Done(_) | Event::Fault(_));
@@ -68,7 +68,7 @@ fn a_stream_ends_with_exactly_one_last_event_wherever_it_is_cut_off() {
 #[test]
 fn nothing_comes_after_the_last_event() {
     for dialect in DIALECTS {
-        for (name, body) in cases(dialect.name(), "sse") {
+        for (name, body) in streams(*dialect) {
             let (mut reader, mut out) = (dialect.stream(), Vec::new());
             reader.push(&body, &mut out);
             reader.finish(&mut out);
@@ -93,6 +93,9 @@ fn a_streamed_reply_is_the_reply_it_would_have_been_whole() {
         ("openai_responses", "length_in_call"),
         ("gemini", "text"),
         ("gemini", "max_tokens"),
+        ("ollama_chat", "text"),
+        ("ollama_chat", "tools"),
+        ("ollama_generate", "thinking"),
     ] {
         let dialect = named(dialect).unwrap();
         let (streamed, whole) = (done(dialect, name), dialect.read(&body(dialect, name, "json")));
@@ -128,7 +131,8 @@ fn body(dialect: &dyn Dialect, name: &str, extension: &str) -> Vec<u8> {
 }
 
 fn done(dialect: &dyn Dialect, name: &str) -> wire::reply::Reply {
-    let (read, _) = stream(dialect, [&body(dialect, name, "sse")[..]]);
+    let (_, streamed) = streams(dialect).into_iter().find(|(case, _)| case == name).unwrap();
+    let (read, _) = stream(dialect, [&streamed[..]]);
     match read.into_iter().last().unwrap() {
         Event::Done(reply) => *reply,
         other => panic!("{name} ends with {other:?}"),

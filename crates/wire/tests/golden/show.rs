@@ -8,6 +8,15 @@ use wire::event::Event;
 use wire::prompt::{Block, Knobs, Message, Prompt, Role};
 use wire::reply::Reply;
 
+/// The dialects that know neither messages nor tools: a conversation is one text there.
+pub(crate) const TEXT_ONLY: [&str; 1] = ["ollama_generate"];
+
+/// The streamed replies of a dialect, by name: events, or rows of JSON.
+pub(crate) fn streams(dialect: &dyn Dialect) -> Vec<(String, Vec<u8>)> {
+    let is_events = dialect.stream_type() == "text/event-stream";
+    cases(dialect.name(), if is_events { "sse" } else { "rows" })
+}
+
 /// The cases of a folder with this extension, by name.
 pub(crate) fn cases(folder: &str, extension: &str) -> Vec<(String, Vec<u8>)> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(place(folder))
@@ -112,7 +121,7 @@ pub(crate) fn message(message: &Message) -> String {
     for dialect in DIALECTS {
         let body = String::from_utf8(dialect.write(&prompt, false)).unwrap();
         // What stands before is the question.
-        let asked = [r#""?"}]}"#, r#""?"}"#].into_iter();
+        let asked = [r#""?"}]}"#, r#""?"}"#, r#""prompt":"#].into_iter();
         let (_, rest) = asked.filter_map(|asked| body.split_once(asked)).next().unwrap();
         out.push_str(&format!("back in {}: {rest}\n", dialect.name()));
     }

@@ -11,6 +11,7 @@ use crate::dialect::losses::Losses;
 use crate::dialect::pairs::{self, Pairs};
 use crate::dialect::show;
 use crate::dialect::text::{Array, Object};
+use crate::dialect::transcript;
 use crate::prompt::{Block, Media, Message, Prompt, Role, Source, Tool};
 
 /// The API requires a limit; this is the one a caller gets who names none.
@@ -26,7 +27,7 @@ pub(super) fn request(prompt: &Prompt, stream: bool, losses: &Losses) -> String 
     body.own().string("model", &prompt.model);
     let max_tokens = prompt.knobs.max_tokens.unwrap_or(MAX_TOKENS_DEFAULT);
     body.knob("max_tokens", Some(max_tokens.to_string()));
-    let (system, messages) = split(prompt);
+    let (system, messages) = transcript::split(prompt);
     match own_system(prompt, &system) {
         Some(raw) => body.own().raw("system", raw),
         None if system.is_empty() => body.pass("system"),
@@ -40,7 +41,7 @@ pub(super) fn request(prompt: &Prompt, stream: bool, losses: &Losses) -> String 
     body.tools(write_tool);
     let tools = own_tools(prompt, NAME).next().is_some();
     knobs::write(&mut body, prompt, tools, losses);
-    body.end(&["model", "messages", "system"], stream.then_some(true));
+    body.end(&["model", "messages", "system"], stream);
     out
 }
 
@@ -61,15 +62,6 @@ fn write_tool(tool: &Tool, out: &mut String) {
 fn own_system<'a>(prompt: &'a Prompt, system: &str) -> Option<&'a str> {
     let raw = prompt.system_raw.as_ref().filter(|raw| &*raw.dialect == NAME)?;
     (content::system(&raw.json).as_deref() == Some(system)).then(|| raw.json.get())
-}
-
-/// The instructions, with those that stand before the conversation, and the rest.
-fn split(prompt: &Prompt) -> (String, &[Message]) {
-    let leading = prompt.messages.iter().take_while(|m| m.role == Role::System).count();
-    let (leading, rest) = prompt.messages.split_at_checked(leading).unwrap_or_default();
-    let texts = prompt.system.iter().cloned().chain(leading.iter().map(Message::plain));
-    let texts: Vec<String> = texts.filter(|text| !text.is_empty()).collect();
-    (texts.join("\n\n"), rest)
 }
 
 /// The `messages` array that is being written.

@@ -81,7 +81,7 @@ pub(super) fn part(at: usize, raw: &RawValue, blocks: &mut Vec<Block>) -> Result
         let input = call.find("args").map(ToOwned::to_owned);
         let input = input.or_else(|| fields::raw("{}".to_owned()));
         let input = input.ok_or("a `functionCall` must have `args`")?;
-        let id = id.unwrap_or_else(|| made_up(at, raw));
+        let id = id.unwrap_or_else(|| fields::made_up(MADE_UP, at, raw));
         blocks.push(Block::ToolUse { id, name, input });
         return Ok(());
     }
@@ -138,16 +138,6 @@ fn answered(response: &RawValue) -> (String, bool) {
         }
         _ => (response.get().to_owned(), false),
     }
-}
-
-/// An id for a call that has none: the same for the same bytes, so that it is still the same when
-/// the message was stored and read again.
-fn made_up(at: usize, raw: &RawValue) -> String {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0100_0000_01b3;
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(PRIME);
-    let hash = raw.get().bytes().fold(OFFSET, step);
-    format!("{MADE_UP}{hash:016x}_{at}")
 }
 
 /// Whether the API knows the call by this id.

@@ -11,6 +11,7 @@ use crate::dialect::losses::Losses;
 use crate::dialect::pairs::{self, Pairs};
 use crate::dialect::show;
 use crate::dialect::text::{Array, Object};
+use crate::dialect::transcript;
 use crate::prompt::{Block, Media, Message, Prompt, Role, Source};
 
 /// What a user's message says that has nothing to say: the API refuses empty ones.
@@ -23,7 +24,7 @@ const UNCHECKED: &str = "skip_thought_signature_validator";
 pub(super) fn request(prompt: &Prompt, losses: &Losses) -> String {
     let mut out = String::new();
     let mut body = Body::begin(&mut out, prompt, NAME);
-    let (system, messages) = split(prompt);
+    let (system, messages) = transcript::split(prompt);
     if system.is_empty() {
         body.pass("systemInstruction");
     } else {
@@ -47,17 +48,8 @@ pub(super) fn request(prompt: &Prompt, losses: &Losses) -> String {
     let tools = tools(prompt);
     body.knob("tools", tools.clone());
     config::write(&mut body, prompt, tools.is_some(), losses);
-    body.end(&["model", "contents", "systemInstruction"], None);
+    body.end(&["model", "contents", "systemInstruction"], false);
     out
-}
-
-/// The instructions, with those that stand before the conversation, and the rest.
-fn split(prompt: &Prompt) -> (String, &[Message]) {
-    let leading = prompt.messages.iter().take_while(|m| m.role == Role::System).count();
-    let (leading, rest) = prompt.messages.split_at_checked(leading).unwrap_or_default();
-    let texts = prompt.system.iter().cloned().chain(leading.iter().map(Message::plain));
-    let texts: Vec<String> = texts.filter(|text| !text.is_empty()).collect();
-    (texts.join("\n\n"), rest)
 }
 
 /// The functions in one list, and the API's own tools each by itself.

@@ -39,7 +39,7 @@ pub(super) fn request(prompt: &Prompt, stream: bool, losses: &Losses) -> String 
         body.knob("stream_options", Some(r#"{"include_usage":true}"#.to_owned()));
     }
     // Upstreams refuse the options of a stream without one.
-    body.end(&["model", "messages", "stream_options"], stream.then_some(true));
+    body.end(&["model", "messages", "stream_options"], stream);
     out
 }
 

@@ -34,7 +34,7 @@ pub(super) fn request(prompt: &Prompt, stream: bool, losses: &Losses) -> String 
     body.tools(write_tool);
     let tools = own_tools(prompt, NAME).next().is_some();
     knobs::write(&mut body, prompt, tools, losses);
-    body.end(&["model", "input", "instructions"], stream.then_some(true));
+    body.end(&["model", "input", "instructions"], stream);
     out
 }
 

@@ -11,6 +11,7 @@ mod intake;
 mod losses;
 mod ollama;
 mod openai_chat;
+mod openai_completions;
 mod openai_responses;
 mod pairs;
 mod report;
@@ -25,6 +26,7 @@ pub use gemini::Gemini;
 pub use head::{Head, rename, scan};
 pub use ollama::{OllamaChat, OllamaGenerate};
 pub use openai_chat::OpenAiChat;
+pub use openai_completions::OpenAiCompletions;
 pub use openai_responses::OpenAiResponses;
 pub use show::{Shown, StreamWriter};
 
@@ -34,8 +36,15 @@ use crate::prompt::{Message, Prompt, Raw};
 use crate::reply::Reply;
 
 /// Every dialect.
-pub const DIALECTS: &[&dyn Dialect] =
-    &[&Anthropic, &OpenAiChat, &OpenAiResponses, &Gemini, &OllamaChat, &OllamaGenerate];
+pub const DIALECTS: &[&dyn Dialect] = &[
+    &Anthropic,
+    &OpenAiChat,
+    &OpenAiResponses,
+    &Gemini,
+    &OllamaChat,
+    &OllamaGenerate,
+    &OpenAiCompletions,
+];
 
 /// Finds a dialect by its name.
 ///

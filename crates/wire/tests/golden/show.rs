@@ -9,7 +9,7 @@ use wire::prompt::{Block, Knobs, Message, Prompt, Role};
 use wire::reply::Reply;
 
 /// The dialects that know neither messages nor tools: a conversation is one text there.
-pub(crate) const TEXT_ONLY: [&str; 1] = ["ollama_generate"];
+pub(crate) const TEXT_ONLY: [&str; 2] = ["ollama_generate", "openai_completions"];
 
 /// The streamed replies of a dialect, by name: events, or rows of JSON.
 pub(crate) fn streams(dialect: &dyn Dialect) -> Vec<(String, Vec<u8>)> {

@@ -3,8 +3,8 @@
 pub(super) mod ask;
 pub(super) mod content;
 pub(super) mod knobs;
-mod read;
-mod show;
+pub(super) mod read;
+pub(super) mod show;
 mod stream;
 mod write;
 

@@ -60,7 +60,7 @@ pub(super) fn refuses(message: &RawValue) -> bool {
 }
 
 /// Reads a finish reason; a reply that gives none has said all.
-pub(super) fn stop(reason: Option<&str>, refuses: bool, message: &Message) -> Stop {
+pub(in crate::dialect) fn stop(reason: Option<&str>, refuses: bool, message: &Message) -> Stop {
     let has_calls = message.blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
     match reason {
         // Several servers say `stop` although they ask for tools.
@@ -98,7 +98,7 @@ struct CompletionDetails {
 
 /// Reads token counts; what cannot be read counts as nothing. The prompt's count includes what the
 /// cache gave and took, ours does not.
-pub(super) fn usage(raw: Option<&RawValue>) -> Usage {
+pub(in crate::dialect) fn usage(raw: Option<&RawValue>) -> Usage {
     let counts: Counts =
         raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     let prompt = counts.prompt_tokens_details.unwrap_or_default();

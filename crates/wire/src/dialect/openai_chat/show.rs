@@ -71,7 +71,8 @@ fn message(message: &Message) -> String {
     })
 }
 
-fn reason(stop: &Stop) -> &str {
+/// Why a reply ended, in the API's words.
+pub(in crate::dialect) fn reason(stop: &Stop) -> &str {
     match stop {
         Stop::MaxTokens | Stop::Window => "length",
         Stop::ToolUse => "tool_calls",

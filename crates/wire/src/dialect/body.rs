@@ -45,9 +45,17 @@ impl<'a> Body<'a> {
 
     /// Writes a parameter, if it has a value.
     pub(super) fn knob(&mut self, name: &'static str, json: Option<String>) {
+        if self.written.contains(&name) {
+            return;
+        }
         if let Some(json) = self.given(name).or(json) {
             self.object.raw(name, &json);
         }
+        self.written.push(name);
+    }
+
+    /// Leaves a parameter out from now on.
+    pub(super) fn skip(&mut self, name: &'static str) {
         self.written.push(name);
     }
 

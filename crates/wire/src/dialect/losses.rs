@@ -44,7 +44,8 @@ impl Losses {
             ("parallel_tools", wishes.parallel_tools == Some(false)),
             ("format", wishes.format.is_some()),
             ("effort", wishes.effort.is_some()),
-            ("thinking_tokens", wishes.thinking_tokens.is_some()),
+            // Who knows levels only takes the nearest.
+            ("thinking_tokens", wishes.thinking_tokens.is_some() && !known.contains(&"effort")),
             ("user", wishes.user.is_some()),
             ("cache_key", wishes.cache_key.is_some()),
         ];

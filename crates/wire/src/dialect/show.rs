@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::text::Object;
 use crate::event::Event;
-use crate::fault::{Fault, Kind};
+use crate::fault::{Code, Fault, Kind};
 use crate::frame::sse;
 use crate::reply::Usage;
 
@@ -59,6 +59,7 @@ pub(super) fn status(fault: &Fault) -> u16 {
         Kind::Forbidden => 403,
         Kind::NotFound => 404,
         Kind::Limited => 429,
+        Kind::Upstream if fault.code() == Code::UpstreamUnavailable => 503,
         Kind::Upstream => 502,
         Kind::Timeout => 504,
         Kind::Internal => 500,
@@ -88,9 +89,7 @@ pub(super) fn openai_usage(usage: &Usage, input: &str, output: &str) -> String {
         counts.raw("total_tokens", &prompt.saturating_add(usage.output).to_string());
         let details = object(|details| {
             details.raw("cached_tokens", &usage.cache_read.to_string());
-            if usage.cache_write > 0 {
-                details.raw("cache_write_tokens", &usage.cache_write.to_string());
-            }
+            details.raw("cache_write_tokens", &usage.cache_write.to_string());
         });
         counts.raw(&format!("{input}_tokens_details"), &details);
         let details =

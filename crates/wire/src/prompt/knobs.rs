@@ -47,6 +47,20 @@ pub struct Wishes {
     pub cache_key: Option<String>,
 }
 
+impl Wishes {
+    /// How long the model thinks: the level that was asked for, or the one that comes nearest to
+    /// the longest thought.
+    #[must_use]
+    pub fn depth(&self) -> Option<Effort> {
+        let nearest = self.thinking_tokens.map(|tokens| match tokens {
+            0..2048 => Effort::Low,
+            2048..8192 => Effort::Medium,
+            8192.. => Effort::High,
+        });
+        self.effort.or(nearest)
+    }
+}
+
 /// Which tool the model may or must ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToolChoice {

@@ -3,8 +3,11 @@
 //! `prompts/CASE.json` is a prompt; `DIALECT/CASE.request.snap` is what each dialect writes of it.
 //! `DIALECT/CASE.json` and `CASE.sse` (or `CASE.rows`) are replies, whole and streamed;
 //! `CASE.whole.snap` and `CASE.stream.snap` are what is read of them, and how the message is
-//! written back in each dialect. A new case is a new file; `cargo insta review` takes what it gives.
+//! written back in each dialect. `DIALECT/CASE.ask` is a caller's request; `CASE.ask.snap` is what
+//! is read of it, and how each dialect sends it on. A new case is a new file; `cargo insta review` takes what it gives.
 
+#[cfg(test)]
+mod asks;
 #[cfg(test)]
 mod callers;
 #[cfg(test)]
@@ -15,3 +18,5 @@ mod prompts;
 mod replies;
 #[cfg(test)]
 mod show;
+#[cfg(test)]
+mod shown;

@@ -2,7 +2,7 @@
 
 use super::NAME;
 use crate::dialect::ask::{self, Asked, wrong};
-use crate::dialect::body::{Body, quoted, report};
+use crate::dialect::body::{Body, private, quoted, report};
 use crate::dialect::fields::Fields;
 use crate::dialect::losses::Losses;
 use crate::dialect::show;
@@ -13,6 +13,8 @@ use serde_json::value::RawValue;
 /// The API takes no smaller budget for thoughts.
 const THINKING_TOKENS_MIN: u32 = 1024;
 
+const DISABLED: &str = r#"{"type":"disabled"}"#;
+
 const KNOWN: [&str; 7] =
     ["top_k", "tool_choice", "parallel_tools", "format", "effort", "thinking_tokens", "user"];
 
@@ -20,10 +22,17 @@ const KNOWN: [&str; 7] =
 pub(super) fn write(body: &mut Body<'_>, prompt: &Prompt, has_tools: bool, losses: &Losses) {
     report(prompt, NAME, &KNOWN, losses);
     let wishes = &prompt.knobs.wishes;
+    let thinking = thinking(prompt, has_tools, losses);
+    let is_thinking = thinking.as_deref().is_some_and(|json| json != DISABLED);
+    if is_thinking && prompt.knobs.temperature.is_some() {
+        // The API refuses one with the other.
+        losses.add("temperature");
+        body.skip("temperature");
+    }
     body.sampling("stop_sequences");
     body.knob("top_k", wishes.top_k.map(|count| count.to_string()));
     body.knob("tool_choice", choice(wishes).filter(|_| has_tools));
-    body.knob("thinking", thinking(prompt));
+    body.knob("thinking", thinking);
     body.knob("output_config", output(wishes, losses));
     let user = wishes.user.as_deref();
     body.knob("metadata", user.map(|user| show::object(|object| object.string("user_id", user))));
@@ -55,16 +64,32 @@ fn choice(wishes: &Wishes) -> Option<String> {
     }))
 }
 
-fn thinking(prompt: &Prompt) -> Option<String> {
+fn thinking(prompt: &Prompt, has_tools: bool, losses: &Losses) -> Option<String> {
     let wishes = &prompt.knobs.wishes;
+    let is_given = private(prompt, NAME, "thinking").is_some();
     if wishes.effort == Some(Effort::Off) {
-        return Some(r#"{"type":"disabled"}"#.to_owned());
+        return Some(DISABLED.to_owned());
     }
-    if let Some(tokens) = wishes.thinking_tokens {
-        let tokens = tokens.max(THINKING_TOKENS_MIN);
-        return Some(format!(r#"{{"type":"enabled","budget_tokens":{tokens}}}"#));
+    if is_given || (wishes.effort.is_none() && wishes.thinking_tokens.is_none()) {
+        return None;
     }
-    wishes.effort.map(|_| r#"{"type":"adaptive"}"#.to_owned())
+    let is_forced = matches!(wishes.tool_choice, Some(ToolChoice::Any | ToolChoice::Tool(_)));
+    if is_forced && has_tools {
+        // The API does not think where it has no choice.
+        losses.add("thinking_tokens");
+        return None;
+    }
+    let Some(tokens) = wishes.thinking_tokens else {
+        return Some(r#"{"type":"adaptive"}"#.to_owned());
+    };
+    // A thought is a part of the reply, and has to be shorter.
+    let room = prompt.knobs.max_tokens.unwrap_or(super::write::MAX_TOKENS_DEFAULT);
+    let tokens = tokens.max(THINKING_TOKENS_MIN).min(room.saturating_sub(1));
+    if tokens < THINKING_TOKENS_MIN {
+        losses.add("thinking_tokens");
+        return None;
+    }
+    Some(format!(r#"{{"type":"enabled","budget_tokens":{tokens}}}"#))
 }
 
 fn output(wishes: &Wishes, losses: &Losses) -> Option<String> {

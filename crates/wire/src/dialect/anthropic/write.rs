@@ -15,7 +15,7 @@ use crate::dialect::transcript;
 use crate::prompt::{Block, Media, Message, Prompt, Role, Source, Tool};
 
 /// The API requires a limit; this is the one a caller gets who names none.
-const MAX_TOKENS_DEFAULT: u32 = 1024;
+pub(super) const MAX_TOKENS_DEFAULT: u32 = 1024;
 
 /// What a user's message says that has nothing to say: the API refuses empty ones.
 const EMPTY: &str = "(empty message)";

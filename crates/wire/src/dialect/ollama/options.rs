@@ -34,7 +34,7 @@ pub(super) fn write(body: &mut Body<'_>, dialect: &'static str, prompt: &Prompt,
         Format::Schema { schema, .. } => schema.get().to_owned(),
     });
     body.knob("format", format);
-    body.knob("think", wishes.effort.map(|effort| think(effort, &prompt.model)));
+    body.knob("think", wishes.depth().map(|effort| think(effort, &prompt.model)));
     let options = options(dialect, prompt);
     body.knob("options", (options != "{}").then_some(options));
 }

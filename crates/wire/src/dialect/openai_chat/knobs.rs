@@ -45,7 +45,7 @@ pub(super) fn write(body: &mut Body<'_>, prompt: &Prompt, has_tools: bool, losse
     let parallel = wishes.parallel_tools.map(|parallel| parallel.to_string());
     body.knob("parallel_tool_calls", parallel.filter(|_| has_tools));
     body.knob("response_format", wishes.format.as_ref().map(format));
-    body.knob("reasoning_effort", effort(wishes.effort));
+    body.knob("reasoning_effort", effort(wishes.depth()));
     body.knob("user", wishes.user.as_deref().map(quoted));
     body.knob("prompt_cache_key", wishes.cache_key.as_deref().map(quoted));
 }

@@ -33,7 +33,7 @@ pub(super) fn write(body: &mut Body<'_>, prompt: &Prompt, has_tools: bool, losse
     let parallel = wishes.parallel_tools.map(|parallel| parallel.to_string());
     body.knob("parallel_tool_calls", parallel.filter(|_| has_tools));
     body.knob("text", wishes.format.as_ref().map(text));
-    let reasoning = effort(wishes.effort).map(|effort| format!(r#"{{"effort":{effort}}}"#));
+    let reasoning = effort(wishes.depth()).map(|effort| format!(r#"{{"effort":{effort}}}"#));
     body.knob("reasoning", reasoning);
     body.knob("user", wishes.user.as_deref().map(quoted));
     body.knob("prompt_cache_key", wishes.cache_key.as_deref().map(quoted));
@@ -53,23 +53,22 @@ fn text(format: &Format) -> String {
 /// Reads `text`: the form of the reply, and how wordy it is.
 pub(super) fn read_text(asked: &mut Asked, raw: &RawValue) -> Result<(), Fault> {
     let text = ask::object("text", raw)?;
-    let mut is_carried = text.iter().all(|(name, _)| name == "format");
-    if let Some(format) = text.find("format") {
-        let format = ask::object("text.format", format)?;
+    asked.own("text", raw);
+    // The form is carried over; the rest is only named, for those who lose it.
+    for (name, raw) in text.iter().filter(|(name, _)| *name != "format") {
+        asked.keep(&format!("text.{name}"), raw);
+    }
+    if let Some(raw) = text.find("format") {
+        let format = ask::object("text.format", raw)?;
         asked.prompt.knobs.wishes.format = match format.string("type").as_deref() {
             Some("json_object") => Some(Format::Json),
             Some("json_schema") => Some(read_schema(&format)),
             Some("text") | None => None,
             Some(_) => {
-                is_carried = false;
+                asked.keep("text.format", raw);
                 None
             }
         };
-    }
-    if is_carried {
-        asked.own("text", raw);
-    } else {
-        asked.keep("text", raw);
     }
     Ok(())
 }

@@ -4,7 +4,8 @@
 //! `DIALECT/CASE.json` and `CASE.sse` (or `CASE.rows`) are replies, whole and streamed;
 //! `CASE.whole.snap` and `CASE.stream.snap` are what is read of them, and how the message is
 //! written back in each dialect. `DIALECT/CASE.ask` is a caller's request; `CASE.ask.snap` is what
-//! is read of it, and how each dialect sends it on. A new case is a new file; `cargo insta review` takes what it gives.
+//! is read of it, and how each dialect sends it on. A new case is a new file; `cargo insta
+//! review` takes what it gives.
 
 #[cfg(test)]
 mod asks;

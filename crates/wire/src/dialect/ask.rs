@@ -61,7 +61,7 @@ pub(super) fn body(bytes: &[u8]) -> Result<Fields<'_>, Fault> {
         let text = "the body is not valid JSON";
         Fault::new(Code::InvalidJson, text).hint(cause.to_string())
     })?;
-    let fields = Fields::read(raw);
+    let fields = Fields::read(raw).map(Fields::last_only);
     fields.ok_or_else(|| Fault::new(Code::InvalidInput, "the body must be a JSON object"))
 }
 

@@ -2,6 +2,7 @@
 //! the deltas of a stream.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -45,6 +46,16 @@ impl<'a> Fields<'a> {
     /// Reads an object; `None` for anything else.
     pub(super) fn read(raw: &'a RawValue) -> Option<Self> {
         serde_json::from_str(raw.get()).ok()
+    }
+
+    /// The fields without those that stand again later: the last counts, as for most parsers.
+    pub(super) fn last_only(mut self) -> Self {
+        let mut seen = HashSet::new();
+        let is_last: Vec<bool> = self.0.iter().rev().map(|(name, _)| seen.insert(name)).collect();
+        let mut is_last = is_last.into_iter().rev();
+        drop(seen);
+        self.0.retain(|_| is_last.next().unwrap_or_default());
+        self
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {

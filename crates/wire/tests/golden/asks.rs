@@ -1,10 +1,64 @@
 //! Callers' requests as they are read, and as every dialect sends them on.
 
-use serde_json::Value;
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
 use wire::dialect::{Asked, DIALECTS, Dialect, rename, scan};
 use wire::prompt::{Block, Prompt};
 
 use crate::show::{TEXT_ONLY, blocks, cases, golden};
+
+/// The requests of all dialects, parsed.
+static ASKS: LazyLock<Vec<(&'static dyn Dialect, Value)>> = LazyLock::new(|| {
+    let all = DIALECTS.iter().flat_map(|dialect| {
+        let asks = cases(dialect.name(), "ask").into_iter();
+        asks.map(|(_, body)| (*dialect, serde_json::from_slice(&body).unwrap()))
+    });
+    all.collect()
+});
+
+/// Every value inside of this one, and itself.
+fn places<'a>(value: &'a mut Value, at: &mut usize, place: usize) -> Option<&'a mut Value> {
+    if *at == place {
+        return Some(value);
+    }
+    *at += 1;
+    match value {
+        Value::Array(items) => items.iter_mut().find_map(|item| places(item, at, place)),
+        Value::Object(fields) => fields.values_mut().find_map(|field| places(field, at, place)),
+        _ => None,
+    }
+}
+
+fn count(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(count).sum(),
+        Value::Object(fields) => fields.values().map(count).sum(),
+        _ => 0,
+    }
+}
+
+/// Values that few readers expect.
+fn odd() -> impl Strategy<Value = Value> {
+    prop::sample::select(vec![
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(1e300),
+        json!(u64::MAX),
+        json!(""),
+        json!("\u{0}\u{1f600}\""),
+        json!([]),
+        json!([[]]),
+        json!([null, 1, "x", {}]),
+        json!({}),
+        json!({"type": "text"}),
+        json!({"type": "tool_use", "id": 1, "name": []}),
+        json!([{"role": "assistant", "content": [{"type": "thinking"}]}]),
+        json!([{"functionCall": {"name": "x", "args": []}}]),
+    ])
+}
 
 fn read(dialect: &dyn Dialect, name: &str, body: &[u8]) -> Asked {
     let place = format!("{name} in {}", dialect.name());
@@ -106,6 +160,32 @@ fn the_same_dialect_in_and_out_changes_no_byte_but_the_models_name() {
 }
 
 #[test]
+fn of_a_field_that_stands_twice_the_last_counts_for_the_scan_and_the_reader() {
+    let messages = r#""messages":[{"role":"user","content":"hi"}],"max_tokens":1"#;
+    for fields in [
+        r#""model":"a","model":"b","stream":true,"stream":false"#,
+        r#""model":1,"model":"b","stream":1,"stream":null"#,
+        r#""metadata":{"context_id":"c"},"model":"b","metadata":{"a":"b"}"#,
+        r#""metadata":{},"model":"b","metadata":{"context_id":"c"}"#,
+    ] {
+        for dialect in DIALECTS.iter().filter(|dialect| dialect.name() != "gemini") {
+            let input = if dialect.name() == "openai_responses" { "input" } else { "prompt" };
+            let body = format!(r#"{{{messages},"{input}":"hi",{fields}}}"#);
+            let (head, asked) = (scan(body.as_bytes()), dialect.request(body.as_bytes()));
+            let (head, asked) = (head.unwrap(), asked.unwrap());
+            assert_eq!(head.model.as_deref(), Some("b"), "{body}");
+            assert_eq!(asked.prompt.model, "b", "{} {body}", dialect.name());
+            assert_eq!(head.link, asked.link, "{} {body}", dialect.name());
+        }
+    }
+    let body = br#"{"model":"a","messages":[],"model":null,"input":"x","prompt":"x"}"#;
+    for name in ["anthropic", "openai_chat", "openai_responses", "ollama_chat"] {
+        let fault = wire::dialect::named(name).unwrap().request(body).unwrap_err();
+        assert_eq!(fault.code(), wire::Code::MissingField, "{name}");
+    }
+}
+
+#[test]
 fn what_is_private_to_a_provider_reaches_no_other() {
     let secrets = ["EqQB+/=", "gAAA+/=", "c2ln", "file-1", "files/f1"];
     for dialect in DIALECTS {
@@ -123,6 +203,43 @@ fn what_is_private_to_a_provider_reaches_no_other() {
                 let is_private = |b: &Block| matches!(b, Block::Thinking { .. });
                 assert!(!public.blocks.iter().any(is_private), "{name}");
             }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_request_with_an_odd_value_is_refused_or_sent_on(
+        case in any::<prop::sample::Index>(),
+        place in any::<prop::sample::Index>(),
+        odd in odd(),
+    ) {
+        let (dialect, mut body) = case.get(&ASKS).clone();
+        let place = place.index(count(&body));
+        *places(&mut body, &mut 0, place).unwrap() = odd;
+        match dialect.request(body.to_string().as_bytes()) {
+            Ok(asked) => {
+                for to in DIALECTS {
+                    let sent = to.write(&asked.prompt, true);
+                    prop_assert!(serde_json::from_slice::<Value>(&sent).unwrap().is_object());
+                }
+            }
+            Err(fault) => prop_assert_eq!(fault.blame(), wire::Blame::Caller, "{}", fault),
+        }
+    }
+
+    #[test]
+    fn a_damaged_request_makes_no_reader_panic(
+        case in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let (dialect, body) = case.get(&ASKS);
+        let mut body = body.to_string().into_bytes();
+        let at = at.index(body.len());
+        body[at] = byte;
+        if let Ok(asked) = dialect.request(&body) {
+            prop_assert!(scan(&body).is_some(), "{:?}", asked.prompt.model);
         }
     }
 }

@@ -55,7 +55,7 @@ impl Stack {
     pub(super) fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
         let given: BTreeSet<&String> = self.layers.iter().flat_map(|layer| layer.keys()).collect();
-        for key in keys::KEYS {
+        for key in keys::all() {
             if key.path.contains("NAME") {
                 let fitting = given
                     .iter()

@@ -404,7 +404,7 @@ fn every_key_of_the_table_is_in_the_schema_and_the_page() {
     let schema = super::generate::schema();
     let page = super::generate::docs();
     let starter = super::generate::starter();
-    for key in super::keys::KEYS {
+    for key in super::keys::all() {
         let mut at = &schema;
         for segment in key.path.split('.') {
             at = match segment {

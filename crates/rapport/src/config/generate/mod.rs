@@ -8,12 +8,12 @@ pub(crate) use docs::docs;
 pub(crate) use schema::schema;
 pub(crate) use starter::{COMPOSE, CONTAINERFILE, ENV_EXAMPLE, IGNORED, starter};
 
-use super::keys::{KEYS, Key};
+use super::keys::{self, Key};
 
 /// The groups of keys in the order of the table, each with its keys; top keys are in group "".
 fn groups() -> Vec<(&'static str, Vec<&'static Key>)> {
     let mut groups: Vec<(&'static str, Vec<&'static Key>)> = Vec::new();
-    for key in KEYS {
+    for key in keys::all() {
         match groups.iter_mut().find(|(group, _)| *group == key.group()) {
             Some((_, keys)) => keys.push(key),
             None => groups.push((key.group(), vec![key])),

@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::keys::{ALIASES, KEYS, Key, Kind};
+use super::super::keys::{self, ALIASES, Key, Kind};
 use super::about;
 
 /// The schema (draft 2020-12).
 pub(crate) fn schema() -> Value {
     let mut properties = Map::new();
-    for key in KEYS {
+    for key in keys::all() {
         let segments: Vec<&str> = key.path.split('.').collect();
         place(&mut properties, "", &segments, key);
     }

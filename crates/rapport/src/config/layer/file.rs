@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Given, Layer, Value, address, put};
 use crate::config::file::{Node, What};
-use crate::config::keys::{self, ADDRESSES, ALIASES, KEYS, Kind};
+use crate::config::keys::{self, ADDRESSES, ALIASES, Kind};
 use crate::config::nearest::nearest;
 use crate::config::problem::{Findings, Place};
 
@@ -79,7 +79,7 @@ fn take(layer: &mut Layer, name: &str, leaf: &Leaf<'_>, place: &Place, findings:
     let path = alias.map_or(name, |(_, path)| path);
     let Some(key) = keys::named(path) else {
         // A group that is there but empty says nothing.
-        let is_group = KEYS.iter().any(|key| is_inside(key.path, path));
+        let is_group = keys::all().any(|key| is_inside(key.path, path));
         if !(is_group && matches!(leaf.what, What::Nothing | What::Map(_))) {
             unknown(name, place, findings);
         }
@@ -145,7 +145,7 @@ fn unknown(name: &str, place: &Place, findings: &mut Findings) {
         };
         pattern.split('.').enumerate().map(fill).collect::<Vec<_>>().join(".")
     };
-    let known: Vec<String> = KEYS.iter().map(|key| filled(key.path)).collect();
+    let known: Vec<String> = keys::all().map(|key| filled(key.path)).collect();
     let known = known.iter().map(String::as_str).chain(ALIASES.iter().map(|(alias, _)| *alias));
     let hint = nearest(name, known).map_or_else(
         || "`rapport config docs` lists all keys".to_owned(),

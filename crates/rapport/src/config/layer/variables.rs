@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Given, Layer, Value, put};
 use crate::config::dotenv::Assignment;
 use crate::config::env::{Environment, VARIABLES, is_foreign};
-use crate::config::keys::KEYS;
+use crate::config::keys;
 use crate::config::nearest::nearest;
 use crate::config::problem::{Findings, Place};
 
@@ -71,11 +71,11 @@ fn key_of(name: &str) -> Option<(String, Rank)> {
         let rank = if name.starts_with("RAPPORT_") { Rank::Short } else { Rank::Foreign };
         return Some((known.key.to_owned(), rank));
     }
-    let exact = KEYS.iter().find(|key| !key.path.contains("NAME") && key.variable() == name);
+    let exact = keys::all().find(|key| !key.path.contains("NAME") && key.variable() == name);
     if let Some(key) = exact {
         return Some((key.path.to_owned(), Rank::Full));
     }
-    KEYS.iter().find_map(|key| named(key.path, name)).map(|path| (path, Rank::Full))
+    keys::all().find_map(|key| named(key.path, name)).map(|path| (path, Rank::Full))
 }
 
 /// The path of a key with one free name, when `name` is its variable:
@@ -99,7 +99,7 @@ fn unknown(name: &str, place: &Place, findings: &mut Findings) {
     if !name.starts_with("RAPPORT_") || VARIABLES.iter().any(|known| known.name == name) {
         return;
     }
-    let full: Vec<String> = KEYS.iter().map(super::super::keys::Key::variable).collect();
+    let full: Vec<String> = keys::all().map(keys::Key::variable).collect();
     let known = full.iter().map(String::as_str).chain(VARIABLES.iter().map(|v| v.name));
     let hint = nearest(name, known).map_or_else(String::new, |near| format!(": not `{near}`?"));
     findings.warn(format!("{place}: no such setting{hint}"));

@@ -1,0 +1,31 @@
+//! Which models answer where.
+
+use super::Change::Live;
+use super::Kind::{Bool, Text};
+use super::{Key, key};
+
+/// The keys of models.
+pub(super) const KEYS: &[Key] = &[
+    key(
+        "models.default",
+        Text,
+        "",
+        Live,
+        "The model that answers when a caller names none, such as `anthropic/claude-sonnet-5-5`.",
+    ),
+    key(
+        "models.interact",
+        Text,
+        "echo",
+        Live,
+        "The model of interact and raw TCP while `models.default` is not set.",
+    ),
+    key(
+        "models.context",
+        Text,
+        "demo",
+        Live,
+        "The model of all other doors while `models.default` is not set.",
+    ),
+    key("models.mock", Bool, "false", Live, "Every door answers with the built-in mock model."),
+];

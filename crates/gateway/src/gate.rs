@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use wire::Fault;
 
 use crate::about::{About, Listen};
+use crate::cache::Cache;
 use crate::flow::Desk;
 use crate::limits::Rates;
 use crate::metrics::Metrics;
@@ -54,6 +55,14 @@ pub struct Snapshot {
     pub settings: Settings,
     /// The models they name.
     pub models: Models,
+    /// The answers given under these settings.
+    pub(crate) cache: Cache,
+}
+
+impl Snapshot {
+    fn of(settings: Settings, models: Models) -> Self {
+        Self { cache: Cache::new(&settings.cache), settings, models }
+    }
 }
 
 impl Gateway {
@@ -65,7 +74,7 @@ impl Gateway {
         let models = Models::new(&settings)?;
         let desk = Desk::new(&settings.limits);
         Ok(Self(Arc::new(Inner {
-            now: ArcSwap::from_pointee(Snapshot { settings, models }),
+            now: ArcSwap::from_pointee(Snapshot::of(settings, models)),
             about: ArcSwap::from_pointee(parts.about),
             contexts: parts.contexts,
             keys: parts.keys,
@@ -85,7 +94,7 @@ impl Gateway {
     /// As [`Gateway::open`]; then nothing changes.
     pub fn reload(&self, settings: Settings) -> Result<(), Fault> {
         let models = Models::new(&settings)?;
-        self.0.now.store(Arc::new(Snapshot { settings, models }));
+        self.0.now.store(Arc::new(Snapshot::of(settings, models)));
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 
 pub mod about;
 pub mod auth;
+pub mod cache;
 pub mod client;
 pub mod flow;
 pub mod gate;

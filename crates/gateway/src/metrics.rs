@@ -50,6 +50,11 @@ struct Tokens {
     model: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Looked {
+    outcome: &'static str,
+}
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// Every metric of the request path.
@@ -65,6 +70,7 @@ pub struct Metrics {
     turn_seconds: Histograms<Answerer>,
     failures: Family<Failure, Counter>,
     tokens: Family<Tokens, Counter>,
+    cache: Family<Looked, Counter>,
     contexts: Gauge,
     messages: Gauge,
     context_bytes: Gauge,
@@ -97,6 +103,7 @@ impl Metrics {
             turn_seconds: Family::new_with_constructor(buckets),
             failures: Family::default(),
             tokens: Family::default(),
+            cache: Family::default(),
             contexts: Gauge::default(),
             messages: Gauge::default(),
             context_bytes: Gauge::default(),
@@ -123,6 +130,7 @@ impl Metrics {
         r.register_with_unit("turn", help, Unit::Seconds, self.turn_seconds.clone());
         r.register("faults", "Faults, by kind and by whose fault it is", self.failures.clone());
         r.register("tokens", "Tokens as the providers count them", self.tokens.clone());
+        r.register("cache", "Model calls looked up among kept answers", self.cache.clone());
         r.register("contexts", "Conversations kept", self.contexts.clone());
         r.register("messages", "Messages kept", self.messages.clone());
         let help = "Bytes of all messages";
@@ -152,6 +160,10 @@ impl Metrics {
 
     pub(crate) fn limited(&self) {
         self.limited.inc();
+    }
+
+    pub(crate) fn cache(&self, outcome: &'static str) {
+        self.cache.get_or_create(&Looked { outcome }).inc();
     }
 
     pub(crate) fn fault(&self, fault: &Fault) {

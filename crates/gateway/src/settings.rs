@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::cache::CacheSettings;
+
 /// A secret value. It has no `Display` and no `Serialize`, and `Debug` hides it.
 #[derive(Clone)]
 pub struct Secret(String);
@@ -210,6 +212,8 @@ pub struct Settings {
     pub base_path: String,
     /// Limits.
     pub limits: Limits,
+    /// Which answers are kept and given again.
+    pub cache: CacheSettings,
     /// How upstream failures are answered on the first context shape.
     pub upstream_failure: UpstreamFailure,
     /// No connection leaves the machine, whatever else is configured.
@@ -229,6 +233,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             base_path: String::new(),
             limits: Limits::default(),
+            cache: CacheSettings::default(),
             upstream_failure: UpstreamFailure::Unavailable,
             local_only: false,
             debug: false,

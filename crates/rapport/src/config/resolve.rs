@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use doctor::port::LogicalMap;
+use gateway::cache::{CacheMode, CacheSettings};
 use gateway::settings::{AuthMode, Limits, ModelSettings, Settings, UpstreamFailure};
 
 use super::problem::Place;
@@ -189,11 +190,29 @@ fn settings(values: &mut Values<'_>) -> Settings {
         trusted_proxies: proxies(values),
         base_path: base_path(values),
         limits: limits(values),
+        cache: cache(values),
         upstream_failure: values
             .choice("upstream_failure", &failures)
             .unwrap_or(UpstreamFailure::Unavailable),
         local_only: values.bool("local_only"),
         debug: values.bool("debug"),
+    }
+}
+
+fn cache(values: &mut Values<'_>) -> CacheSettings {
+    let modes = [
+        ("off", CacheMode::Off),
+        ("ask", CacheMode::Ask),
+        ("deterministic", CacheMode::Deterministic),
+        ("all", CacheMode::All),
+    ];
+    CacheSettings {
+        exact: values.choice("cache.exact", &modes).unwrap_or_default(),
+        similar: values.bool("cache.similar"),
+        threshold: u16::try_from(values.size("cache.threshold")).unwrap_or(1000),
+        ttl: values.duration("cache.ttl"),
+        bytes: values.size("cache.bytes"),
+        entry_bytes: values.size("cache.entry_bytes"),
     }
 }
 

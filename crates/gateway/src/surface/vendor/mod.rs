@@ -1,6 +1,7 @@
 //! Other vendors' APIs, in: an application written for Anthropic or OpenAI points here unchanged.
 
 mod answer;
+mod cached;
 mod relay;
 mod remember;
 
@@ -165,6 +166,16 @@ impl Call {
         if let Some(id) = self.context() {
             return remember::turn(self, &id).await;
         }
+        cached::answer(self).await
+    }
+
+    /// Whether the answer is to be streamed.
+    fn streams(&self) -> bool {
+        self.head.stream.unwrap_or(false)
+    }
+
+    /// Asks whoever is to answer.
+    async fn ask(self) -> Result<Response, Fault> {
         let target = self.target()?;
         if let Some(upstream) = self.same(&target) {
             // Both ends speak the same: not a byte but the model's name is touched.

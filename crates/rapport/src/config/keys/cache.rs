@@ -11,8 +11,9 @@ pub(super) const KEYS: &[Key] = &[
         Choice(&["off", "ask", "deterministic", "all"]),
         "ask",
         Live,
-        "Which model calls may be answered from memory when the same was asked before: none, those \
-         with the header `x-rapport-cache: on`, also those with `temperature` 0 or a `seed`, or all.",
+        "Which model calls may be answered from memory when the same was asked before: none \
+         (`off`), those with the header `x-rapport-cache: on` (`ask`), those with `temperature` 0 \
+         or a `seed` too, or all.",
     ),
     key(
         "cache.similar",

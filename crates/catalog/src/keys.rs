@@ -280,6 +280,23 @@ impl Keys {
         Ok(held.seen())
     }
 
+    /// Whether a key that was verified before still counts, for connections that stay open.
+    ///
+    /// # Errors
+    /// Why it does not any more.
+    pub fn still(&self, id: &str) -> Result<(), Rejection> {
+        let snapshot = self.snapshot.load();
+        let held = snapshot.values().flatten().find(|held| held.key.id == id);
+        let key = &held.ok_or(Rejection::Unknown)?.key;
+        if key.revoked_at.is_some() {
+            return Err(Rejection::Revoked);
+        }
+        if key.expires_at.is_some_and(|end| end.as_microsecond() <= now()) {
+            return Err(Rejection::Expired);
+        }
+        Ok(())
+    }
+
     /// No key was ever made. A revoked key counts: revoking the last one must not open the door.
     #[must_use]
     pub fn is_empty(&self) -> bool {

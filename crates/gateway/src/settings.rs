@@ -171,6 +171,8 @@ pub struct Limits {
     pub body_read: Duration,
     /// `limits.line_idle`: silence on a raw-TCP connection before it is closed.
     pub line_idle: Duration,
+    /// `limits.heartbeat`: how often a quiet WebSocket is asked for a sign of life.
+    pub heartbeat: Duration,
     /// `limits.request`: a whole request that is not a stream.
     pub request: Duration,
 }
@@ -188,6 +190,7 @@ impl Default for Limits {
             header_read: Duration::from_secs(10),
             body_read: Duration::from_secs(30),
             line_idle: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(15),
             request: Duration::from_secs(610),
         }
     }

@@ -117,13 +117,32 @@ pub fn caller(gate: &Gateway, shown: Option<&str>, peer: Peer) -> Result<Caller,
             let scopes = key.scopes;
             Ok(Caller { tenant: Tenant::default(), key: Some(key.id), scopes, peer })
         }
-        Err(Rejection::Malformed) => Err(refuse(
+        Err(rejection) => Err(rejected(rejection)),
+    }
+}
+
+/// Looks again at a caller whose connection stays open: keys end while sockets live.
+///
+/// # Errors
+/// `unauthorized`; `details.reason` is `unknown`, `expired` or `revoked`, or `missing` when the
+/// first key was made since.
+pub fn still(gate: &Gateway, caller: &Caller) -> Result<(), Fault> {
+    match &caller.key {
+        Some(key) => gate.keys().still(key).map_err(rejected),
+        None if required(gate) => Err(refuse("missing", "this port needs an API key now")),
+        None => Ok(()),
+    }
+}
+
+fn rejected(rejection: Rejection) -> Fault {
+    match rejection {
+        Rejection::Malformed => refuse(
             "malformed",
             "the API key is malformed: it begins with `rap_` and has 38 more characters",
-        )),
-        Err(Rejection::Unknown) => Err(refuse("unknown", "nobody has this API key")),
-        Err(Rejection::Expired) => Err(refuse("expired", "the API key has expired")),
-        Err(Rejection::Revoked) => Err(refuse("revoked", "the API key was revoked")),
+        ),
+        Rejection::Unknown => refuse("unknown", "nobody has this API key"),
+        Rejection::Expired => refuse("expired", "the API key has expired"),
+        Rejection::Revoked => refuse("revoked", "the API key was revoked"),
     }
 }
 

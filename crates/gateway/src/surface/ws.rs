@@ -18,7 +18,7 @@ use super::native::read as native_read;
 use super::native::shape::Problem;
 use super::problem::{self, Failed};
 use super::{body, fields, second};
-use crate::auth::Caller;
+use crate::auth::{self, Caller};
 use crate::flow::{self, Answered, Ask, STEPS_MAX, Step};
 use crate::gate::Gateway;
 
@@ -61,6 +61,9 @@ fn accept(talk: Talk, upgrade: WebSocketUpgrade) -> Response {
     upgrade.max_message_size(limit).max_frame_size(limit).on_upgrade(move |socket| talk.run(socket))
 }
 
+/// Limit: heartbeats without any answer before a peer counts as gone.
+const SILENT_MAX: u32 = 3;
+
 struct Talk {
     gate: Gateway,
     caller: Caller,
@@ -70,7 +73,18 @@ struct Talk {
 
 impl Talk {
     async fn run(self, mut socket: WebSocket) {
-        while let Some(message) = socket.recv().await {
+        let mut silent = 0;
+        loop {
+            let heartbeat = self.gate.now().settings.limits.heartbeat;
+            let Ok(came) = tokio::time::timeout(heartbeat, socket.recv()).await else {
+                silent += 1;
+                if !self.lives(&mut socket, silent).await {
+                    break;
+                }
+                continue;
+            };
+            silent = 0;
+            let Some(message) = came else { break };
             let text = match message {
                 Ok(Message::Text(text)) => text,
                 Ok(Message::Close(_)) => break,
@@ -85,6 +99,10 @@ impl Talk {
                     break;
                 }
             };
+            if let Err(fault) = auth::still(&self.gate, &self.caller) {
+                self.part(&mut socket, &fault).await;
+                break;
+            }
             let sent = match self.ask(text.as_bytes()) {
                 Ok(None) => Ok(()),
                 Ok(Some((ask, streamed))) => self.answer(&mut socket, ask, streamed).await,
@@ -95,6 +113,27 @@ impl Talk {
                 break;
             }
         }
+    }
+
+    /// Between messages: a sign of life from us, and an end where the peer gives none or may not
+    /// be here any more.
+    async fn lives(&self, socket: &mut WebSocket, silent: u32) -> bool {
+        if let Err(fault) = auth::still(&self.gate, &self.caller) {
+            self.part(socket, &fault).await;
+            return false;
+        }
+        if silent >= SILENT_MAX {
+            close(socket, close_code::POLICY, "no sign of life came for a long time").await;
+            return false;
+        }
+        socket.send(Message::Ping(axum::body::Bytes::new())).await.is_ok()
+    }
+
+    /// Says why the socket is closed on a caller who may not be here any more.
+    async fn part(&self, socket: &mut WebSocket, fault: &Fault) {
+        // Whoever is gone already needs no reason.
+        drop(self.send(socket, self.error(fault)).await);
+        close(socket, close_code::POLICY, "the API key does not count any more").await;
     }
 
     /// Reads one message; `None` for a cancel when nothing runs.
@@ -115,7 +154,7 @@ impl Talk {
         let said = second::read(&map)?;
         let streamed = said.stream;
         let mut ask = said.ask(self.caller.tenant, self.session.as_deref())?;
-        self.caller.must(crate::auth::Scope::Write)?;
+        self.caller.must(auth::Scope::Write)?;
         ask.create = self.session.is_none();
         ask.idem = second::idem_of(&map, bytes)?;
         Ok(Some((ask, streamed)))
@@ -131,6 +170,7 @@ impl Talk {
         let key = ask.key.clone();
         let (steps, mut came) = mpsc::channel(STEPS_MAX);
         let steps = streamed.then_some(steps);
+        let heartbeat = self.gate.now().settings.limits.heartbeat;
         let turn = flow::turn(&self.gate, ask, steps);
         tokio::pin!(turn);
         let mut result: Option<Result<Answered, Fault>> = None;
@@ -143,6 +183,10 @@ impl Talk {
                     }
                 }
                 done = &mut turn, if result.is_none() => result = Some(done),
+                // What stands between us and the peer must not take a long thought for an end.
+                () = tokio::time::sleep(heartbeat), if result.is_none() => {
+                    socket.send(Message::Ping(axum::body::Bytes::new())).await?;
+                }
                 message = socket.recv(), if result.is_none() => match message {
                     Some(Ok(Message::Text(text))) if is_cancel(&text) => {
                         let stopped = self.gate.desk().stop(&key);

@@ -230,6 +230,7 @@ fn limits(values: &mut Values<'_>) -> Limits {
         header_read: values.duration("limits.header_read"),
         body_read: values.duration("limits.body_read"),
         line_idle: values.duration("limits.line_idle"),
+        heartbeat: values.duration("limits.heartbeat"),
         request: values.duration("limits.request"),
     }
 }

@@ -188,3 +188,53 @@ async fn hostile_pages_and_unknown_contexts_get_no_socket() {
     let own = format!("http://127.0.0.1:{port}");
     assert!(try_open(&server, "/ws", Some(&own)).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_quiet_socket_is_pinged_and_a_dead_one_is_closed() {
+    let home = Home::new();
+    home.configure("limits:\n  heartbeat: 50ms\n");
+    let server = home.serve(&[]).await;
+    let mut socket = open(&server, "/ws").await;
+    // Each look at the socket answers the pings before it, so it stays open.
+    for _ in 0..6 {
+        assert!(matches!(socket.next().await, Message::Ping(_)));
+    }
+    socket.ask(&json!({"sessionId": "w", "message": "still here"})).await;
+    let answer = loop {
+        match socket.next().await {
+            Message::Text(text) => break serde_json::from_str::<Value>(&text).unwrap(),
+            Message::Ping(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(answer["sessionId"], "w");
+    // A peer that reads nothing and answers nothing is found out.
+    let mut dead = open(&server, "/ws").await.0.into_inner();
+    let mut seen = Vec::new();
+    let end = tokio::io::AsyncReadExt::read_to_end(&mut dead, &mut seen);
+    soon("the end of a dead connection", end).await.unwrap();
+    assert!(seen.starts_with(&[0x89, 0x00]), "a ping first: {seen:?}");
+    assert!(String::from_utf8_lossy(&seen).contains("no sign of life"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_ends_its_sockets() {
+    let home = Home::new();
+    home.configure("limits:\n  heartbeat: 50ms\n");
+    let server = home.serve(&[]).await;
+    let mut socket = open(&server, "/ws").await;
+    socket.ask(&json!({"sessionId": "w", "message": "hello"})).await;
+    assert_eq!(socket.json().await["sessionId"], "w");
+    // The first key closes the port for callers without one; this socket has none.
+    let made = home.run(&["key", "create", "first", "--scope", "admin"]).await;
+    assert!(made.status.success(), "{made:?}");
+    let told = loop {
+        match socket.next().await {
+            Message::Text(text) => break serde_json::from_str::<Value>(&text).unwrap(),
+            Message::Ping(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(told["code"], "unauthorized", "{told}");
+    assert_eq!(socket.closed().await, Some(CloseCode::Policy));
+}

@@ -52,5 +52,13 @@ pub(super) const KEYS: &[Key] = &[
         Live,
         "Silence on a connection that has not spoken HTTP, before it is closed.",
     ),
+    key(
+        "limits.heartbeat",
+        Duration,
+        "15s",
+        Live,
+        "How often a quiet WebSocket is asked for a sign of life; after three without any it is \
+         closed.",
+    ),
     key("limits.request", Duration, "610s", Live, "A whole request that is not a stream."),
 ];

@@ -69,8 +69,10 @@ pub struct Context {
     pub open_turn: Option<u64>,
     /// When it will be removed.
     pub expires_at: Option<Timestamp>,
-    /// The context it was forked from.
+    /// The context it was forked from, while that exists.
     pub parent: Option<Arc<str>>,
+    /// The last entry that it shares with the context it was forked from.
+    pub fork_seq: Option<u32>,
 }
 
 /// Figures of a context.

@@ -86,6 +86,34 @@ pub(crate) fn nothing_failed() -> Fault {
         .details(json!({ "reason": "nothing_to_retry" }))
 }
 
+pub(crate) fn no_entry(seq: u64, head: u32) -> Fault {
+    Fault::new(Code::NotFound, format!("there is no entry {seq}; the log has {head}"))
+        .hint("entries are numbered from 1; `GET …/messages` lists them")
+        .details(json!({ "seq": seq, "head": head }))
+}
+
+pub(crate) fn beyond(at: u64, head: u32) -> Fault {
+    Fault::new(Code::InvalidInput, format!("`at` is {at}, the log has {head} entries"))
+        .hint("leave `at` out for the newest entry, or name one of the log")
+        .details(json!({ "field": "at", "head": head }))
+}
+
+pub(crate) fn failed_is_shared() -> Fault {
+    Fault::new(Code::Conflict, "the failed turn is part of a fork and cannot be retried")
+        .hint("send the message again as a new one")
+        .details(json!({ "reason": "shared" }))
+}
+
+pub(crate) fn too_deep(segments: usize, bytes: u64) -> Fault {
+    let text = format!(
+        "the log is the fork of a fork {segments} times over, and its {bytes} bytes are too many \
+         to copy at once"
+    );
+    Fault::new(Code::Conflict, text)
+        .hint("fork an earlier context, or export this one and import it as a new one")
+        .details(json!({ "reason": "too_deep" }))
+}
+
 pub(crate) fn damaged(what: &str, id: &str) -> Fault {
     Fault::new(Code::StorageError, format!("the {what} of the context `{id}` is damaged"))
         .hint("the other contexts are not affected; restore a backup to get this one back")

@@ -1,7 +1,8 @@
 //! The tables of contexts. Steps that were released never change; a change is a new step.
 
 /// Handed to [`storage::Database::open`] by whoever opens the store.
-pub const SCHEMA: storage::Schema = storage::Schema { name: "context", steps: &[FIRST, SECOND] };
+pub const SCHEMA: storage::Schema =
+    storage::Schema { name: "context", steps: &[FIRST, SECOND, THIRD] };
 
 /// `ctx` is rewritten with every turn and therefore small; long texts stand beside it. `entry.k` is
 /// `ctx.n << 32 | seq`: the log of a context lies together, in order, without an index of its own.
@@ -68,4 +69,39 @@ CREATE TABLE note(
   at INTEGER NOT NULL, expires INTEGER,
   PRIMARY KEY(n, no)) WITHOUT ROWID;
 CREATE UNIQUE INDEX note_name ON note(n, kind, name) WHERE name IS NOT NULL;
+";
+
+/// Branches. `link`: the log of segment `s` goes on after entry `upto` of segment `parent`; `kept`
+/// are segments whose context is gone while another log still reads them. `ctx.log` is the segment
+/// that takes new entries (the one with the number of the context when it is absent), `base_seq`
+/// and `base_bytes` are what it shares. `entry.turns` and `entry.bytes` are running sums, absent in
+/// entries of earlier versions. `view` are the logs a context has left by a rollback.
+const THIRD: &str = "
+ALTER TABLE ctx ADD COLUMN log INTEGER;
+ALTER TABLE ctx ADD COLUMN base_seq INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ctx ADD COLUMN base_bytes INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX ctx_parent ON ctx(parent) WHERE parent IS NOT NULL;
+ALTER TABLE entry ADD COLUMN turns INTEGER;
+ALTER TABLE entry ADD COLUMN bytes INTEGER;
+
+CREATE TABLE link(
+  s INTEGER PRIMARY KEY, parent INTEGER NOT NULL, upto INTEGER NOT NULL);
+CREATE INDEX link_parent ON link(parent, upto);
+CREATE TABLE kept(s INTEGER PRIMARY KEY);
+
+CREATE TABLE view(
+  n INTEGER NOT NULL, no INTEGER NOT NULL,
+  log INTEGER NOT NULL, head INTEGER NOT NULL, cause TEXT NOT NULL, at INTEGER NOT NULL,
+  state TEXT,
+  base_seq INTEGER NOT NULL, base_bytes INTEGER NOT NULL,
+  turns INTEGER NOT NULL, bytes INTEGER NOT NULL, cum INTEGER NOT NULL,
+  start_seq INTEGER NOT NULL, safe_seq INTEGER NOT NULL,
+  turn_seq INTEGER, open_tools INTEGER NOT NULL,
+  PRIMARY KEY(n, no)) WITHOUT ROWID;
+
+CREATE TABLE checkpoint(
+  n INTEGER NOT NULL, name TEXT NOT NULL,
+  log INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
+  revision INTEGER NOT NULL, note TEXT, state TEXT NOT NULL,
+  PRIMARY KEY(n, name)) WITHOUT ROWID;
 ";

@@ -93,7 +93,7 @@ impl View<'_> {
     /// # Errors
     /// `storage_error` when the log cannot be read.
     pub fn history_contains(&mut self, needle_lower: &str) -> Result<bool, Fault> {
-        entry::contains(self.connection, self.row.n, self.head, needle_lower)
+        entry::contains(self.connection, &self.row.chain, self.head, needle_lower)
     }
 }
 

@@ -4,12 +4,12 @@ use storage::Durability;
 use storage::rusqlite::Connection;
 use wire::Fault;
 
-use super::{Contexts, Job, admit_contents, figures};
+use super::{Contexts, Job, figures};
 use crate::query::PAGE_ITEMS_MAX;
 use crate::rows::entry::{self, Fresh, Range};
 use crate::rows::idem::{self, Answer};
 use crate::rows::{ctx, cut, parts};
-use crate::{Context, Entry, EntryStatus, Idem, Key, NewEntry, Page, Slice, clock, refuse};
+use crate::{Context, Entry, Idem, Key, NewEntry, Page, Slice, clock, refuse};
 
 impl Contexts {
     /// Reads entries of a log, page by page.
@@ -23,6 +23,23 @@ impl Contexts {
         }
         let key = key.clone();
         self.db.read(move |connection| page(connection, &key, &slice)).await
+    }
+
+    /// Reads one entry of a log.
+    ///
+    /// # Errors
+    /// `context_not_found`, `context_expired`, `not_found` when the log has no such entry,
+    /// `storage_error`.
+    pub async fn entry(&self, key: &Key, seq: u64) -> Result<Entry, Fault> {
+        let key = key.clone();
+        self.db
+            .read(move |connection| {
+                let row = ctx::live(connection, &key, clock::now())?;
+                let found = u32::try_from(seq).ok().filter(|seq| (1..=row.head).contains(seq));
+                let found = found.map(|seq| entry::one(connection, &row.chain, seq)).transpose()?;
+                found.flatten().ok_or_else(|| refuse::no_entry(seq, row.head))
+            })
+            .await
     }
 
     /// Appends entries, all or none, without a model.
@@ -59,21 +76,9 @@ impl Job<'_> {
         let mut row = self.live(key)?;
         row.admit(expect)?;
         row.idle()?;
-        let contents: Vec<_> = entries.iter().map(|entry| &entry.content).collect();
-        admit_contents(self, &row, &contents)?;
         let before = figures(&row);
         let first = row.head.saturating_add(1);
-        let mut out = Vec::with_capacity(entries.len());
-        for fresh in entries {
-            let fresh = Fresh {
-                role: fresh.role,
-                content: &fresh.content,
-                model: fresh.model.as_deref(),
-                meta: &fresh.meta,
-                status: EntryStatus::Complete,
-            };
-            out.push(entry::append(self.connection, &mut row, fresh, self.now)?);
-        }
+        let out = self.append_all(&mut row, entries)?;
         if !out.is_empty() {
             // What came after a failed turn answers it: it cannot be retried any more.
             row.turn_seq = None;
@@ -83,6 +88,7 @@ impl Job<'_> {
         if let Some(idem) = idem {
             let answer = Answer {
                 n: row.n,
+                segment: Some(row.chain.own()),
                 number: row.turns,
                 revision: row.revision,
                 first,
@@ -100,7 +106,7 @@ impl Job<'_> {
         let row = self.live(key)?;
         let mut out = Vec::new();
         for seq in answer.first..=answer.last {
-            out.extend(entry::one(self.connection, answer.n, seq)?);
+            out.extend(entry::one(self.connection, &answer.chain(), seq)?);
         }
         Ok((parts::context(self.connection, &row)?, out))
     }
@@ -115,22 +121,22 @@ fn page(connection: &Connection, key: &Key, slice: &Slice) -> Result<Page<Entry>
         newest_first: slice.newest_first,
     };
     if let Some(time) = slice.since {
-        let first = cut::since(connection, row.n, row.head, time.as_microsecond())?;
+        let first = cut::since(connection, &row.chain, row.head, time.as_microsecond())?;
         range.first = range.first.max(first);
     }
     if let Some(turns) = slice.last_turns {
-        range.first = range.first.max(cut::turns_back(connection, row.n, row.head, turns)?);
+        range.first = range.first.max(cut::turns_back(connection, &row.chain, row.head, turns)?);
     }
     match slice.last {
         None => {}
         Some(0) => range.last = 0,
         Some(count) => {
             let whole = Range { first: 1, ..range };
-            let found = entry::nth_newest(connection, row.n, whole, count - 1)?;
+            let found = entry::nth_newest(connection, &row.chain, whole, count - 1)?;
             range.first = range.first.max(found.unwrap_or(1));
         }
     }
-    let mut items = entry::page(connection, row.n, range, slice.limit.saturating_add(1))?;
+    let mut items = entry::page(connection, &row.chain, range, slice.limit.saturating_add(1))?;
     let limit = usize::try_from(slice.limit).unwrap_or(usize::MAX);
     let more = items.len() > limit;
     items.truncate(limit);

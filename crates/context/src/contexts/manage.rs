@@ -1,18 +1,15 @@
 //! The life of a context: create, read, list, edit, close, delete.
 
 use serde_json::Value;
-use storage::rusqlite::params;
 use storage::{Durability, Stored};
 use wire::Fault;
 
-use super::{Contexts, Job, admit_contents, figures};
+use super::{Contexts, Job, figures};
 use crate::rows::ctx::{self, Row};
-use crate::rows::entry::{self, Fresh, place};
-use crate::rows::list;
 use crate::rows::parts::{self, Doc};
+use crate::rows::{branches, chain, list};
 use crate::{
-    Context, Edit, EntryStatus, Filter, Key, New, Page, Settings, Status, Tenant, clock,
-    merge_patch, refuse,
+    Context, Edit, Filter, Key, New, Page, Settings, Status, Tenant, clock, merge_patch, refuse,
 };
 
 /// The id that a path of the API needs for itself.
@@ -131,18 +128,7 @@ impl Job<'_> {
         if !new.state.is_empty() {
             parts::save_state(self.connection, &row, &new.state, limit)?;
         }
-        let contents: Vec<_> = new.messages.iter().map(|entry| &entry.content).collect();
-        admit_contents(self, &row, &contents)?;
-        for fresh in &new.messages {
-            let fresh = Fresh {
-                role: fresh.role,
-                content: &fresh.content,
-                model: fresh.model.as_deref(),
-                meta: &fresh.meta,
-                status: EntryStatus::Complete,
-            };
-            entry::append(self.connection, &mut row, fresh, self.now)?;
-        }
+        self.append_all(&mut row, &new.messages)?;
         ctx::save(self.connection, &row)?;
         ctx::save_head(self.connection, &row)?;
         self.inner.choices.set(key, row.durability);
@@ -176,25 +162,22 @@ impl Job<'_> {
 
     /// Removes a context; says whether entries are left in the trash.
     pub(super) fn remove(&self, row: &Row) -> Result<bool, Fault> {
+        let segments = branches::segments(self.connection, row)?;
         for sql in [
             "DELETE FROM ctx WHERE n = ?1",
             "DELETE FROM ctx_state WHERE n = ?1",
             "DELETE FROM ctx_doc WHERE n = ?1",
             "DELETE FROM note WHERE n = ?1",
+            "DELETE FROM view WHERE n = ?1",
+            "DELETE FROM checkpoint WHERE n = ?1",
         ] {
             self.connection.prepare_cached(sql).stored()?.execute([row.n]).stored()?;
         }
-        let left = row.head > DELETED_AT_ONCE;
-        if left {
-            let sql = "INSERT INTO trash(n) VALUES (?1)";
-            self.connection.prepare_cached(sql).stored()?.execute([row.n]).stored()?;
-        } else {
-            let sql = "DELETE FROM entry WHERE k BETWEEN ?1 AND ?2";
-            let mut statement = self.connection.prepare_cached(sql).stored()?;
-            statement.execute(params![place(row.n, 0), place(row.n, u32::MAX)]).stored()?;
-        }
+        let left = chain::release(self.connection, &segments.numbers, DELETED_AT_ONCE)?;
         self.inner.choices.set(&row.key, None);
-        self.inner.totals.moved(Some(figures(row)), None);
+        let (entries, bytes) = figures(row);
+        let gone = (entries.saturating_add(segments.entries), bytes.saturating_add(segments.bytes));
+        self.inner.totals.moved(Some(gone), None);
         Ok(left)
     }
 
@@ -240,11 +223,11 @@ impl Job<'_> {
         ctx::save(self.connection, &row)?;
         ctx::save_head(self.connection, &row)?;
         self.inner.choices.set(key, row.durability);
-        Ok(row.context(state, doc))
+        parts::whole(self.connection, &row, state, doc)
     }
 }
 
-fn line(field: &str, text: Option<&str>) -> Result<(), Fault> {
+pub(super) fn line(field: &str, text: Option<&str>) -> Result<(), Fault> {
     match text {
         Some(text) if text.chars().count() > LINE_CHARACTERS_MAX => {
             Err(refuse::invalid(field, "must have at most 1000 characters"))

@@ -1,6 +1,7 @@
 //! The handle everybody holds, one file per group of operations.
 
 mod choices;
+mod fork;
 mod knowledge;
 mod log;
 mod manage;
@@ -71,9 +72,9 @@ impl Totals {
     }
 }
 
-/// The figures of a row that the totals follow.
+/// The figures of a row that the totals follow: what it shares is counted where it lies.
 fn figures(row: &Row) -> (u32, u64) {
-    (row.head, row.bytes)
+    (row.head.saturating_sub(row.base.0), row.bytes.saturating_sub(row.base.1))
 }
 
 impl Contexts {
@@ -148,7 +149,11 @@ impl Job<'_> {
 }
 
 fn seed(connection: &Connection) -> Result<Totals, Fault> {
-    let sql = "SELECT count(*), coalesce(sum(head), 0), coalesce(sum(bytes), 0) FROM ctx";
+    let sql = "SELECT count(*),
+                 coalesce(sum(head - base_seq), 0)
+                   + (SELECT coalesce(sum(head - base_seq), 0) FROM view),
+                 coalesce(sum(bytes - base_bytes), 0)
+                   + (SELECT coalesce(sum(bytes - base_bytes), 0) FROM view) FROM ctx";
     connection
         .query_row(sql, [], |row| {
             Ok(Totals {

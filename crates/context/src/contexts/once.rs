@@ -31,17 +31,28 @@ impl Contexts {
 
 impl Job<'_> {
     fn create_once(&self, key: &Key, new: New, idem: &Idem) -> Result<Context, Fault> {
-        if let Some(answer) = idem::claim(self.connection, key.tenant, idem, self.now)? {
+        self.made_once(key.tenant, idem, || self.create(key, new))
+    }
+
+    /// Makes a context by `make`, or returns the one that was made before.
+    pub(super) fn made_once(
+        &self,
+        tenant: Tenant,
+        idem: &Idem,
+        make: impl FnOnce() -> Result<Context, Fault>,
+    ) -> Result<Context, Fault> {
+        if let Some(answer) = idem::claim(self.connection, tenant, idem, self.now)? {
             let id = answer.state.as_ref().and_then(|s| s.get("id")).and_then(Value::as_str);
             let id = id.ok_or_else(|| Fault::internal("a stored answer names no context"))?;
-            let row = ctx::live(self.connection, &Key::new(key.tenant, id)?, self.now)?;
+            let row = ctx::live(self.connection, &Key::new(tenant, id)?, self.now)?;
             return parts::context(self.connection, &row);
         }
-        let made = self.create(key, new)?;
+        let made = make()?;
         let mut state = Map::new();
         state.insert("id".to_owned(), Value::from(&*made.id));
         let answer = Answer {
             n: 0,
+            segment: None,
             number: 0,
             revision: made.revision,
             first: 0,
@@ -49,7 +60,7 @@ impl Job<'_> {
             created: true,
             state: Some(state),
         };
-        idem::done(self.connection, key.tenant, idem, &answer)?;
+        idem::done(self.connection, tenant, idem, &answer)?;
         Ok(made)
     }
 }

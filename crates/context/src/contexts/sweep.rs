@@ -90,11 +90,11 @@ impl Job<'_> {
     /// Ends the running turn of a row as failed: models will not see its message.
     pub(super) fn mark_failed(&self, row: &mut Row, reason: &str) -> Result<(), Fault> {
         if let Some(seq) = row.turn_seq
-            && let Some(user) = entry::one(self.connection, row.n, seq)?
+            && let Some(user) = entry::one(self.connection, &row.chain, seq)?
             && user.status == EntryStatus::Pending
         {
             let failed = Entry { status: EntryStatus::Failed, ..user };
-            entry::mark(self.connection, row.n, &failed, Some(reason))?;
+            entry::mark(self.connection, &row.chain, &failed, Some(reason))?;
             entry::shift(self.connection, row, seq, -i64::from(failed.tokens))?;
         }
         row.open_turn = None;

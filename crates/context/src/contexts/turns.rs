@@ -9,6 +9,7 @@ use wire::prompt::Role;
 use wire::reply::Usage;
 
 use super::{Contexts, Job, admit_contents, figures};
+use crate::rows::chain;
 use crate::rows::ctx::{self, Anchor, Row};
 use crate::rows::entry::{self, Fresh};
 use crate::rows::idem::{self, Answer, STATE_BYTES_MAX};
@@ -144,7 +145,7 @@ impl Job<'_> {
         self.inner.totals.moved(before, Some(figures(&row)));
         let doc = parts::doc(self.connection, &row)?;
         Ok(Begun::Open(Box::new(OpenTurn {
-            context: row.context(state, doc),
+            context: parts::whole(self.connection, &row, state, doc)?,
             number: row.turns,
             user_seq,
             created,
@@ -160,11 +161,15 @@ impl Job<'_> {
         row.admit(None)?;
         row.idle()?;
         let seq = row.turn_seq.ok_or_else(refuse::nothing_failed)?;
-        let user = entry::one(self.connection, row.n, seq)?
+        // What a fork reads must never change under it.
+        if chain::is_shared_from(self.connection, row.chain.own(), seq)? {
+            return Err(refuse::failed_is_shared());
+        }
+        let user = entry::one(self.connection, &row.chain, seq)?
             .filter(|user| user.status == EntryStatus::Failed && !user.meta.contains_key("damaged"))
             .ok_or_else(refuse::nothing_failed)?;
         let pending = Entry { status: EntryStatus::Pending, ..user };
-        entry::mark(self.connection, row.n, &pending, None)?;
+        entry::mark(self.connection, &row.chain, &pending, None)?;
         entry::shift(self.connection, &mut row, seq, pending.tokens.into())?;
         row.touch(self.now);
         row.open_turn = Some(row.turns);
@@ -188,9 +193,9 @@ impl Job<'_> {
         if let Some((prompt, _)) = outcome.usage_tokens {
             learn(&mut row, prompt);
         }
-        if let Some(user) = entry::one(self.connection, row.n, open.user_seq)? {
+        if let Some(user) = entry::one(self.connection, &row.chain, open.user_seq)? {
             let complete = Entry { status: EntryStatus::Complete, ..user };
-            entry::mark(self.connection, row.n, &complete, None)?;
+            entry::mark(self.connection, &row.chain, &complete, None)?;
         }
         row.touch(self.now);
         row.open_turn = None;
@@ -252,8 +257,8 @@ impl Job<'_> {
             meta: &turn.meta,
             status,
         };
-        let user = entry::append(self.connection, &mut row, fresh, self.now)?;
         row.turns += 1;
+        let user = entry::append(self.connection, &mut row, fresh, self.now)?;
         row.turn_seq = Some(user.seq);
         Ok(Asked { row, state, before, user_seq: user.seq, created })
     }
@@ -298,6 +303,7 @@ impl Job<'_> {
             let small = parts::to_text(&state)?.len() <= STATE_BYTES_MAX;
             let answer = Answer {
                 n: row.n,
+                segment: Some(row.chain.own()),
                 number: row.turns,
                 revision: row.revision,
                 first: user_seq,
@@ -329,7 +335,7 @@ impl Job<'_> {
 
     fn replay(&self, key: &Key, answer: Answer) -> Result<Turn, Fault> {
         let row = self.live(key)?;
-        let message = entry::one(self.connection, answer.n, answer.last)?;
+        let message = entry::one(self.connection, &answer.chain(), answer.last)?;
         let message = message.filter(|_| row.n == answer.n).ok_or_else(refuse::not_found)?;
         let state = match answer.state {
             Some(state) => state,

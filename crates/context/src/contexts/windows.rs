@@ -77,7 +77,7 @@ fn carry(connection: &Connection, row: &Row, cut: Option<Cut>) -> Result<Window,
     Ok(Window {
         knowledge: notes::knowledge(connection, row, &context.state, clock::now())?,
         context,
-        entries: entry::shown(connection, row.n, row.start_seq, row.head)?,
+        entries: entry::shown(connection, &row.chain, row.start_seq, row.head)?,
         cut,
         tokens: cut::scaled(row, tokens),
     })

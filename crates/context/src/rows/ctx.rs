@@ -6,6 +6,7 @@ use storage::rusqlite::{self, Connection, OptionalExtension, params};
 use storage::{Durability, Stored};
 use wire::Fault;
 
+use super::chain::Chain;
 use super::parts::Doc;
 use super::{signed, unsigned};
 use crate::{Context, Key, Map, Size, Status, Tenant, clock, refuse};
@@ -36,6 +37,12 @@ pub(crate) struct Row {
     /// Real tokens per 1000 estimated ones, learned from what providers report.
     pub(crate) scale: u64,
     pub(crate) anchor: Option<Anchor>,
+    /// The row of the context it was forked from, and the last entry it shares with it.
+    pub(crate) parent: Option<(i64, u32)>,
+    /// Where its entries lie; complete in rows that [`find`] read.
+    pub(crate) chain: Chain,
+    /// The newest entry, and the bytes, that lie in segments of others.
+    pub(crate) base: (u32, u64),
 }
 
 /// What the provider counted for the newest call.
@@ -51,7 +58,8 @@ macro_rules! ctx_columns {
     () => {
         "n, tenant, id, title, user, status, created, updated, expires, revision, head, turns, \
          bytes, cum, start_seq, safe_seq, turn_seq, open_turn, open_tools, model, durability, \
-         scale, anchor_prompt, anchor_cum, anchor_start"
+         scale, anchor_prompt, anchor_cum, anchor_start, parent, fork_seq, log, base_seq, \
+         base_bytes"
     };
 }
 pub(crate) use ctx_columns;
@@ -68,8 +76,11 @@ impl Row {
                 start: row.get(24)?,
             }),
         };
+        let n = row.get(0)?;
+        let parent: Option<i64> = row.get(25)?;
+        let log: Option<i64> = row.get(27)?;
         Ok(Self {
-            n: row.get(0)?,
+            n,
             key: Key { tenant: Tenant(row.get(1)?), id: id.into() },
             title: row.get(3)?,
             user: row.get(4)?,
@@ -91,6 +102,12 @@ impl Row {
             durability: row.get::<_, Option<i64>>(20)?.map(durability_of),
             scale: unsigned(row.get(21)?),
             anchor,
+            parent: match parent {
+                None => None,
+                Some(parent) => Some((parent, row.get(26)?)),
+            },
+            chain: Chain::alone(log.unwrap_or(n)),
+            base: (row.get(28)?, unsigned(row.get(29)?)),
         })
     }
 
@@ -141,6 +158,7 @@ impl Row {
             open_turn: self.open_turn,
             expires_at: self.expires.map(clock::moment),
             parent: None,
+            fork_seq: self.parent.map(|(_, seq)| seq),
         }
     }
 }
@@ -149,7 +167,22 @@ impl Row {
 pub(crate) fn find(connection: &Connection, key: &Key) -> Result<Option<Row>, Fault> {
     let sql = concat!("SELECT ", ctx_columns!(), " FROM ctx WHERE tenant = ?1 AND id = ?2");
     let mut statement = connection.prepare_cached(sql).stored()?;
-    statement.query_row(params![key.tenant.0, &*key.id], Row::read).optional().stored()
+    let found =
+        statement.query_row(params![key.tenant.0, &*key.id], Row::read).optional().stored()?;
+    match found {
+        Some(mut row) if row.base.0 > 0 => {
+            row.chain = Chain::read(connection, row.chain.own())?;
+            Ok(Some(row))
+        }
+        found => Ok(found),
+    }
+}
+
+/// The id of the context with this row, if it exists.
+pub(crate) fn id_of(connection: &Connection, n: i64) -> Result<Option<Arc<str>>, Fault> {
+    let mut statement = connection.prepare_cached("SELECT id FROM ctx WHERE n = ?1").stored()?;
+    let found: Option<String> = statement.query_row([n], |row| row.get(0)).optional().stored()?;
+    Ok(found.map(Into::into))
 }
 
 /// Finds a context that a caller may see.
@@ -199,6 +232,9 @@ pub(crate) fn insert(connection: &Connection, key: &Key, now: i64) -> Result<Row
         durability: None,
         scale: 1000,
         anchor: None,
+        parent: None,
+        chain: Chain::alone(n),
+        base: (0, 0),
     })
 }
 
@@ -247,6 +283,25 @@ pub(crate) fn save_head(connection: &Connection, row: &Row) -> Result<(), Fault>
     let status = i64::from(row.status == Status::Closed);
     let durability = row.durability.map(durability_number);
     let values = params![row.n, row.title, row.user, status, row.expires, durability];
+    statement.execute(values).stored()?;
+    Ok(())
+}
+
+/// Writes where the entries lie, and where the window begins.
+pub(crate) fn save_log(connection: &Connection, row: &Row) -> Result<(), Fault> {
+    let sql = "UPDATE ctx SET parent = ?2, fork_seq = ?3, log = ?4, base_seq = ?5,
+                 base_bytes = ?6, start_seq = ?7
+               WHERE n = ?1";
+    let mut statement = connection.prepare_cached(sql).stored()?;
+    let values = params![
+        row.n,
+        row.parent.map(|(parent, _)| parent),
+        row.parent.map(|(_, seq)| seq),
+        row.chain.own(),
+        row.base.0,
+        signed(row.base.1),
+        row.start_seq,
+    ];
     statement.execute(values).stored()?;
     Ok(())
 }

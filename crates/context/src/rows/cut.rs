@@ -7,8 +7,8 @@ use storage::Stored;
 use storage::rusqlite::{Connection, OptionalExtension};
 use wire::Fault;
 
+use super::chain::Chain;
 use super::ctx::Row;
-use super::entry::place;
 use super::unsigned;
 use crate::Cut;
 
@@ -25,7 +25,7 @@ pub(crate) fn scaled(row: &Row, tokens: u64) -> u64 {
 
 /// Tokens of the window that begins at `start`.
 pub(crate) fn tokens_from(connection: &Connection, row: &Row, start: u32) -> Result<u64, Fault> {
-    Ok(row.cum.saturating_sub(sum_before(connection, row.n, start)?))
+    Ok(row.cum.saturating_sub(sum_before(connection, &row.chain, start)?))
 }
 
 /// The next beginning of the window, when what it carries now exceeds `budget` tokens.
@@ -37,11 +37,11 @@ pub(crate) fn next(connection: &Connection, row: &Row, budget: u32) -> Result<Op
     }
     let low = high / LOW_WATER_DIVISOR;
     // The newest turn is always kept, however large it is.
-    let mut first = safe_at(connection, row.n, row.head)?;
+    let mut first = safe_at(connection, &row.chain, row.head)?;
     let (mut from, mut to) = (row.start_seq, row.head);
     while from < to {
         let middle = from + (to - from) / 2;
-        let safe = safe_at(connection, row.n, middle)?;
+        let safe = safe_at(connection, &row.chain, middle)?;
         if safe >= row.start_seq && tokens_from(connection, row, safe)? <= low {
             first = first.min(safe);
             to = middle;
@@ -64,7 +64,7 @@ pub(crate) fn next(connection: &Connection, row: &Row, budget: u32) -> Result<Op
 /// The first entry of the newest `turns` turns.
 pub(crate) fn turns_back(
     connection: &Connection,
-    n: i64,
+    chain: &Chain,
     head: u32,
     turns: u32,
 ) -> Result<u32, Fault> {
@@ -74,18 +74,23 @@ pub(crate) fn turns_back(
         if at == 0 {
             break;
         }
-        first = safe_at(connection, n, at)?;
+        first = safe_at(connection, chain, at)?;
         at = first.saturating_sub(1);
     }
     Ok(first)
 }
 
 /// The first entry up to `head` that was stored at or after `time`.
-pub(crate) fn since(connection: &Connection, n: i64, head: u32, time: i64) -> Result<u32, Fault> {
+pub(crate) fn since(
+    connection: &Connection,
+    chain: &Chain,
+    head: u32,
+    time: i64,
+) -> Result<u32, Fault> {
     let (mut from, mut to) = (1, head.saturating_add(1));
     while from < to {
         let middle = from + (to - from) / 2;
-        if number(connection, "SELECT at FROM entry WHERE k = ?1", n, middle)? >= time {
+        if number(connection, "SELECT at FROM entry WHERE k = ?1", chain, middle)? >= time {
             to = middle;
         } else {
             from = middle + 1;
@@ -94,20 +99,20 @@ pub(crate) fn since(connection: &Connection, n: i64, head: u32, time: i64) -> Re
     Ok(from)
 }
 
-fn sum_before(connection: &Connection, n: i64, seq: u32) -> Result<u64, Fault> {
+fn sum_before(connection: &Connection, chain: &Chain, seq: u32) -> Result<u64, Fault> {
     if seq <= 1 {
         return Ok(0);
     }
-    number(connection, "SELECT cum FROM entry WHERE k = ?1", n, seq - 1).map(unsigned)
+    number(connection, "SELECT cum FROM entry WHERE k = ?1", chain, seq - 1).map(unsigned)
 }
 
-fn safe_at(connection: &Connection, n: i64, seq: u32) -> Result<u32, Fault> {
-    let safe = number(connection, "SELECT safe FROM entry WHERE k = ?1", n, seq)?;
+fn safe_at(connection: &Connection, chain: &Chain, seq: u32) -> Result<u32, Fault> {
+    let safe = number(connection, "SELECT safe FROM entry WHERE k = ?1", chain, seq)?;
     Ok(u32::try_from(safe).unwrap_or(0))
 }
 
-fn number(connection: &Connection, sql: &str, n: i64, seq: u32) -> Result<i64, Fault> {
+fn number(connection: &Connection, sql: &str, chain: &Chain, seq: u32) -> Result<i64, Fault> {
     let mut statement = connection.prepare_cached(sql).stored()?;
-    let found = statement.query_row([place(n, seq)], |row| row.get(0)).optional().stored()?;
+    let found = statement.query_row([chain.place(seq)], |row| row.get(0)).optional().stored()?;
     found.ok_or_else(|| Fault::internal(format!("entry {seq} of a log is missing")))
 }

@@ -6,9 +6,10 @@ use storage::rusqlite::{self, Connection, OptionalExtension, Statement, params};
 use wire::Fault;
 use wire::prompt::Role;
 
+use super::chain::Chain;
 use super::ctx::Row;
 use super::parts::to_text;
-use super::{length, signed};
+use super::{length, signed, unsigned};
 use crate::{Content, Entry, EntryStatus, Limits, Map, clock, count, refuse};
 
 /// An entry on its way into the log.
@@ -89,11 +90,12 @@ pub(crate) fn append(
     }
     let meta = if fresh.meta.is_empty() { None } else { Some(to_text(fresh.meta)?) };
     let sql =
-        "INSERT INTO entry(k, role, status, safe, tok, cum, at, hash, model, dialect, meta, body)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        "INSERT INTO entry(k, role, status, safe, tok, cum, at, hash, model, dialect, meta, body,
+                 turns, bytes)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     let mut statement = connection.prepare_cached(sql).stored()?;
     let values = params![
-        place(row.n, seq),
+        row.chain.place(seq),
         role_number(fresh.role),
         status_number(fresh.status),
         row.safe_seq,
@@ -105,6 +107,8 @@ pub(crate) fn append(
         fresh.content.dialect(),
         meta,
         body.as_bytes(),
+        signed(row.turns),
+        signed(row.bytes),
     ];
     statement.execute(values).stored()?;
     Ok(Entry {
@@ -141,22 +145,29 @@ fn begins_turn(row: &mut Row, role: Role, content: &Content) -> bool {
 }
 
 /// Reads one entry.
-pub(crate) fn one(connection: &Connection, n: i64, seq: u32) -> Result<Option<Entry>, Fault> {
+pub(crate) fn one(
+    connection: &Connection,
+    chain: &Chain,
+    seq: u32,
+) -> Result<Option<Entry>, Fault> {
     let sql = select!("k = ?1");
     let mut statement = connection.prepare_cached(sql).stored()?;
-    statement.query_row([place(n, seq)], read).optional().stored()
+    statement.query_row([chain.place(seq)], read).optional().stored()
 }
 
 /// Reads the entries `first..=last` that a model is shown.
 pub(crate) fn shown(
     connection: &Connection,
-    n: i64,
+    chain: &Chain,
     first: u32,
     last: u32,
 ) -> Result<Vec<Entry>, Fault> {
     let sql = select!("k BETWEEN ?1 AND ?2 AND status IN (0, 3) ORDER BY k");
     let mut statement = connection.prepare_cached(sql).stored()?;
-    let found = collect(&mut statement, params![place(n, first), place(n, last)])?;
+    let mut found = Vec::new();
+    for (from, to) in chain.ranges(first, last) {
+        collect(&mut statement, params![from, to], &mut found)?;
+    }
     // A damaged entry reads as failed.
     Ok(found.into_iter().filter(|entry| entry.status.is_shown()).collect())
 }
@@ -170,10 +181,21 @@ pub(crate) struct Range {
     pub(crate) newest_first: bool,
 }
 
+impl Range {
+    /// The row ids of the range in the order of the page.
+    fn places(self, chain: &Chain) -> Vec<(i64, i64)> {
+        let mut places = chain.ranges(self.first, self.last);
+        if self.newest_first {
+            places.reverse();
+        }
+        places
+    }
+}
+
 /// Reads at most `limit` entries of a range.
 pub(crate) fn page(
     connection: &Connection,
-    n: i64,
+    chain: &Chain,
     range: Range,
     limit: u32,
 ) -> Result<Vec<Entry>, Fault> {
@@ -184,13 +206,21 @@ pub(crate) fn page(
     };
     let mut statement = connection.prepare_cached(sql).stored()?;
     let role = range.role.map(role_number);
-    collect(&mut statement, params![place(n, range.first), place(n, range.last), role, limit])
+    let mut found: Vec<Entry> = Vec::new();
+    for (from, to) in range.places(chain) {
+        let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+        if left == 0 {
+            break;
+        }
+        collect(&mut statement, params![from, to, role, left], &mut found)?;
+    }
+    Ok(found)
 }
 
 /// The entry with `skip` newer ones of the same role in the range.
 pub(crate) fn nth_newest(
     connection: &Connection,
-    n: i64,
+    chain: &Chain,
     range: Range,
     skip: u32,
 ) -> Result<Option<u32>, Fault> {
@@ -198,15 +228,27 @@ pub(crate) fn nth_newest(
                ORDER BY k DESC LIMIT 1 OFFSET ?4";
     let mut statement = connection.prepare_cached(sql).stored()?;
     let role = range.role.map(role_number);
-    let values = params![place(n, range.first), place(n, range.last), role, skip];
-    let found: Option<i64> = statement.query_row(values, |row| row.get(0)).optional().stored()?;
-    Ok(found.map(seq_of))
+    let mut skip = skip;
+    for (from, to) in (Range { newest_first: true, ..range }).places(chain) {
+        let values = params![from, to, role, skip];
+        let found: Option<i64> =
+            statement.query_row(values, |row| row.get(0)).optional().stored()?;
+        if let Some(found) = found {
+            return Ok(Some(seq_of(found)));
+        }
+        let sql = "SELECT count(*) FROM entry
+                   WHERE k BETWEEN ?1 AND ?2 AND (?3 IS NULL OR role = ?3)";
+        let mut count = connection.prepare_cached(sql).stored()?;
+        let held: u32 = count.query_row(params![from, to, role], |row| row.get(0)).stored()?;
+        skip = skip.saturating_sub(held);
+    }
+    Ok(None)
 }
 
 /// Changes what became of an entry, and adds `failure` to its meta when there is a reason.
 pub(crate) fn mark(
     connection: &Connection,
-    n: i64,
+    chain: &Chain,
     entry: &Entry,
     failure: Option<&str>,
 ) -> Result<(), Fault> {
@@ -218,7 +260,9 @@ pub(crate) fn mark(
     let text = if meta.is_empty() { None } else { Some(to_text(&meta)?) };
     let sql = "UPDATE entry SET status = ?2, meta = ?3 WHERE k = ?1";
     let mut statement = connection.prepare_cached(sql).stored()?;
-    statement.execute(params![place(n, entry.seq), status_number(entry.status), text]).stored()?;
+    statement
+        .execute(params![chain.place(entry.seq), status_number(entry.status), text])
+        .stored()?;
     Ok(())
 }
 
@@ -231,7 +275,8 @@ pub(crate) fn shift(
 ) -> Result<(), Fault> {
     let sql = "UPDATE entry SET cum = cum + ?3 WHERE k BETWEEN ?1 AND ?2";
     let mut statement = connection.prepare_cached(sql).stored()?;
-    statement.execute(params![place(row.n, seq), place(row.n, row.head), tokens]).stored()?;
+    let own = row.chain.own();
+    statement.execute(params![place(own, seq), place(own, row.head), tokens]).stored()?;
     row.cum = row.cum.saturating_add_signed(tokens);
     Ok(())
 }
@@ -239,17 +284,19 @@ pub(crate) fn shift(
 /// Whether an entry up to `head` holds `needle` (lower case), the newest looked at first.
 pub(crate) fn contains(
     connection: &Connection,
-    n: i64,
+    chain: &Chain,
     head: u32,
     needle: &str,
 ) -> Result<bool, Fault> {
     let sql = select!("k BETWEEN ?1 AND ?2 ORDER BY k DESC");
     let mut statement = connection.prepare_cached(sql).stored()?;
-    let mut rows = statement.query(params![place(n, 1), place(n, head)]).stored()?;
-    while let Some(row) = rows.next().stored()? {
-        let entry = read(row).stored()?;
-        if entry.content.plain().to_lowercase().contains(needle) {
-            return Ok(true);
+    for (from, to) in chain.ranges(1, head).into_iter().rev() {
+        let mut rows = statement.query(params![from, to]).stored()?;
+        while let Some(row) = rows.next().stored()? {
+            let entry = read(row).stored()?;
+            if entry.content.plain().to_lowercase().contains(needle) {
+                return Ok(true);
+            }
         }
     }
     Ok(false)
@@ -258,9 +305,12 @@ pub(crate) fn contains(
 fn collect(
     statement: &mut Statement<'_>,
     values: impl rusqlite::Params,
-) -> Result<Vec<Entry>, Fault> {
-    let rows = statement.query_map(values, read).stored()?;
-    rows.collect::<Result<_, _>>().stored()
+    found: &mut Vec<Entry>,
+) -> Result<(), Fault> {
+    for entry in statement.query_map(values, read).stored()? {
+        found.push(entry.stored()?);
+    }
+    Ok(())
 }
 
 /// Reads a row; one whose bytes are not what was stored is shown as damaged and kept from models,
@@ -329,4 +379,81 @@ fn status_of(number: i64) -> EntryStatus {
         3 => EntryStatus::Pending,
         _ => EntryStatus::Failed,
     }
+}
+
+/// The figures of a log at one of its entries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
+    pub(crate) seq: u32,
+    pub(crate) turns: u64,
+    pub(crate) bytes: u64,
+    pub(crate) cum: u64,
+    pub(crate) safe: u32,
+    pub(crate) open_tools: bool,
+}
+
+/// Entries that are looked back at to find out whether a call of a tool is open.
+const LOOK_BACK: u32 = 64;
+
+/// Reads the figures at entry `seq`, which the log has; 0 is its beginning.
+pub(crate) fn at(connection: &Connection, row: &Row, seq: u32) -> Result<At, Fault> {
+    if seq == row.head {
+        return Ok(At {
+            seq,
+            turns: row.turns,
+            bytes: row.bytes,
+            cum: row.cum,
+            safe: row.safe_seq,
+            open_tools: row.open_tools,
+        });
+    }
+    if seq == 0 {
+        return Ok(At { seq, turns: 0, bytes: 0, cum: 0, safe: 0, open_tools: false });
+    }
+    let sql = "SELECT cum, safe, turns, bytes FROM entry WHERE k = ?1";
+    let mut statement = connection.prepare_cached(sql).stored()?;
+    type Sums = (i64, u32, Option<i64>, Option<i64>);
+    let (cum, safe, turns, bytes): Sums = statement
+        .query_row([row.chain.place(seq)], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))
+        .stored()?;
+    let (turns, bytes) = match (turns, bytes) {
+        (Some(turns), Some(bytes)) => (unsigned(turns), unsigned(bytes)),
+        _ => counted(connection, &row.chain, seq)?,
+    };
+    let open_tools = open_tools(connection, &row.chain, seq)?;
+    Ok(At { seq, turns, bytes, cum: unsigned(cum), safe, open_tools })
+}
+
+/// The running sums of an entry that was written before they were kept.
+fn counted(connection: &Connection, chain: &Chain, seq: u32) -> Result<(u64, u64), Fault> {
+    let sql = "SELECT count(*) FILTER (WHERE role = 1), coalesce(sum(length(body)), 0)
+               FROM entry WHERE k BETWEEN ?1 AND ?2";
+    let mut statement = connection.prepare_cached(sql).stored()?;
+    let mut sums = (0_u64, 0_u64);
+    for (from, to) in chain.ranges(1, seq) {
+        let found: (i64, i64) = statement
+            .query_row(params![from, to], |row| Ok((row.get(0)?, row.get(1)?)))
+            .stored()?;
+        sums = (sums.0 + unsigned(found.0), sums.1 + unsigned(found.1));
+    }
+    Ok(sums)
+}
+
+/// Whether the newest message up to `seq` that has to do with tools asks for one.
+fn open_tools(connection: &Connection, chain: &Chain, seq: u32) -> Result<bool, Fault> {
+    let first = seq.saturating_sub(LOOK_BACK).max(1);
+    for seq in (first..=seq).rev() {
+        let Some(entry) = one(connection, chain, seq)? else { return Ok(false) };
+        if !entry.status.is_shown() {
+            continue;
+        }
+        let tools = entry.content.tools();
+        match entry.role {
+            Role::Assistant => return Ok(tools.asks),
+            Role::Tool => return Ok(false),
+            Role::User if tools.answers => return Ok(false),
+            Role::User | Role::System => {}
+        }
+    }
+    Ok(false)
 }

@@ -5,6 +5,7 @@ use storage::Stored;
 use storage::rusqlite::{Connection, OptionalExtension, params};
 use wire::Fault;
 
+use super::chain::Chain;
 use crate::{Idem, Map, Tenant, refuse};
 
 /// How long an answer can be repeated.
@@ -18,12 +19,22 @@ const KEY_BYTES_MAX: usize = 255;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) n: i64,
+    /// The segment of the entries; the one of the context in answers of earlier versions.
+    #[serde(default)]
+    pub(crate) segment: Option<i64>,
     pub(crate) number: u64,
     pub(crate) revision: u64,
     pub(crate) first: u32,
     pub(crate) last: u32,
     pub(crate) created: bool,
     pub(crate) state: Option<Map>,
+}
+
+impl Answer {
+    /// Where the entries of the answer lie, whatever became of the log since.
+    pub(crate) fn chain(&self) -> Chain {
+        Chain::alone(self.segment.unwrap_or(self.n))
+    }
 }
 
 /// Takes the key for a request, or says how it was answered before.

@@ -1,5 +1,7 @@
 //! How records lie in tables; every function runs inside a transaction of its caller.
 
+pub(crate) mod branches;
+pub(crate) mod chain;
 pub(crate) mod ctx;
 pub(crate) mod cut;
 pub(crate) mod entry;

@@ -19,7 +19,21 @@ pub(crate) struct Doc {
 
 /// Reads the whole context of a row.
 pub(crate) fn context(connection: &Connection, row: &Row) -> Result<Context, Fault> {
-    Ok(row.context(state(connection, row)?, doc(connection, row)?))
+    whole(connection, row, state(connection, row)?, doc(connection, row)?)
+}
+
+/// The whole context of a row whose long parts are at hand.
+pub(crate) fn whole(
+    connection: &Connection,
+    row: &Row,
+    state: Map,
+    doc: Doc,
+) -> Result<Context, Fault> {
+    let parent = match row.parent {
+        None => None,
+        Some((parent, _)) => super::ctx::id_of(connection, parent)?,
+    };
+    Ok(Context { parent, ..row.context(state, doc) })
 }
 
 /// Reads the state; no row is an empty one.

@@ -6,6 +6,7 @@
 )]
 
 mod contract;
+mod forks;
 mod limits;
 mod log;
 mod recovery;

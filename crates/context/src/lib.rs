@@ -12,6 +12,7 @@
     reason = "closures that read a row return the library's own error, which is that large"
 )]
 
+mod branch;
 mod clock;
 mod content;
 mod contexts;
@@ -29,8 +30,11 @@ mod settings;
 mod turn;
 mod window;
 
+pub use branch::{
+    Branches, Checkpoint, Child, Comparison, Difference, Left, Merged, OnConflict, To,
+};
 pub use content::Content;
-pub use contexts::{Contexts, Counts};
+pub use contexts::{Contexts, Counts, NewShare, Share};
 pub use count::tokens;
 pub use edit::{Edit, StateEdit, merge_patch};
 pub use key::{Key, Tenant};

@@ -85,8 +85,9 @@ impl Job<'_> {
         if !doc.is_empty() {
             parts::save_doc(self.connection, row.n, &doc, limit)?;
         }
-        let state =
-            if new.state.is_empty() { parts::state(self.connection, &from)? } else { new.state };
+        let inherited = parts::state(self.connection, &from)?;
+        self.save_base(&row, &inherited)?;
+        let state = if new.state.is_empty() { inherited } else { new.state };
         if !state.is_empty() {
             // The parent's state may hold a long `last_message`, which its own limit admitted.
             let limit = limit.saturating_add(self.inner.limits.message_bytes);

@@ -145,7 +145,7 @@ impl Job<'_> {
     }
 }
 
-fn named(field: &str, name: &str) -> Result<(), Fault> {
+pub(super) fn named(field: &str, name: &str) -> Result<(), Fault> {
     let count = name.chars().count();
     if (1..=NAME_CHARACTERS_MAX).contains(&count) && !name.chars().any(char::is_control) {
         return Ok(());

@@ -6,7 +6,7 @@ use wire::Fault;
 
 use super::{Contexts, Job, figures};
 use crate::query::PAGE_ITEMS_MAX;
-use crate::rows::entry::{self, Fresh, Range};
+use crate::rows::entry::{self, Range};
 use crate::rows::idem::{self, Answer};
 use crate::rows::{ctx, cut, parts};
 use crate::{Context, Entry, Idem, Key, NewEntry, Page, Slice, clock, refuse};

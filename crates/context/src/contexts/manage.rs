@@ -170,6 +170,8 @@ impl Job<'_> {
             "DELETE FROM note WHERE n = ?1",
             "DELETE FROM view WHERE n = ?1",
             "DELETE FROM checkpoint WHERE n = ?1",
+            "DELETE FROM fork_state WHERE n = ?1",
+            "DELETE FROM share WHERE n = ?1",
         ] {
             self.connection.prepare_cached(sql).stored()?.execute([row.n]).stored()?;
         }

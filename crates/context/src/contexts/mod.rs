@@ -1,11 +1,14 @@
 //! The handle everybody holds, one file per group of operations.
 
+mod branches;
 mod choices;
 mod fork;
 mod knowledge;
 mod log;
 mod manage;
+mod merge;
 mod once;
+mod share;
 mod sweep;
 mod turns;
 mod windows;
@@ -21,6 +24,7 @@ use crate::rows::ctx::Row;
 use crate::rows::{entry, unsigned};
 use crate::{Key, Limits};
 use choices::Choices;
+pub use share::{NewShare, Share};
 
 /// All contexts of the store; clones share them.
 #[derive(Clone, Debug)]

@@ -65,6 +65,11 @@ impl Chain {
         self.shared.len() + 1
     }
 
+    /// The newest shared entry of every segment, oldest first.
+    pub(crate) fn borders(&self) -> impl Iterator<Item = u32> + '_ {
+        self.shared.iter().map(|piece| piece.upto)
+    }
+
     /// The row id of an entry.
     pub(crate) fn place(&self, seq: u32) -> i64 {
         place(self.segment_of(seq), seq)

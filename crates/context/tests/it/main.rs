@@ -5,6 +5,7 @@
     reason = "closures that read a row return the library's own error, which is that large"
 )]
 
+mod branches;
 mod contract;
 mod forks;
 mod limits;

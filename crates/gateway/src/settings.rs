@@ -1,9 +1,14 @@
 //! What the request path has to be told: resolved once by the binary, never asked for again.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use ledger::Prices;
+
 use crate::cache::CacheSettings;
+use crate::provider::{AuthKind, Providers, Row};
 
 /// A secret value. It has no `Display` and no `Serialize`, and `Debug` hides it.
 #[derive(Clone)]
@@ -80,23 +85,64 @@ impl Default for ModelSettings {
     }
 }
 
+/// One key of a provider. A provider with several spreads its calls over them.
+#[derive(Clone)]
+pub struct KeySettings {
+    /// What it is called in answers and logs; never the key.
+    pub name: String,
+    /// The key itself.
+    pub key: Secret,
+    /// Where it came from, such as `environment ANTHROPIC_API_KEY`; safe to print.
+    pub source: Option<String>,
+    /// Which keys are used first: 1 before 2.
+    pub priority: u32,
+    /// Its share of the calls among keys of the same priority; 0 is only a spare.
+    pub weight: u32,
+    /// When it stops counting.
+    pub expires: Option<Timestamp>,
+}
+
+impl KeySettings {
+    /// The only key of a provider.
+    #[must_use]
+    pub fn new(key: Secret, source: impl Into<String>) -> Self {
+        let source = Some(source.into());
+        Self { name: "default".to_owned(), key, source, priority: 1, weight: 1, expires: None }
+    }
+}
+
+impl std::fmt::Debug for KeySettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeySettings")
+            .field("name", &self.name)
+            .field("key", &self.key)
+            .field("priority", &self.priority)
+            .field("weight", &self.weight)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One upstream.
 #[derive(Clone)]
 pub struct ProviderSettings {
     /// The name in `provider/model`, such as `anthropic`.
     pub name: String,
-    /// The dialect it speaks: `anthropic` or `openai_chat`.
+    /// What the table of providers knows of it.
+    pub row: Arc<Row>,
+    /// The dialect it speaks, such as `anthropic` or `openai_chat`.
     pub dialect: String,
     /// Where its API begins, such as `https://api.anthropic.com` or `http://127.0.0.1:11434/v1`.
     pub base_url: String,
-    /// The key we show it, if it wants one.
-    pub key: Option<Secret>,
-    /// Where the key came from, such as `environment ANTHROPIC_API_KEY`; safe to print.
-    pub key_source: Option<String>,
-    /// The key goes into `Authorization: Bearer` instead of the dialect's own header.
-    pub bearer: bool,
-    /// The value of `anthropic-version`.
+    /// How a request shows who sends it.
+    pub auth: AuthKind,
+    /// The keys we show it, if it wants one.
+    pub keys: Vec<KeySettings>,
+    /// The API version it is asked for: `anthropic-version`, or Azure's `api-version`.
     pub version: Option<String>,
+    /// The region of a cloud, where its address or signature names one.
+    pub region: Option<String>,
+    /// The project or account of a cloud, where its address names one.
+    pub project: Option<String>,
     /// Its models; the first is the default. Others may still be named as `provider/model`.
     pub models: Vec<String>,
     /// Tokens that its models can take, where the caller knows better than our table.
@@ -109,6 +155,44 @@ pub struct ProviderSettings {
     pub deadlines: Deadlines,
 }
 
+impl ProviderSettings {
+    /// A provider as its row describes it, without a key.
+    #[must_use]
+    pub fn of(row: &Row) -> Self {
+        Self {
+            name: row.name.clone(),
+            dialect: row.dialect.clone(),
+            base_url: row.base_url.clone(),
+            auth: row.auth.clone(),
+            keys: Vec::new(),
+            version: None,
+            region: None,
+            project: None,
+            models: row.models.clone(),
+            window_tokens: None,
+            headers: Vec::new(),
+            retries: crate::provider::RETRIES,
+            deadlines: Deadlines::default(),
+            row: Arc::new(row.clone()),
+        }
+    }
+
+    /// A provider of this name: as its row in the embedded table describes it, if it has one and
+    /// that speaks the same dialect.
+    #[must_use]
+    pub fn new(name: &str, dialect: &str, base_url: &str) -> Self {
+        let known = Providers::embedded().find(name).filter(|row| row.dialect == dialect);
+        let row = known.cloned().unwrap_or_else(|| Row::unknown(name, dialect));
+        Self { base_url: base_url.to_owned(), ..Self::of(&row) }
+    }
+
+    /// The key that is tried first.
+    #[must_use]
+    pub fn key(&self) -> Option<&KeySettings> {
+        self.keys.iter().min_by_key(|key| key.priority)
+    }
+}
+
 impl std::fmt::Debug for ProviderSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // A header may carry a credential: only its name is shown.
@@ -117,7 +201,8 @@ impl std::fmt::Debug for ProviderSettings {
             .field("name", &self.name)
             .field("dialect", &self.dialect)
             .field("base_url", &self.base_url)
-            .field("key", &self.key)
+            .field("auth", &self.auth)
+            .field("keys", &self.keys)
             .field("models", &self.models)
             .field("headers", &headers)
             .finish_non_exhaustive()
@@ -215,6 +300,8 @@ pub struct Settings {
     pub base_path: String,
     /// Limits.
     pub limits: Limits,
+    /// What models can do and cost.
+    pub prices: Arc<Prices>,
     /// Which answers are kept and given again.
     pub cache: CacheSettings,
     /// How upstream failures are answered on the first context shape.
@@ -236,6 +323,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             base_path: String::new(),
             limits: Limits::default(),
+            prices: Arc::new(Prices::embedded().clone()),
             cache: CacheSettings::default(),
             upstream_failure: UpstreamFailure::Unavailable,
             local_only: false,

@@ -31,12 +31,14 @@ fn the_embedded_table_has_no_row_twice_and_only_plausible_figures() {
         }
         let star = row.provider == "*" || row.id.ends_with('*');
         assert!(!star || row.usd == Rates::default(), "`{name}` has the price of nobody");
-        assert!(row.usd.cache_write_1h.is_none() || row.usd.cache_write.is_some(), "`{name}`");
+        let hour = row.usd.cache_write_1h;
+        assert!(hour.is_none() || row.usd.cache_write.is_some(), "`{name}`");
         for rates in std::iter::once(&row.usd).chain(row.tiers.iter().map(|tier| &tier.usd)) {
             let input = rates.input.unwrap_or_default();
             assert!(rates.cache_read.is_none_or(|read| read <= input), "reads of `{name}`");
             assert!(rates.cache_write.is_none_or(|write| input <= write), "writes of `{name}`");
-            assert!(rates.cache_write_1h >= rates.cache_write || rates.cache_write_1h.is_none());
+            let hour = rates.cache_write_1h;
+            assert!(hour.is_none() || hour >= rates.cache_write, "writes of `{name}`");
         }
         for tier in &row.tiers {
             assert!(tier.usd.input > row.usd.input, "a tier of `{name}` is no dearer");

@@ -97,12 +97,12 @@ impl Upstream {
     }
 
     fn request(&self, prompt: &Prompt, stream: bool, until: Instant) -> Result<Request, Setback> {
-        let url = self.url();
+        let url = self.url(stream);
         let uri: Uri = url.parse().map_err(|cause| {
-            let text = format!("`{url}` is not an address");
+            let text = format!("`{}` is not an address", self.site.clean(&url));
             Setback::last(Fault::new(Code::ConfigurationError, text).because(cause))
         })?;
-        let body = Bytes::from(self.site.dialect.write(prompt, stream));
+        let body = Bytes::from(self.body(prompt, stream));
         self.log_payload("sent", &body);
         Ok(Request { uri, headers: self.headers(stream), body, until })
     }
@@ -116,7 +116,7 @@ impl Upstream {
         let mut answer = self.site.client.call(request).await?;
         let now = now();
         let header = |name: &str| text(&answer.headers, name);
-        if let Some(pause) = self.site.kind.pause(&header, now) {
+        if let Some(pause) = crate::provider::pause(&header, now) {
             self.site.hold.close(pause);
         }
         if !answer.status.is_success() {
@@ -190,6 +190,7 @@ impl Upstream {
         let kind = kind.split(';').next().unwrap_or("").trim();
         match kind {
             "text/event-stream" => Ok(Form::Events),
+            _ if kind == self.site.dialect.stream_type() => Ok(Form::Events),
             "" | "application/json" => Ok(Form::Json),
             _ if kind.ends_with("+json") => Ok(Form::Json),
             _ => wrong(format!("`{kind}`")),
@@ -197,7 +198,7 @@ impl Upstream {
     }
 
     fn unreadable(&self, what: &str) -> Fault {
-        let (provider, url) = (self.provider(), self.url());
+        let (provider, url) = (self.provider(), self.site.clean(&self.url(false)));
         Fault::new(
             Code::UpstreamInvalid,
             format!("provider `{provider}` answered with {what} instead of a reply"),
@@ -323,9 +324,9 @@ impl Upstream {
     /// Where the refused key came from: the upstream cannot know.
     fn key_hint(&self) -> String {
         let settings = &self.site.settings;
-        match &settings.key_source {
+        match settings.key().and_then(|key| key.source.as_ref()) {
             Some(source) => format!("check the key of provider `{}` ({source})", settings.name),
-            None => format!("provider `{}` wants a key: set its `key`", settings.name),
+            None => format!("provider `{}` wants a key: set its `api_key`", settings.name),
         }
     }
 

@@ -209,8 +209,8 @@ impl Models {
     fn unknown(&self, name: &str) -> Fault {
         let known = self.names();
         let nearest = nearest::nearest(name, known.iter().map(String::as_str));
-        let owner = crate::provider::PROVIDERS.iter().find(|provider| provider.owns(name));
-        let configure = match owner.map(|provider| provider.preset().key_variable) {
+        let owner = crate::provider::Providers::embedded().owner(name);
+        let configure = match owner.and_then(|row| row.key_variable()) {
             Some(variable) => format!("set {variable}, or name its provider in `providers`"),
             None => "list it in `models` of a provider, or ask for `PROVIDER/MODEL`".to_owned(),
         };

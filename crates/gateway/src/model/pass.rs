@@ -65,11 +65,18 @@ impl Upstream {
         path: Option<&str>,
         until: Instant,
     ) -> Result<Request, Fault> {
-        let base = self.site.client.base();
-        let path = path.unwrap_or_else(|| self.site.dialect.path());
-        let url = base.url(&self.site.kind.path(base.path(), path));
+        let stream = wire::dialect::scan(&body).and_then(|head| head.stream).unwrap_or(false);
+        let own;
+        let path = match path {
+            Some(path) => path,
+            None => {
+                own = self.site.dialect.path_for(&self.model, stream);
+                &own
+            }
+        };
+        let url = self.url_of(path, stream);
         let uri: Uri = url.parse().map_err(|cause| {
-            let text = format!("`{url}` is not an address");
+            let text = format!("`{}` is not an address", self.site.clean(&url));
             Fault::new(Code::ConfigurationError, text).because(cause)
         })?;
         let mut headers = self.headers(false);

@@ -10,7 +10,7 @@ use super::live::{Live, News};
 use super::*;
 use crate::client::after;
 use crate::provider::from_environment;
-use crate::settings::{ProviderSettings, Secret};
+use crate::settings::{KeySettings, ProviderSettings, Secret};
 
 fn both() -> Settings {
     let providers = from_environment(&|name| {
@@ -21,13 +21,8 @@ fn both() -> Settings {
 
 fn local(name: &str, dialect: &str, models: &[&str]) -> ProviderSettings {
     ProviderSettings {
-        name: name.to_owned(),
-        dialect: dialect.to_owned(),
-        base_url: "http://127.0.0.1:9/v1".to_owned(),
-        key: None,
-        key_source: None,
         models: models.iter().map(|&model| model.to_owned()).collect(),
-        ..both().providers.remove(0)
+        ..ProviderSettings::new(name, dialect, "http://127.0.0.1:9/v1")
     }
 }
 
@@ -125,7 +120,7 @@ fn an_unknown_model_is_answered_with_the_nearest_and_the_next_step() {
 fn a_provider_without_its_key_says_which_variable_is_missing() {
     let mut settings = both();
     for row in &mut settings.providers {
-        row.key = None;
+        row.keys.clear();
     }
     let models = Models::new(&settings).unwrap();
     assert_eq!(found(&models, None, Door::Context), "offline/demo");
@@ -148,10 +143,11 @@ fn local_only_allows_loopback_and_nothing_else() {
 
 #[test]
 fn every_problem_of_the_settings_is_reported() {
+    let broken = KeySettings::new(Secret::new("sk\n1"), "a test");
     let providers = vec![
         ProviderSettings { base_url: "http://h:619009".to_owned(), ..local("a", "anthropic", &[]) },
-        ProviderSettings { dialect: "gemini".to_owned(), ..local("b", "anthropic", &[]) },
-        ProviderSettings { key: Some(Secret::new("sk\n1")), ..local("c", "anthropic", &[]) },
+        ProviderSettings { dialect: "esperanto".to_owned(), ..local("b", "anthropic", &[]) },
+        ProviderSettings { keys: vec![broken], ..local("c", "anthropic", &[]) },
         local("echo", "anthropic", &[]),
         local("a b", "anthropic", &[]),
         local("d", "openai_chat", &[]),

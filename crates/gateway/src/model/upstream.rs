@@ -17,13 +17,12 @@ use super::status::{ModelStatus, ProviderStatus};
 use super::{config, windows};
 use crate::client::{Base, Client, Tls};
 use crate::offline;
-use crate::provider::{self, Provider};
+use crate::provider::{self, Ask};
 use crate::settings::ProviderSettings;
 
 /// A provider as it is used: its settings read, its connections, its pauses, its history.
 pub(super) struct Site {
     pub(super) settings: ProviderSettings,
-    pub(super) kind: &'static dyn Provider,
     pub(super) dialect: &'static dyn Dialect,
     pub(super) client: Client,
     pub(super) hold: Hold,
@@ -62,28 +61,24 @@ impl Site {
         if name == offline::PROVIDER || offline::named(name).is_some() {
             return Err(config(format!("`{name}` is a built-in name, not one for a provider")));
         }
-        let kind = provider::speaking(&settings.dialect);
-        let (Some(kind), Some(dialect)) = (kind, wire::dialect::named(&settings.dialect)) else {
-            let known: Vec<_> = provider::PROVIDERS.iter().map(|p| p.dialect()).collect();
+        let Some(dialect) = wire::dialect::named(&settings.dialect) else {
             return Err(config(format!(
                 "provider `{name}` names the unknown dialect `{}`",
                 settings.dialect
             ))
-            .hint(format!("dialects: {}", known.join(", "))));
+            .hint(provider::known_dialects()));
         };
         let base = Base::parse(name, &settings.base_url)?;
-        let mut headers = HeaderMap::new();
+        let mut headers = provider::headers(settings, settings.key())?;
         let agent = concat!("rapport/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        kind.sign(settings, &mut headers)?;
-        let key = settings.key.iter().map(|key| key.expose().trim().to_owned());
+        let key = settings.keys.iter().map(|key| key.key.expose().trim().to_owned());
         let further = settings.headers.iter().map(|(_, value)| value.trim().to_owned());
         let secrets = key.chain(further).filter(|text| text.len() >= SECRET_CHARS_MIN).collect();
         Ok(Self {
             client: Client::new(name, base, settings.deadlines, (tls, local_only)),
             settings: settings.clone(),
-            kind,
             dialect,
             hold: Hold::default(),
             live: Live::default(),
@@ -111,9 +106,9 @@ impl Site {
     /// Whether an unlisted model of this name is likely served here: at the provider that bears
     /// its company's name or sits at its address, or by anyone where that is the custom.
     pub(super) fn owns(&self, model: &str) -> bool {
-        let preset = self.kind.preset();
-        let own = self.name() == preset.name || self.client.base().host() == preset.host;
-        (own || preset.is_everywhere) && self.kind.owns(model)
+        let row = &self.settings.row;
+        let own = self.name() == row.name || self.client.base().host() == row.host();
+        (own || row.is_everywhere) && row.owns(model)
     }
 
     /// Whether it can be asked at all.
@@ -126,14 +121,17 @@ impl Site {
         if self.client.is_forbidden() {
             return Err(self.client.forbidden());
         }
-        let preset = self.kind.preset();
+        let row = &self.settings.row;
         // Other servers of the same dialect often want no key.
-        if self.settings.key.is_none()
+        if self.settings.keys.is_empty()
             && self.settings.headers.is_empty()
-            && self.client.base().host() == preset.host
+            && !row.local
+            && self.client.base().host() == row.host()
         {
+            let variable =
+                row.key_variable().map(|name| format!("{name}, or ")).unwrap_or_default();
             return Err(config(format!("provider `{}` has no key", self.name()))
-                .hint(format!("set {}, or `key` of the provider", preset.key_variable)));
+                .hint(format!("set {variable}`api_key` of the provider")));
         }
         Ok(())
     }
@@ -150,7 +148,7 @@ impl Site {
             dialect: self.dialect.name().to_owned(),
             base_url: self.client.base().to_string(),
             configured: missing.is_none(),
-            key_source: self.settings.key_source.clone(),
+            key_source: self.settings.key().and_then(|key| key.source.clone()),
             reachable: seen.reachable,
             last_error: missing.map(|fault| fault.text().to_owned()).or(seen.last_error),
             since: seen.since.map(|at| at.to_string()),
@@ -252,9 +250,25 @@ impl Upstream {
 
     /// The address of its requests.
     #[must_use]
-    pub fn url(&self) -> String {
-        let base = self.site.client.base();
-        base.url(&self.site.kind.path(base.path(), self.site.dialect.path()))
+    pub fn url(&self, stream: bool) -> String {
+        let path = self.site.dialect.path_for(&self.model, stream);
+        self.url_of(&path, stream)
+    }
+
+    /// The address of a request with this path of the dialect's.
+    pub(super) fn url_of(&self, path: &str, stream: bool) -> String {
+        let (site, base) = (&self.site, self.site.client.base());
+        let ask = Ask { path, model: &self.model, stream };
+        base.url(&provider::route(&site.settings, site.settings.key(), base.path(), ask))
+    }
+
+    /// The body of a request, as this provider takes it.
+    pub(super) fn body(&self, prompt: &Prompt, stream: bool) -> Vec<u8> {
+        let body = self.site.dialect.write(prompt, stream);
+        if self.site.client.base().host() == self.site.settings.row.host() {
+            return provider::apply(&self.site.settings.row.quirks, body);
+        }
+        body
     }
 
     /// Exactly what would be sent: address, headers with every secret hidden, body.
@@ -270,12 +284,13 @@ impl Upstream {
                 if value.is_sensitive() { "[hidden]" } else { value.to_str().unwrap_or("") };
             (name.as_str().to_owned(), value.to_owned())
         });
-        (self.url(), shown.collect(), self.site.dialect.write(prompt, stream))
+        let url = self.site.clean(&self.url(stream));
+        (url, shown.collect(), self.body(prompt, stream))
     }
 
     pub(super) fn headers(&self, stream: bool) -> HeaderMap {
         let mut headers = self.site.headers.clone();
-        let accept = if stream { "text/event-stream" } else { "application/json" };
+        let accept = if stream { self.site.dialect.stream_type() } else { "application/json" };
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static(accept));
         headers
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::body::Body;
 use bytes::BytesMut;
-use gateway::settings::{ProviderSettings, Secret, Settings};
+use gateway::settings::{KeySettings, ProviderSettings, Secret, Settings};
 use gateway::{About, Gateway, Listen, Parts, Peer};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -130,17 +130,9 @@ impl House {
 /// An Anthropic provider at this address, without retries.
 pub(crate) fn claude(upstream: SocketAddr) -> ProviderSettings {
     ProviderSettings {
-        name: "anthropic".into(),
-        dialect: "anthropic".into(),
-        base_url: format!("http://{upstream}"),
-        key: Some(Secret::new("sk-ant-secret")),
-        key_source: Some("a test".into()),
-        bearer: false,
-        version: None,
+        keys: vec![KeySettings::new(Secret::new("sk-ant-secret"), "a test")],
         models: vec!["claude-3-opus-20240229".into()],
-        window_tokens: None,
-        headers: Vec::new(),
         retries: 0,
-        deadlines: gateway::settings::Deadlines::default(),
+        ..ProviderSettings::new("anthropic", "anthropic", &format!("http://{upstream}"))
     }
 }

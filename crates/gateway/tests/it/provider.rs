@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway::client::Tls;
 use gateway::model::{Door, Models, Target, Upstream};
-use gateway::settings::{Deadlines, ProviderSettings, Secret, Settings};
+use gateway::settings::{KeySettings, ProviderSettings, Secret, Settings};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use mock::{Mock, Reply, Script};
@@ -23,18 +23,9 @@ pub(crate) const KEY: &str = "sk-secret-4711";
 /// A provider at this address.
 pub(crate) fn row(dialect: &str, base_url: &str) -> ProviderSettings {
     ProviderSettings {
-        name: "up".to_owned(),
-        dialect: dialect.to_owned(),
-        base_url: base_url.to_owned(),
-        key: Some(Secret::new(KEY)),
-        key_source: Some("environment UP_KEY".to_owned()),
-        bearer: false,
-        version: None,
+        keys: vec![KeySettings::new(Secret::new(KEY), "environment UP_KEY")],
         models: vec!["m-1".to_owned()],
-        window_tokens: None,
-        headers: Vec::new(),
-        retries: 2,
-        deadlines: Deadlines::default(),
+        ..ProviderSettings::new("up", dialect, base_url)
     }
 }
 
@@ -124,7 +115,8 @@ async fn an_openai_compatible_server_is_asked_with_a_bearer_key_or_none() {
     let mock = always(Reply::text("Hi.")).await;
     for (suffix, key) in [("", Some(KEY)), ("/v1", None)] {
         let mut row = row("openai_chat", &format!("{}{suffix}", mock.url()));
-        row.key = key.map(Secret::new);
+        row.keys =
+            key.map(|key| KeySettings::new(Secret::new(key), "a test")).into_iter().collect();
         row.headers = vec![("x-team".to_owned(), "blue".to_owned())];
         let reply = upstream_of(&models(row)).send(&prompt("hello")).await.unwrap();
         assert_eq!(reply.message.plain(), "Hi.");

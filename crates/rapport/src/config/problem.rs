@@ -95,6 +95,12 @@ impl Findings {
         self.problems.push(Problem { place, text: text.into(), port: false });
     }
 
+    /// Notes that the value of the key `path` led to a fault.
+    pub(crate) fn fault(&mut self, place: &Place, path: &str, fault: &wire::Fault) {
+        let hint = fault.hint_text().map_or_else(String::new, |hint| format!(": {hint}"));
+        self.problem(place, format!("`{path}`: {}{hint}", fault.text()));
+    }
+
     /// Notes a port that is no port; its own text names the place.
     pub(crate) fn port(&mut self, invalid: &doctor::port::InvalidPort) {
         let text = invalid.to_string();

@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 
 use doctor::port::LogicalMap;
 use gateway::cache::{CacheMode, CacheSettings};
 use gateway::settings::{AuthMode, Limits, ModelSettings, Settings, UpstreamFailure};
+use ledger::Prices;
 
 use super::problem::Place;
 use super::providers;
@@ -184,6 +186,7 @@ fn settings(values: &mut Values<'_>) -> Settings {
             mock: values.bool("models.mock"),
         },
         providers: providers::all(values),
+        prices: prices(values),
         auth: values.choice("auth.mode", &auth).unwrap_or(AuthMode::Auto),
         allowed_hosts: values.list("server.allowed_hosts").0,
         cors_origins: origins(values),
@@ -197,6 +200,17 @@ fn settings(values: &mut Values<'_>) -> Settings {
         local_only: values.bool("local_only"),
         debug: values.bool("debug"),
     }
+}
+
+/// The embedded table of models with the rows of `prices_file`.
+fn prices(values: &mut Values<'_>) -> Arc<Prices> {
+    let mut prices = Prices::embedded().clone();
+    if let Some((text, place)) = providers::file(values, "prices_file")
+        && let Err(fault) = prices.merge(&text)
+    {
+        values.findings.fault(&place, "prices_file", &fault);
+    }
+    Arc::new(prices)
 }
 
 fn cache(values: &mut Values<'_>) -> CacheSettings {

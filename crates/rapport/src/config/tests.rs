@@ -221,8 +221,9 @@ fn providers_appear_with_their_keys_and_as_configured() {
     assert_eq!(providers[0].name, "anthropic");
     assert_eq!(providers[0].dialect, "anthropic");
     assert_eq!(providers[0].base_url, "https://api.anthropic.com");
-    assert_eq!(providers[0].key.as_ref().unwrap().expose(), "sk-secret");
-    assert_eq!(providers[0].key_source.as_deref(), Some("environment ANTHROPIC_API_KEY"));
+    let key = providers[0].key().unwrap();
+    assert_eq!(key.key.expose(), "sk-secret");
+    assert_eq!(key.source.as_deref(), Some("environment ANTHROPIC_API_KEY"));
     assert!(!providers[0].models.is_empty());
     assert_eq!(providers[0].deadlines.first_byte, Duration::from_mins(2));
     assert_eq!(providers[1].dialect, "openai_chat");
@@ -244,6 +245,66 @@ fn providers_appear_with_their_keys_and_as_configured() {
     let problems = Desk::new(&[("rapport.yaml", wrong)]).refused();
     assert!(problems.iter().any(|p| p.contains("provider `mine` has no address")), "{problems:?}");
     assert!(problems.iter().any(|p| p.contains("61900")), "{problems:?}");
+}
+
+#[test]
+fn keys_of_a_provider_may_be_a_list_or_a_group_with_names() {
+    let list = "providers:\n  openai:\n    keys:\n      - {key: sk-1, priority: 2}\n      \
+                - {key: sk-2, weight: 3, name: main, expires: 2027-01-31}\n";
+    let config = Desk::new(&[("rapport.yaml", list)]).load().config;
+    let [first, second] = config.gateway.providers[0].keys.as_slice() else { panic!("two keys") };
+    assert_eq!((first.name.as_str(), first.priority, first.weight), ("1", 2, 1));
+    assert_eq!((second.name.as_str(), second.priority, second.weight), ("main", 1, 3));
+    assert_eq!(second.expires.unwrap().to_string(), "2027-01-31T00:00:00Z");
+    assert_eq!(config.gateway.providers[0].key().unwrap().key.expose(), "sk-2");
+
+    let group = "providers: {openai: {keys: {team: {key: \"${K}\"}, spare: {key: b, weight: 0}}}}";
+    let desk = Desk::new(&[("rapport.yaml", group)]).env(&[("K", "sk-9")]);
+    let loaded = desk.load();
+    let keys = &loaded.config.gateway.providers[0].keys;
+    assert_eq!(keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["spare", "team"]);
+    assert_eq!(keys[1].source.as_deref(), Some("environment K"));
+    let rows = show::rows(&loaded);
+    let row = rows.iter().find(|row| row.key == "providers.openai.keys.team.key").unwrap();
+    assert_eq!(row.value, "[hidden]");
+
+    let wrong = "providers: {openai: {keys: [{key: a, expires: soon}, {name: b}]}}";
+    let problems = Desk::new(&[("rapport.yaml", wrong)]).refused();
+    assert!(problems[0].contains("cannot be `soon`"), "{problems:?}");
+}
+
+#[test]
+fn a_file_adds_providers_and_prices() {
+    let file =
+        "providers_file: mine.toml\nprices_file: prices.toml\nproviders: {else: {api_key: k}}\n";
+    let mine = "[[provider]]\nname = \"mine\"\nbase_url = \"https://models.example.org/v1\"\n\
+                key = [\"MINE_KEY\"]\nmodels = [\"m\"]\n\
+                [[provider]]\nname = \"else\"\nbase_url = \"https://else.example.org\"\n";
+    let prices = "[[model]]\nid = \"m\"\nprovider = \"mine\"\nwindow = 4096\n";
+    let desk = Desk::new(&[
+        ("rapport.yaml", file),
+        ("mine.toml", mine),
+        ("prices.toml", prices),
+        (".env", "MINE_KEY=sk-m"),
+    ]);
+    let config = desk.load().config.gateway;
+    let names: Vec<&str> = config.providers.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["mine", "else"]);
+    assert_eq!(config.providers[0].key().unwrap().key.expose(), "sk-m");
+    assert_eq!(config.prices.window_tokens("mine", "m"), Some(4096));
+
+    let desk = Desk::new(&[("rapport.yaml", file), ("mine.toml", "[[provider]]\nname = 1\n")]);
+    let problems = desk.refused();
+    assert!(problems.iter().any(|p| p.contains("prices.toml cannot be read")), "{problems:?}");
+    assert!(problems.iter().any(|p| p.contains("wrong in line 2")), "{problems:?}");
+}
+
+#[test]
+fn an_unknown_provider_is_answered_with_the_nearest_known_one() {
+    let desk = Desk::new(&[("rapport.yaml", "providers: {antropic: {api_key: k}}\n")]);
+    assert!(desk.refused()[0].contains("the known provider `anthropic`"), "{:?}", desk.refused());
+    let desk = Desk::new(&[("rapport.yaml", "providers: {openai: {api_key: k, auth: magic}}\n")]);
+    assert!(desk.refused()[0].contains("`header:NAME`"), "{:?}", desk.refused());
 }
 
 #[test]
@@ -280,7 +341,7 @@ fn secrets_come_from_variables_and_files_and_are_never_shown() {
         .gateway
         .providers
         .iter()
-        .map(|provider| provider.key.as_ref().unwrap().expose())
+        .map(|provider| provider.key().unwrap().key.expose())
         .collect();
     assert_eq!(keys, ["sk-secret-1", "sk-secret-2"]);
     assert!(loaded.warnings.iter().any(|w| w.contains("key.txt") && w.contains("chmod 600")));

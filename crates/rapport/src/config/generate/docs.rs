@@ -37,7 +37,9 @@ pub(crate) fn docs() -> String {
         line(&mut page, &format!("| `{}` | {key} | {} |", variable.name, variable.doc));
     }
     page.push_str(
-        "\nThe longer name wins over the shorter one. Variables that Kubernetes sets for a service \
+        "\nThe variables of the other known providers' keys (`GROQ_API_KEY`, `GEMINI_API_KEY`, \
+         `OLLAMA_HOST` …) are in [providers.md](providers.md).\n\n\
+         The longer name wins over the shorter one. Variables that Kubernetes sets for a service \
          named `rapport` (`RAPPORT_SERVICE_HOST`, `RAPPORT_PORT=tcp://…`) are left alone.\n\n\
          ## Other names\n\nNames that other programs use are understood in files; `config show \
          --origin` says which was used.\n\n| name | key |\n|---|---|\n",

@@ -67,7 +67,14 @@ fn place(properties: &mut Map<String, Value>, group: &str, segments: &[&str], ke
                 let other = entry.remove("additionalProperties");
                 let mut inner = other.as_ref().map(properties_of).unwrap_or_default();
                 place(&mut inner, "inner", after, key);
-                json!({ "type": "object", "additionalProperties": false, "properties": inner })
+                let inner =
+                    json!({ "type": "object", "additionalProperties": false, "properties": inner });
+                // Named things inside a group may also be written as a list.
+                if group == "inner" {
+                    entry.insert("type".to_owned(), json!(["object", "array", "null"]));
+                    entry.insert("items".to_owned(), inner.clone());
+                }
+                inner
             }
         };
         entry.insert("additionalProperties".to_owned(), inner);
@@ -101,6 +108,10 @@ fn leaf(key: &Key) -> Map<String, Value> {
             let mut words: Vec<Value> = words.iter().map(|word| json!(word)).collect();
             words.push(Value::Null);
             json!({ "enum": words })
+        }
+        Kind::Dialect => {
+            let words = wire::dialect::DIALECTS.iter().map(|dialect| json!(dialect.name()));
+            json!({ "enum": words.chain([Value::Null]).collect::<Vec<_>>() })
         }
         Kind::List => json!({ "anyOf": [
             { "type": "array", "items": { "type": "string" } },

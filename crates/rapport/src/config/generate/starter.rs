@@ -53,22 +53,33 @@ pub(crate) fn starter() -> String {
 /// One example of a provider, with all its keys.
 fn providers(page: &mut String, keys: &[&Key]) {
     page.push_str(
-        "  # Claude and OpenAI models appear by themselves when ANTHROPIC_API_KEY or\n  \
-         # OPENAI_API_KEY is set. A local server is three lines:\n  # ollama:\n  \
-         #   base_url: http://127.0.0.1:11434/v1\n  #   models: [llama3.3]\n  #\n  \
+        "  # Models appear by themselves when ANTHROPIC_API_KEY, OPENAI_API_KEY, GROQ_API_KEY … is \
+         set;\n  # docs/providers.md lists who is known by name. A key is enough for those:\n  \
+         # groq:\n  #   api_key: \"${GROQ_API_KEY}\"\n  # Any other server has an address:\n  \
+         # mine:\n  #   base_url: http://127.0.0.1:8000/v1\n  #   models: [llama3.3]\n  #\n  \
          # Everything that can be said about a provider:\n  # NAME:\n",
     );
     for key in keys {
         let name = key.path.strip_prefix("providers.NAME.").unwrap_or(key.path);
+        // Two keys of the same thing stand side by side, under one name.
+        let (name, start) = match name.strip_prefix("keys.NAME.") {
+            Some(name) => {
+                if name == "key" {
+                    page.push_str("  #   keys:\n  #     first:\n");
+                }
+                (name, "  #       ")
+            }
+            None => (name, "  #   "),
+        };
         for line in wrap(key.doc, WIDTH - 4) {
-            line_to(page, &format!("  #   # {line}"));
+            line_to(page, &format!("{start}# {line}"));
         }
         match name {
             "headers.NAME" => {
                 line_to(page, "  #   headers:");
                 line_to(page, "  #     X-Team: search");
             }
-            _ => line_to(page, &format!("  #   {name}: {}", written(key))),
+            _ => line_to(page, &format!("{start}{name}: {}", written(key))),
         }
     }
 }

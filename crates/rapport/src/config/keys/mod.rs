@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Bytes(u64, u64),
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// The name of a wire format that we speak.
+    Dialect,
     /// Texts; in one line they are separated by commas.
     List,
     /// A text that is never printed; `${VARIABLE}` and `file:PATH` keep it out of the file.
@@ -163,6 +165,10 @@ impl Kind {
             Self::Choice(words) => {
                 let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
                 format!("one of {}", words.join(", "))
+            }
+            Self::Dialect => {
+                let words = wire::dialect::DIALECTS.iter().map(|d| format!("`{}`", d.name()));
+                format!("one of {}", words.collect::<Vec<_>>().join(", "))
             }
             Self::List => "a list of texts".to_owned(),
             Self::Secret => "a secret: `${VARIABLE}` or `file:PATH`".to_owned(),

@@ -1,17 +1,31 @@
 //! Where models are.
 
 use super::Change::Live;
-use super::Kind::{Bool, Choice, Count, Duration, List, Secret, Text, Url};
+use super::Kind::{Bool, Count, Dialect, Duration, List, Path, Secret, Text, Url};
 use super::{Key, key};
 
 /// The keys of providers.
 pub(super) const KEYS: &[Key] = &[
     key(
-        "providers.NAME.dialect",
-        Choice(&["anthropic", "openai_chat"]),
+        "providers_file",
+        Path,
         "",
         Live,
-        "What the upstream speaks. `anthropic` and `openai` know theirs; others are openai_chat.",
+        "A TOML file with further rows of the table of providers, or other ones of the same name.",
+    ),
+    key(
+        "prices_file",
+        Path,
+        "",
+        Live,
+        "A TOML file with further rows of the table of models and prices, or other ones.",
+    ),
+    key(
+        "providers.NAME.dialect",
+        Dialect,
+        "",
+        Live,
+        "What the upstream speaks. Known providers know theirs; others are openai_chat.",
     ),
     key(
         "providers.NAME.base_url",
@@ -28,6 +42,49 @@ pub(super) const KEYS: &[Key] = &[
         "Its key: `${ANTHROPIC_API_KEY}`, or `file:/run/secrets/key`.",
     ),
     key(
+        "providers.NAME.keys.NAME.key",
+        Secret,
+        "",
+        Live,
+        "One of several keys that share the calls. `keys` may also be a list.",
+    ),
+    key(
+        "providers.NAME.keys.NAME.name",
+        Text,
+        "",
+        Live,
+        "What the key is called in answers and logs; else its place in `keys`.",
+    ),
+    key(
+        "providers.NAME.keys.NAME.priority",
+        Count(1, 1000),
+        "1",
+        Live,
+        "Keys of priority 1 are used before those of priority 2.",
+    ),
+    key(
+        "providers.NAME.keys.NAME.weight",
+        Count(0, 1000),
+        "1",
+        Live,
+        "Its share of the calls among keys of the same priority; 0 makes it a spare.",
+    ),
+    key(
+        "providers.NAME.keys.NAME.expires",
+        Text,
+        "",
+        Live,
+        "The date, or time, from which it is not used any more.",
+    ),
+    key(
+        "providers.NAME.auth",
+        Text,
+        "",
+        Live,
+        "How the key is shown: `bearer`, `header:NAME`, `query:NAME`, `none`, `azure`, `sigv4` or \
+         `google`. Known providers know theirs; else it follows from the dialect.",
+    ),
+    key(
         "providers.NAME.bearer",
         Bool,
         "false",
@@ -39,7 +96,28 @@ pub(super) const KEYS: &[Key] = &[
         Text,
         "",
         Live,
-        "The API version it is asked for (the `anthropic-version` header).",
+        "The API version it is asked for (the `anthropic-version` header, Azure's `api-version`).",
+    ),
+    key(
+        "providers.NAME.region",
+        Text,
+        "",
+        Live,
+        "The region of a cloud, where its address or its signature names one.",
+    ),
+    key(
+        "providers.NAME.project",
+        Text,
+        "",
+        Live,
+        "The project or account of a cloud, where its address names one.",
+    ),
+    key(
+        "providers.NAME.credentials",
+        Path,
+        "",
+        Live,
+        "The JSON file of a service account (auth `google`).",
     ),
     key(
         "providers.NAME.models",

@@ -70,8 +70,24 @@ fn flatten<'a>(path: &str, node: &'a Node, flat: &mut Vec<Leaf<'a>>) {
                 flatten(&format!("{path}.{name}"), node, flat);
             }
         }
+        What::List(items) if are_named(path, items) => {
+            let width = items.len().to_string().len();
+            for (at, item) in items.iter().enumerate() {
+                // Numbers of one width keep their order as texts.
+                flatten(&format!("{path}.{:0width$}", at + 1), item, flat);
+            }
+        }
         what => flat.push(Leaf { path: path.to_owned(), line: node.line, what }),
     }
+}
+
+/// Whether a list holds groups where groups with names of their own may stand: then its items are
+/// named by their place, from 1.
+fn are_named(path: &str, items: &[Node]) -> bool {
+    let inside = format!("{path}.1");
+    !items.is_empty()
+        && items.iter().all(|item| matches!(item.what, What::Map(_)))
+        && keys::all().any(|key| is_inside(key.path, &inside))
 }
 
 fn take(layer: &mut Layer, name: &str, leaf: &Leaf<'_>, place: &Place, findings: &mut Findings) {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use gateway::provider::Providers;
+
 use super::{Given, Layer, Value, put};
 use crate::config::dotenv::Assignment;
 use crate::config::env::{Environment, VARIABLES, is_foreign};
@@ -12,6 +14,8 @@ use crate::config::problem::{Findings, Place};
 /// How exact a variable's name is; the more exact one wins.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rank {
+    /// The second variable of a provider's key: `GOOGLE_API_KEY`
+    Spare,
     /// `PORT`
     Foreign,
     /// `RAPPORT_PORT`
@@ -44,7 +48,7 @@ fn layers<'a>(
     all: impl Iterator<Item = (&'a str, &'a str, Place)>,
     findings: &mut Findings,
 ) -> Vec<Layer> {
-    let mut layers = vec![Layer::new(), Layer::new(), Layer::new()];
+    let mut layers = vec![Layer::new(), Layer::new(), Layer::new(), Layer::new()];
     for (name, value, place) in all {
         if is_foreign(name, value) {
             continue;
@@ -54,9 +58,10 @@ fn layers<'a>(
             continue;
         };
         let index = match rank {
-            Rank::Foreign => 0,
-            Rank::Short => 1,
-            Rank::Full => 2,
+            Rank::Spare => 0,
+            Rank::Foreign => 1,
+            Rank::Short => 2,
+            Rank::Full => 3,
         };
         let given = Given { value: Value::Text(value.to_owned()), place, alias: None };
         if let Some(layer) = layers.get_mut(index) {
@@ -71,11 +76,26 @@ fn key_of(name: &str) -> Option<(String, Rank)> {
         let rank = if name.starts_with("RAPPORT_") { Rank::Short } else { Rank::Foreign };
         return Some((known.key.to_owned(), rank));
     }
+    if let Some(found) = of_provider(name) {
+        return Some(found);
+    }
     let exact = keys::all().find(|key| !key.path.contains("NAME") && key.variable() == name);
     if let Some(key) = exact {
         return Some((key.path.to_owned(), Rank::Full));
     }
     keys::all().find_map(|key| named(key.path, name)).map(|path| (path, Rank::Full))
+}
+
+/// The key that a variable of a known provider sets.
+fn of_provider(name: &str) -> Option<(String, Rank)> {
+    Providers::embedded().rows().iter().find_map(|row| {
+        if row.base.as_deref() == Some(name) {
+            return Some((format!("providers.{}.base_url", row.name), Rank::Foreign));
+        }
+        let place = row.key.iter().position(|variable| variable == name)?;
+        let rank = if place == 0 { Rank::Foreign } else { Rank::Spare };
+        Some((format!("providers.{}.api_key", row.name), rank))
+    })
 }
 
 /// The path of a key with one free name, when `name` is its variable:

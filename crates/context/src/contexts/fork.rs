@@ -23,8 +23,8 @@ impl Contexts {
     ///
     /// # Errors
     /// `context_not_found`, `context_expired`, `invalid_input` when the log has no entry `at`,
-    /// `conflict` when `new.id` exists, when `at` is part of a running turn, or when the fork is too
-    /// deep to share and too large to copy; otherwise as [`Contexts::create`].
+    /// `conflict` when `new.id` exists, when `at` is part of a running turn, or when the fork is
+    /// too deep to share and too large to copy; otherwise as [`Contexts::create`].
     pub async fn fork(&self, key: &Key, at: Option<u64>, new: New) -> Result<Context, Fault> {
         let (parent, child) = (key.clone(), named(key, &new)?);
         let durability = new.settings.durability.unwrap_or(self.durability);

@@ -196,12 +196,14 @@ async fn a_turn_that_is_running_or_failed_is_not_shared_by_accident() {
 #[tokio::test]
 async fn a_fork_inside_a_call_of_a_tool_knows_that_it_is_open() {
     both(async |contexts| {
-        let asks = r#"{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"n","input":{}}]}"#;
+        let asks = r#"{"role":"assistant",
+            "content":[{"type":"tool_use","id":"t","name":"n","input":{}}]}"#;
+        let answers = r#"{"role":"user",
+            "content":[{"type":"tool_result","tool_use_id":"t","content":"5"}]}"#;
         let messages = vec![
             said(Role::User, text("what time is it?")),
             said(Role::Assistant, raw("anthropic", asks)),
-            said(Role::User, raw("anthropic",
-                r#"{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"5"}]}"#)),
+            said(Role::User, raw("anthropic", answers)),
             said(Role::Assistant, text("five")),
         ];
         contexts.create(LOCAL, New { messages, ..called("p") }).await.unwrap();

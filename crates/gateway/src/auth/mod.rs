@@ -19,8 +19,9 @@ use crate::settings::AuthMode;
 /// The paths that are answered without a caller: whether we live, and pages without data.
 pub const OPEN_PATHS: &[&str] = &["/", "/health", "/ready", "/openapi.json", "/docs"];
 
-/// The folders below which everything is open: the console's and the docs' own files.
-pub const OPEN_FOLDERS: &[&str] = &["/console/", "/docs/"];
+/// The folders below which everything is open: the console's and the docs' own files, and shared
+/// contexts, whose handlers ask for the token of the share instead of a key.
+pub const OPEN_FOLDERS: &[&str] = &["/console/", "/docs/", "/api/v1/shared/"];
 
 /// Who calls.
 #[derive(Clone, Debug)]

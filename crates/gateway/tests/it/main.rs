@@ -10,6 +10,7 @@ mod doors;
 mod house;
 #[cfg(test)]
 mod native;
+mod native_branches;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]

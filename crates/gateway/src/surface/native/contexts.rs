@@ -47,16 +47,21 @@ pub(crate) async fn create(
         Some(idem) => gate.contexts().create_once(caller.tenant, new, idem).await?,
     };
     tracing::info!(context = %made.id, "context created");
-    let mut response = answer(&gate, &made);
+    Ok(created(&gate, &made))
+}
+
+/// A context that was made: `201` with its place.
+pub(crate) fn created(gate: &Gateway, made: &Context) -> Response {
+    let mut response = answer(gate, made);
     *response.status_mut() = StatusCode::CREATED;
     let place = format!("/api/v1/contexts/{}", escape(&made.id));
     if let Ok(value) = HeaderValue::from_str(&place) {
         response.headers_mut().insert(LOCATION, value);
     }
-    Ok(response)
+    response
 }
 
-fn new_of(asked: NewContext) -> Result<New, Fault> {
+pub(crate) fn new_of(asked: NewContext) -> Result<New, Fault> {
     let messages = asked.messages.unwrap_or_default();
     Ok(New {
         id: asked.id,
@@ -250,7 +255,7 @@ pub(crate) fn touched(mut response: Response, key: &Key) -> Response {
     response
 }
 
-fn shaped(gate: &Gateway, found: &Context) -> Value {
+pub(crate) fn shaped(gate: &Gateway, found: &Context) -> Value {
     let snapshot = gate.now();
     let window = match snapshot.models.resolve(found.settings.model.as_deref(), Door::Context) {
         Ok(Target::Upstream(upstream)) => upstream.window_tokens(),

@@ -61,7 +61,7 @@ pub(crate) async fn list(
     Ok(touched(axum::Json(body).into_response(), &key))
 }
 
-fn slice(query: &MessagesQuery) -> Result<Slice, Fault> {
+pub(super) fn slice(query: &MessagesQuery) -> Result<Slice, Fault> {
     let fresh = Slice::default();
     let newest_first = match query.order.as_deref() {
         None | Some("asc") => false,

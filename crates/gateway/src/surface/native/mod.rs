@@ -1,11 +1,13 @@
 //! The native API below `/api/v1`: contexts, messages, turns, models and the state of the server.
 
+pub(crate) mod branches;
 pub(crate) mod contexts;
 pub(crate) mod knowledge;
 pub(crate) mod messages;
 pub(crate) mod models;
 pub(crate) mod read;
 pub(crate) mod shape;
+pub(crate) mod share;
 pub(crate) mod state;
 pub(crate) mod turns;
 pub(crate) mod validate;
@@ -30,6 +32,17 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(turns::retry))
         .routes(routes!(turns::cancel))
         .routes(routes!(turns::window))
+        .routes(routes!(branches::fork))
+        .routes(routes!(branches::checkpoints, branches::checkpoint))
+        .routes(routes!(branches::forget_checkpoint))
+        .routes(routes!(branches::rollback))
+        .routes(routes!(branches::branches))
+        .routes(routes!(branches::compare))
+        .routes(routes!(branches::merge))
+        .routes(routes!(share::shares, share::share))
+        .routes(routes!(share::end))
+        .routes(routes!(share::context))
+        .routes(routes!(share::messages))
         .routes(routes!(models::models))
         .routes(routes!(models::providers))
         .routes(routes!(models::status))

@@ -199,6 +199,8 @@ pub(crate) fn context(found: &Context, window_tokens: u32) -> Value {
         },
         "open_turn": found.open_turn,
         "expires_at": found.expires_at.map(time),
+        "parent": found.parent.as_deref(),
+        "fork_seq": found.fork_seq,
     })
 }
 

@@ -1,0 +1,59 @@
+//! What a client can do, as it said in `initialize` or says with every modern request.
+
+use serde_json::{Map, Value};
+
+/// A client's capabilities, as far as a server asks something of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent yes-or-no statements")]
+pub struct Client {
+    /// It asks its user for values.
+    pub elicitation: bool,
+    /// It sends its user to an address.
+    pub elicitation_url: bool,
+    /// It asks a model.
+    pub sampling: bool,
+    /// It lets that model use tools.
+    pub sampling_tools: bool,
+    /// It names the folders it works in.
+    pub roots: bool,
+}
+
+impl Client {
+    /// Reads a `capabilities` object.
+    #[must_use]
+    pub fn read(capabilities: &Map<String, Value>) -> Self {
+        let has = |name: &str| capabilities.get(name).is_some_and(Value::is_object);
+        let within = |name: &str, part: &str| {
+            capabilities.get(name).and_then(|c| c.get(part)).is_some_and(Value::is_object)
+        };
+        let url = within("elicitation", "url");
+        Self {
+            // An empty object means forms, as before there was anything else.
+            elicitation: has("elicitation") && (!url || within("elicitation", "form")),
+            elicitation_url: url,
+            sampling: has("sampling"),
+            sampling_tools: within("sampling", "tools"),
+            roots: has("roots"),
+        }
+    }
+
+    /// As one number, for a session's id.
+    pub(crate) fn bits(self) -> u8 {
+        u8::from(self.elicitation)
+            | u8::from(self.elicitation_url) << 1
+            | u8::from(self.sampling) << 2
+            | u8::from(self.sampling_tools) << 3
+            | u8::from(self.roots) << 4
+    }
+
+    pub(crate) fn of_bits(bits: u8) -> Self {
+        let has = |place: u8| bits & (1 << place) != 0;
+        Self {
+            elicitation: has(0),
+            elicitation_url: has(1),
+            sampling: has(2),
+            sampling_tools: has(3),
+            roots: has(4),
+        }
+    }
+}

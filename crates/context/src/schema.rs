@@ -2,7 +2,7 @@
 
 /// Handed to [`storage::Database::open`] by whoever opens the store.
 pub const SCHEMA: storage::Schema =
-    storage::Schema { name: "context", steps: &[FIRST, SECOND, THIRD] };
+    storage::Schema { name: "context", steps: &[FIRST, SECOND, THIRD, FOURTH] };
 
 /// `ctx` is rewritten with every turn and therefore small; long texts stand beside it. `entry.k` is
 /// `ctx.n << 32 | seq`: the log of a context lies together, in order, without an index of its own.
@@ -110,4 +110,39 @@ CREATE TABLE share(
   hash BLOB PRIMARY KEY, n INTEGER NOT NULL, no INTEGER NOT NULL,
   at INTEGER NOT NULL, expires INTEGER, upto INTEGER, name TEXT) WITHOUT ROWID;
 CREATE UNIQUE INDEX share_n ON share(n, no);
+";
+
+/// What goes to models. `trail` is the last answered request of a context, `epoch` its history.
+/// `summary` stands for the entries up to `upto` of the log `log`. `pin` are entries that are always
+/// carried. `unindexed` are logs whose entries from `from_seq` on are not in `entry_fts` yet, whose
+/// row ids are those of the entries. `ctx.ttl` is the time to live that every use renews.
+const FOURTH: &str = "
+ALTER TABLE ctx ADD COLUMN ttl INTEGER;
+
+CREATE TABLE trail(
+  n INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, branch INTEGER NOT NULL,
+  start INTEGER NOT NULL, summary INTEGER, pinned INTEGER NOT NULL, model TEXT NOT NULL,
+  system INTEGER NOT NULL, tools INTEGER NOT NULL,
+  messages INTEGER NOT NULL, hash INTEGER NOT NULL);
+CREATE TABLE epoch(
+  n INTEGER NOT NULL, no INTEGER NOT NULL, at INTEGER NOT NULL,
+  reason TEXT NOT NULL, model TEXT NOT NULL, start_seq INTEGER NOT NULL,
+  turns INTEGER NOT NULL, rewritten INTEGER NOT NULL,
+  prompt INTEGER NOT NULL, cached INTEGER NOT NULL, written INTEGER NOT NULL,
+  PRIMARY KEY(n, no)) WITHOUT ROWID;
+
+CREATE TABLE summary(
+  n INTEGER NOT NULL, no INTEGER NOT NULL,
+  log INTEGER NOT NULL, first_seq INTEGER NOT NULL, upto INTEGER NOT NULL,
+  hash BLOB NOT NULL, at INTEGER NOT NULL, model TEXT NOT NULL, text TEXT NOT NULL,
+  PRIMARY KEY(n, no)) WITHOUT ROWID;
+CREATE TABLE pin(
+  n INTEGER NOT NULL, seq INTEGER NOT NULL, log INTEGER NOT NULL, at INTEGER NOT NULL,
+  PRIMARY KEY(n, seq, log)) WITHOUT ROWID;
+
+CREATE TABLE unindexed(log INTEGER PRIMARY KEY, from_seq INTEGER NOT NULL);
+INSERT INTO unindexed SELECT coalesce(log, n), base_seq + 1 FROM ctx WHERE head > base_seq;
+CREATE VIRTUAL TABLE entry_fts USING fts5(
+  tenant, text, content='', contentless_delete=1,
+  tokenize='porter unicode61 remove_diacritics 2');
 ";

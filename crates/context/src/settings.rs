@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use storage::Durability;
 use wire::{Code, Fault};
 
-use crate::Map;
+use crate::{Map, Plan};
 
 /// What a new turn does while another one runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +49,8 @@ pub struct Settings {
     pub on_hang_up: Option<OnHangUp>,
     /// Tokens of the window that messages may fill.
     pub window_tokens: Option<u32>,
+    /// How the window is chosen.
+    pub window: Option<Plan>,
     /// Everything else, kept as it came.
     pub extra: Map,
 }
@@ -77,6 +79,7 @@ impl Settings {
             when_busy: word(from, "when_busy", WHEN_BUSY)?,
             on_hang_up: word(from, "on_hang_up", ON_HANG_UP)?,
             window_tokens: count(from, "window_tokens")?,
+            window: take(from, "window").map(|value| Plan::parse(&value)).transpose()?,
             extra: Map::new(),
         };
         Ok(Self { extra: map, ..out })
@@ -96,6 +99,7 @@ impl Settings {
             ("when_busy", named(self.when_busy.and_then(|v| name(WHEN_BUSY, v)))),
             ("on_hang_up", named(self.on_hang_up.and_then(|v| name(ON_HANG_UP, v)))),
             ("window_tokens", self.window_tokens.map(|v| json!(v))),
+            ("window", self.window.as_ref().map(Plan::to_value)),
         ];
         let mut out = Map::new();
         for (key, value) in fields {

@@ -1,6 +1,6 @@
 //! What a model would be shown of a context.
 
-use crate::{Context, Entry, Knowledge};
+use crate::{Context, Entry, Footing, Knowledge, Plan, Recalled, Summary};
 
 /// How much a window may carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,16 @@ pub struct Window {
     pub cut: Option<Cut>,
     /// Tokens of the entries: the estimate, corrected by what the provider reported earlier.
     pub tokens: u64,
+    /// What decides whether the next request continues the last one.
+    pub footing: Footing,
+    /// How it was chosen.
+    pub plan: Plan,
+    /// What stands for older messages.
+    pub summary: Option<Summary>,
+    /// Older messages that are always carried, oldest first.
+    pub pinned: Vec<Entry>,
+    /// Older messages that have to do with the newest one, the best first.
+    pub recalled: Vec<Recalled>,
 }
 
 /// A step of the window's beginning.

@@ -55,6 +55,11 @@ struct Looked {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Began {
+    reason: &'static str,
+}
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// Every metric of the request path.
@@ -71,6 +76,7 @@ pub struct Metrics {
     failures: Family<Failure, Counter>,
     tokens: Family<Tokens, Counter>,
     cache: Family<Looked, Counter>,
+    epochs: Family<Began, Counter>,
     contexts: Gauge,
     messages: Gauge,
     context_bytes: Gauge,
@@ -104,6 +110,7 @@ impl Metrics {
             failures: Family::default(),
             tokens: Family::default(),
             cache: Family::default(),
+            epochs: Family::default(),
             contexts: Gauge::default(),
             messages: Gauge::default(),
             context_bytes: Gauge::default(),
@@ -131,6 +138,8 @@ impl Metrics {
         r.register("faults", "Faults, by kind and by whose fault it is", self.failures.clone());
         r.register("tokens", "Tokens as the providers count them", self.tokens.clone());
         r.register("cache", "Model calls looked up among kept answers", self.cache.clone());
+        let help = "Requests that did not begin with the bytes of the one before, by reason";
+        r.register("epochs", help, self.epochs.clone());
         r.register("contexts", "Conversations kept", self.contexts.clone());
         r.register("messages", "Messages kept", self.messages.clone());
         let help = "Bytes of all messages";
@@ -164,6 +173,10 @@ impl Metrics {
 
     pub(crate) fn cache(&self, outcome: &'static str) {
         self.cache.get_or_create(&Looked { outcome }).inc();
+    }
+
+    pub(crate) fn epoch(&self, reason: &'static str) {
+        self.epochs.get_or_create(&Began { reason }).inc();
     }
 
     pub(crate) fn fault(&self, fault: &Fault) {

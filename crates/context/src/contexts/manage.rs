@@ -172,6 +172,10 @@ impl Job<'_> {
             "DELETE FROM checkpoint WHERE n = ?1",
             "DELETE FROM fork_state WHERE n = ?1",
             "DELETE FROM share WHERE n = ?1",
+            "DELETE FROM trail WHERE n = ?1",
+            "DELETE FROM epoch WHERE n = ?1",
+            "DELETE FROM summary WHERE n = ?1",
+            "DELETE FROM pin WHERE n = ?1",
         ] {
             self.connection.prepare_cached(sql).stored()?.execute([row.n]).stored()?;
         }

@@ -8,13 +8,16 @@ mod log;
 mod manage;
 mod merge;
 mod once;
+mod search;
 mod share;
+mod summarise;
 mod sweep;
 mod turns;
 mod windows;
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use storage::rusqlite::Connection;
 use storage::{Database, Durability, Stored};
@@ -51,6 +54,7 @@ struct Inner {
     limits: Limits,
     totals: Totals,
     choices: Choices,
+    summarising: Arc<Mutex<HashSet<i64>>>,
 }
 
 /// The figures of [`Counts`], kept by the jobs; a commit that fails may leave them a little off
@@ -89,7 +93,8 @@ impl Contexts {
     /// `storage_error` when the store cannot be read or written.
     pub async fn open(db: Database, limits: Limits) -> Result<Self, Fault> {
         let (totals, choices) = db.read(|c| Ok((seed(c)?, Choices::read(c)?))).await?;
-        let inner = Arc::new(Inner { limits, totals, choices });
+        let summarising = Arc::default();
+        let inner = Arc::new(Inner { limits, totals, choices, summarising });
         let this = Self { db, inner, durability: Durability::Group };
         this.recover().await?;
         Ok(this)

@@ -13,10 +13,10 @@ use crate::rows::chain;
 use crate::rows::ctx::{self, Anchor, Row};
 use crate::rows::entry::{self, Fresh};
 use crate::rows::idem::{self, Answer, STATE_BYTES_MAX};
-use crate::rows::parts;
+use crate::rows::{epochs, parts};
 use crate::{
     Begun, Content, Entry, EntryStatus, Idem, Key, LocalReply, Map, NewTurn, OpenTurn, Outcome,
-    Turn, View, refuse,
+    Step, Turn, View, refuse,
 };
 
 /// Growth of a window below which a provider's count says nothing about the estimate.
@@ -67,7 +67,21 @@ impl Contexts {
     /// deleted, `storage_error`.
     pub async fn finish(&self, open: &OpenTurn, outcome: Outcome) -> Result<Turn, Fault> {
         let open = open.clone();
-        self.write(open.durability, move |job| job.finish(&open, &outcome)).await
+        self.write(open.durability, move |job| job.finish(&open, &outcome, None)).await
+    }
+
+    /// As [`Contexts::finish`], and keeps what was sent in the history of epochs.
+    ///
+    /// # Errors
+    /// As [`Contexts::finish`].
+    pub async fn finish_step(
+        &self,
+        open: &OpenTurn,
+        outcome: Outcome,
+        step: Step,
+    ) -> Result<Turn, Fault> {
+        let open = open.clone();
+        self.write(open.durability, move |job| job.finish(&open, &outcome, Some(&step))).await
     }
 
     /// Ends the turn without a reply: the message is kept, marked and can be retried; what came of
@@ -187,8 +201,16 @@ impl Job<'_> {
         })
     }
 
-    fn finish(&self, open: &OpenTurn, outcome: &Outcome) -> Result<Turn, Fault> {
+    fn finish(
+        &self,
+        open: &OpenTurn,
+        outcome: &Outcome,
+        step: Option<&Step>,
+    ) -> Result<Turn, Fault> {
         let mut row = self.open_row(open)?;
+        if let Some(step) = step {
+            epochs::keep(self.connection, row.n, step, self.now)?;
+        }
         let before = Some(figures(&row));
         if let Some((prompt, _)) = outcome.usage_tokens {
             learn(&mut row, prompt);

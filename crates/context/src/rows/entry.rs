@@ -9,6 +9,7 @@ use wire::prompt::Role;
 use super::chain::Chain;
 use super::ctx::Row;
 use super::parts::to_text;
+use super::search;
 use super::{length, signed, unsigned};
 use crate::{Content, Entry, EntryStatus, Limits, Map, clock, count, refuse};
 
@@ -42,7 +43,8 @@ pub(crate) fn place(n: i64, seq: u32) -> i64 {
     n << 32 | i64::from(seq)
 }
 
-fn seq_of(place: i64) -> u32 {
+/// The number of the entry in a row id.
+pub(crate) fn seq_of(place: i64) -> u32 {
     u32::try_from(place & 0xFFFF_FFFF).unwrap_or(0)
 }
 
@@ -111,6 +113,7 @@ pub(crate) fn append(
         signed(row.bytes),
     ];
     statement.execute(values).stored()?;
+    search::note(connection, row.chain.own(), seq)?;
     Ok(Entry {
         seq,
         role: fresh.role,

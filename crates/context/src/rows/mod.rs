@@ -5,10 +5,13 @@ pub(crate) mod chain;
 pub(crate) mod ctx;
 pub(crate) mod cut;
 pub(crate) mod entry;
+pub(crate) mod epochs;
 pub(crate) mod idem;
 pub(crate) mod list;
 pub(crate) mod notes;
 pub(crate) mod parts;
+pub(crate) mod search;
+pub(crate) mod summaries;
 
 /// A count that is stored as SQLite's signed integer; never negative in a sound row.
 pub(crate) fn unsigned(stored: i64) -> u64 {

@@ -3,6 +3,7 @@
 //! The steps before (who calls, may they, how often) are `surface::door`; every door of ours ends
 //! here, so a conversation behaves the same whatever protocol carried it.
 
+mod beside;
 mod desk;
 mod local;
 mod remote;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use wire::event::Event;
 use wire::{Code, Fault};
 
+pub(crate) use beside::line as window_line;
 pub use desk::{Desk, Place};
 pub use translate::{Overrides, preview};
 pub(crate) use translate::{plain, provider_of};

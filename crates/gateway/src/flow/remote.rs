@@ -166,9 +166,13 @@ impl Task {
     async fn keep(&self, outcome: Result<(Reply, Asked), Broken>) -> Result<Turn, Fault> {
         let contexts = self.gate.contexts();
         match outcome {
-            Ok((reply, asked)) => {
+            Ok((reply, mut asked)) => {
+                let step = asked.step(&reply.usage);
                 let outcome = self.outcome(reply, &asked);
-                contexts.finish(&self.open, outcome).await
+                match step {
+                    Some(step) => contexts.finish_step(&self.open, outcome, step).await,
+                    None => contexts.finish(&self.open, outcome).await,
+                }
             }
             Err(Broken { fault, partial }) => {
                 tracing::warn!(

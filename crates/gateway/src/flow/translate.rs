@@ -3,14 +3,15 @@
 use std::fmt::Write as _;
 
 use context::{
-    Budget, Content, Cut, Entry, Key, Knowledge, Map, Note, NoteKind, OpenTurn, Settings, Turn,
-    Window,
+    Budget, Content, Entry, Key, Knowledge, Map, Note, NoteKind, OpenTurn, Plan, Reason, Settings,
+    Step, Turn, Window,
 };
 use serde_json::{Value, json};
 use wire::Fault;
 use wire::prompt::{Block, Knobs, Message, Prompt, Role, Tool};
 use wire::reply::{Reply, Usage};
 
+use super::beside::{facts, head, told_again, with_head};
 use crate::gate::Gateway;
 use crate::model::Upstream;
 
@@ -25,6 +26,8 @@ pub struct Overrides {
     pub tools: Vec<Tool>,
     /// The parameters.
     pub knobs: Knobs,
+    /// How the window is chosen, instead of the conversation's plan.
+    pub window: Option<Plan>,
 }
 
 /// What was asked, as far as the stored reply must remember it.
@@ -32,9 +35,25 @@ pub struct Overrides {
 pub(super) struct Asked {
     /// The state that this turn's question told the model, if it was news.
     told: Option<String>,
-    messages: usize,
-    tokens: u64,
-    cut: Option<Value>,
+    /// The older messages that this turn's question was told again.
+    recalled: Option<String>,
+    /// What `x-rapport-window` and the reply's `window` say.
+    facts: Map,
+    /// How the request continues the one before it.
+    step: Option<Step>,
+}
+
+impl Asked {
+    /// The request in the history of epochs, with what the provider counted.
+    pub(super) fn step(&mut self, usage: &Usage) -> Option<Step> {
+        let mut step = self.step.take()?;
+        if usage.prompt() > 0 {
+            step.prompt = usage.prompt();
+            step.cached = usage.cache_read;
+            step.written = usage.cache_write;
+        }
+        Some(step)
+    }
 }
 
 /// The share of the window that messages may fill, in percent: replies and errors of the
@@ -49,14 +68,24 @@ pub(super) async fn prompt(
     overrides: &Overrides,
 ) -> Result<(Prompt, Asked), Fault> {
     let budget = budget(upstream, &open.context.settings, overrides);
-    let window = gate.contexts().window(&open.key, budget).await?;
+    let window = gate.contexts().window_as(&open.key, budget, overrides.window.clone()).await?;
     if let Some(cut) = &window.cut {
         tracing::info!(
             context = %open.context.id, dropped = cut.dropped_messages,
             kept_tokens = cut.kept_tokens, "older messages no longer fit the model's window"
         );
     }
-    Ok(build(upstream, window, overrides))
+    let (prompt, asked) = build(upstream, window, overrides);
+    if let Some(Step { reason: Some(reason), .. }) = &asked.step {
+        gate.metrics().epoch(reason.as_str());
+        if *reason == Reason::Drift {
+            tracing::warn!(
+                context = %open.context.id, turn = open.number,
+                "what was sent before has changed without a declared reason"
+            );
+        }
+    }
+    Ok((prompt, asked))
 }
 
 /// The request that would go out for a conversation, without secrets, and what was cut.
@@ -71,21 +100,24 @@ pub async fn preview(
 ) -> Result<Value, Fault> {
     let context = gate.contexts().get(key).await?;
     let budget = budget(upstream, &context.settings, overrides);
-    let window = gate.contexts().preview_window(key, budget).await?;
+    let plan = overrides.window.clone();
+    let window = gate.contexts().preview_window_as(key, budget, plan).await?;
     let (prompt, asked) = build(upstream, window, overrides);
     let (url, headers, body) = upstream.render(&prompt, false);
     let body: Value = serde_json::from_slice(&body)
         .map_err(|e| Fault::internal("the rendered request is not JSON").because(e))?;
     let headers: Map = headers.into_iter().map(|(k, v)| (k, Value::from(v))).collect();
+    let fact = |name: &str| asked.facts.get(name).cloned().unwrap_or_default();
     Ok(json!({
         "model": upstream.model(), "provider": upstream.provider(), "url": url,
-        "headers": headers, "body": body, "messages": asked.messages,
-        "tokens_estimated": asked.tokens, "window_tokens": upstream.window_tokens(),
-        "cut": asked.cut,
+        "headers": headers, "body": body, "messages": fact("messages"),
+        "tokens_estimated": fact("tokens"), "window_tokens": upstream.window_tokens(),
+        "budget_tokens": budget.tokens, "cut": fact("cut"), "why": asked.facts,
     }))
 }
 
-fn budget(upstream: &Upstream, settings: &Settings, overrides: &Overrides) -> Budget {
+/// Tokens that messages may fill.
+pub(super) fn budget(upstream: &Upstream, settings: &Settings, overrides: &Overrides) -> Budget {
     let window = u64::from(upstream.window_tokens());
     let reply = overrides.knobs.max_tokens.or(settings.max_tokens).unwrap_or(1024);
     let room = (window * WINDOW_SHARE / 100).saturating_sub(u64::from(reply));
@@ -94,9 +126,10 @@ fn budget(upstream: &Upstream, settings: &Settings, overrides: &Overrides) -> Bu
 }
 
 fn build(upstream: &Upstream, window: Window, overrides: &Overrides) -> (Prompt, Asked) {
-    let Window { context, knowledge, entries, cut, tokens } = window;
-    let mut asked =
-        Asked { told: None, messages: entries.len(), tokens, cut: cut.as_ref().map(cut_value) };
+    let mut asked = Asked::default();
+    let head = head(&window);
+    let facts = facts(&window);
+    let Window { context, knowledge, entries, tokens, footing, recalled, .. } = window;
     let now = told_text(&context.state, &knowledge);
     let mut last_told: Option<String> = None;
     let mut messages = Vec::with_capacity(entries.len());
@@ -107,7 +140,7 @@ fn build(upstream: &Upstream, window: Window, overrides: &Overrides) -> (Prompt,
             // What a question told the model stands in the reply's meta, so that the question is
             // rendered with the same bytes in every later turn.
             let told = match rest.peek() {
-                Some(reply) => reply.meta.get("told").and_then(Value::as_str).map(str::to_owned),
+                Some(reply) => text_of(reply, "told"),
                 None if last_told.as_deref().unwrap_or("{}") != now => {
                     asked.told = Some(now.clone());
                     Some(now.clone())
@@ -115,21 +148,37 @@ fn build(upstream: &Upstream, window: Window, overrides: &Overrides) -> (Prompt,
                 None => None,
             };
             if let Some(told) = told {
-                tell(&mut message, &told);
+                tell(&mut message, "context_state", &told);
                 last_told = Some(told);
+            }
+            let again = match rest.peek() {
+                Some(reply) => text_of(reply, "recalled"),
+                None => {
+                    asked.recalled = told_again(&recalled);
+                    asked.recalled.clone()
+                }
+            };
+            if let Some(again) = again {
+                tell(&mut message, "recalled_messages", &again);
             }
         }
         messages.push(message);
     }
     let prompt = Prompt {
         model: upstream.model().to_owned(),
-        system: overrides.system.clone().or(context.system),
+        system: with_head(overrides.system.clone().or(context.system), head),
         system_raw: None,
         private: None,
         messages,
         tools: overrides.tools.clone(),
         knobs: knobs(&context.settings, &overrides.knobs),
     };
+    let name = format!("{}/{}", upstream.provider(), upstream.model());
+    let step = footing.step(&name, &prompt, tokens);
+    asked.facts = facts;
+    asked.facts.insert("epoch".to_owned(), step.epoch().into());
+    asked.facts.insert("new_epoch".to_owned(), json!(step.reason.map(Reason::as_str)));
+    asked.step = Some(step);
     (prompt, asked)
 }
 
@@ -181,9 +230,13 @@ fn of_kind(knowledge: &Knowledge, kind: NoteKind) -> impl Iterator<Item = &Note>
     knowledge.notes.iter().filter(move |note| note.kind == kind)
 }
 
-fn tell(message: &mut Message, state: &str) {
+fn text_of(reply: &Entry, name: &str) -> Option<String> {
+    reply.meta.get(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn tell(message: &mut Message, tag: &str, told: &str) {
     if let Some(Block::Text(text)) = message.blocks.last_mut() {
-        let _written = write!(text, "\n\n<context_state>\n{state}\n</context_state>");
+        let _written = write!(text, "\n\n<{tag}>\n{told}\n</{tag}>");
     }
 }
 
@@ -235,8 +288,10 @@ pub(super) fn meta(upstream: &Upstream, reply: &Reply, asked: &Asked) -> Map {
     if !reply.id.is_empty() {
         meta.insert("upstream_id".to_owned(), reply.id.clone().into());
     }
-    let window = json!({"messages": asked.messages, "tokens": asked.tokens, "cut": asked.cut});
-    meta.insert("window".to_owned(), window);
+    meta.insert("window".to_owned(), Value::Object(asked.facts.clone()));
+    if let Some(recalled) = &asked.recalled {
+        meta.insert("recalled".to_owned(), recalled.clone().into());
+    }
     if let Some(told) = &asked.told {
         meta.insert("told".to_owned(), told.clone().into());
     }
@@ -256,13 +311,4 @@ pub(super) fn failed_meta(upstream: &Upstream, fault: &Fault) -> Map {
 pub(crate) fn provider_of(turn: &Turn) -> String {
     let provider = turn.message.meta.get("provider").and_then(Value::as_str);
     provider.unwrap_or("offline").to_owned()
-}
-
-fn cut_value(cut: &Cut) -> Value {
-    json!({
-        "dropped_messages": cut.dropped_messages,
-        "dropped_tokens": cut.dropped_tokens,
-        "kept_tokens": cut.kept_tokens,
-        "first_seq": cut.first_seq,
-    })
 }

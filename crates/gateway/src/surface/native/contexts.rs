@@ -292,7 +292,7 @@ pub(crate) fn bad_query(error: &axum::extract::rejection::QueryRejection) -> Fau
 }
 
 /// An id as a path segment.
-fn escape(id: &str) -> String {
+pub(crate) fn escape(id: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
     id.bytes().fold(String::new(), |mut out, byte| {
         if plain(byte) {

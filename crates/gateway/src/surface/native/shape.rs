@@ -130,6 +130,10 @@ pub(crate) struct NewTurn {
     pub(crate) stop: Option<Vec<String>>,
     /// Further fields of the model's own API.
     pub(crate) parameters: Option<Object>,
+    /// How the window is chosen for this turn: `budget`, `full`, `last` or `summary`, or an
+    /// object with `strategy`, `turns`, `tokens`, `recall` and `summarizer`.
+    #[schema(value_type = Option<Value>)]
+    pub(crate) window: Option<Value>,
     /// The same as the header `Idempotency-Key`.
     pub(crate) request_id: Option<String>,
 }
@@ -222,6 +226,7 @@ pub(crate) fn message(entry: &Entry) -> Value {
 fn meta(entry: &Entry) -> Value {
     let mut meta = entry.meta.clone();
     meta.shift_remove("told");
+    meta.shift_remove("recalled");
     Value::Object(meta)
 }
 

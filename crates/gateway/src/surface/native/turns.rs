@@ -2,8 +2,8 @@
 
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
-use context::{Key, StateEdit};
-use http::HeaderMap;
+use context::{Key, Plan, StateEdit};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use wire::prompt::Knobs;
@@ -21,6 +21,8 @@ use crate::surface::door::RequestId;
 use crate::surface::problem::Failed;
 use crate::surface::stream::{self, Shape};
 
+/// What was sent of the context: entries, tokens, cut or not, epoch, cache.
+const WINDOW_HEADER: HeaderName = HeaderName::from_static("x-rapport-window");
 const SHAPE: Shape = Shape { done: shape::turn, failed: |_| Map::new() };
 
 /// Sends a message to the model and keeps both.
@@ -78,6 +80,7 @@ fn ask(key: Key, asked: NewTurn) -> Result<Ask, Fault> {
                 extra: asked.parameters.unwrap_or_default().0,
                 ..Knobs::default()
             },
+            window: asked.window.as_ref().map(Plan::parse).transpose()?,
         },
         idem: None,
         expect: None,
@@ -172,6 +175,10 @@ pub(crate) async fn window(
 fn whole(answered: &Answered) -> Response {
     let mut response = axum::Json(shape::turn(answered)).into_response();
     tag(&mut response, answered.turn.revision);
+    let facts = flow::window_line(&answered.turn.message.meta);
+    if let Some(value) = facts.and_then(|line| HeaderValue::from_str(&line).ok()) {
+        response.headers_mut().insert(WINDOW_HEADER, value);
+    }
     response
 }
 
@@ -225,5 +232,6 @@ pub(crate) fn loose_overrides(map: &Map<String, Value>) -> Result<Overrides, Fau
             top_p: number("top_p", 1.0)?,
             ..Knobs::default()
         },
+        window: None,
     })
 }

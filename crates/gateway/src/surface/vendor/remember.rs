@@ -81,6 +81,7 @@ fn ask(call: &Call, id: &str, mut asked: Asked) -> Result<Ask, Fault> {
             system: asked.prompt.system,
             tools: asked.prompt.tools,
             knobs: asked.prompt.knobs,
+            window: None,
         },
         idem,
         expect: read::expected(&call.headers)?,

@@ -1,0 +1,170 @@
+//! How a window is chosen: everything, the last turns, a budget, or a budget with a summary.
+
+use serde_json::{Value, json};
+use wire::{Code, Fault};
+
+use crate::Map;
+
+/// Limit: turns that a call may recall.
+const RECALLED_MAX: u32 = 50;
+
+/// What happens to messages that a window does not carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// They are left out in big steps.
+    #[default]
+    Budget,
+    /// There are none: everything is sent, whatever it costs.
+    Full,
+    /// Only so many of the newest turns are carried.
+    Last(u32),
+    /// They are left out in big steps, and a summary stands for them.
+    Summary,
+}
+
+/// How the window of a context, or of one call, is chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What happens to older messages.
+    pub strategy: Strategy,
+    /// Tokens that messages may fill, below what the model can take.
+    pub tokens: Option<u32>,
+    /// So many older messages that fit the question are told again beside it.
+    pub recall: u32,
+    /// The model that writes summaries; without one they are made of sentences of the messages.
+    pub summarizer: Option<String>,
+}
+
+impl Plan {
+    /// Reads a plan from the value of `window` in settings: a word, or an object.
+    ///
+    /// # Errors
+    /// `invalid_input` with `details.field`.
+    pub fn parse(value: &Value) -> Result<Self, Fault> {
+        match value {
+            Value::String(word) => Ok(Self { strategy: strategy(word, None)?, ..Self::default() }),
+            Value::Object(map) => Self::read(map),
+            _ => Err(wrong("window", "a strategy or an object")),
+        }
+    }
+
+    fn read(map: &Map) -> Result<Self, Fault> {
+        let mut out = Self::default();
+        let turns = map.get("turns").map(|v| whole(v, "turns", u32::MAX)).transpose()?;
+        for (name, value) in map {
+            match name.as_str() {
+                "strategy" => {
+                    let word = value.as_str().ok_or_else(|| wrong("strategy", STRATEGIES))?;
+                    out.strategy = strategy(word, turns)?;
+                }
+                "turns" => {}
+                "tokens" => out.tokens = Some(whole(value, "tokens", u32::MAX)?),
+                "recall" if value.as_u64() == Some(0) => out.recall = 0,
+                "recall" => out.recall = whole(value, "recall", RECALLED_MAX)?,
+                "summarizer" => {
+                    let name = value.as_str().filter(|name| !name.is_empty());
+                    let name = name.ok_or_else(|| wrong("summarizer", "the name of a model"))?;
+                    out.summarizer = (name != OFFLINE).then(|| name.to_owned());
+                }
+                other => {
+                    let text = format!("`window.{other}` is not known");
+                    return Err(Fault::new(Code::InvalidInput, text)
+                        .hint("use `strategy`, `turns`, `tokens`, `recall` and `summarizer`")
+                        .details(json!({ "field": format!("window.{other}") })));
+                }
+            }
+        }
+        if turns.is_some() && !matches!(out.strategy, Strategy::Last(_)) {
+            return Err(wrong("turns", "left out, unless `window.strategy` is `last`"));
+        }
+        Ok(out)
+    }
+
+    /// The plan as JSON.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let mut out = Map::new();
+        let (word, turns) = match self.strategy {
+            Strategy::Budget => ("budget", None),
+            Strategy::Full => ("full", None),
+            Strategy::Last(turns) => ("last", Some(turns)),
+            Strategy::Summary => ("summary", None),
+        };
+        out.insert("strategy".to_owned(), word.into());
+        let numbers = [
+            ("turns", turns),
+            ("tokens", self.tokens),
+            ("recall", (self.recall > 0).then_some(self.recall)),
+        ];
+        for (name, value) in numbers {
+            out.extend(value.map(|value| (name.to_owned(), value.into())));
+        }
+        if let Some(model) = &self.summarizer {
+            out.insert("summarizer".to_owned(), model.clone().into());
+        }
+        Value::Object(out)
+    }
+}
+
+/// The summariser that needs no model.
+const OFFLINE: &str = "offline";
+const STRATEGIES: &str = "one of `budget`, `full`, `last`, `summary`";
+/// Turns that `last` carries when nobody says how many.
+const LAST_TURNS: u32 = 10;
+
+fn strategy(word: &str, turns: Option<u32>) -> Result<Strategy, Fault> {
+    match word {
+        "budget" => Ok(Strategy::Budget),
+        "full" => Ok(Strategy::Full),
+        "last" => Ok(Strategy::Last(turns.unwrap_or(LAST_TURNS))),
+        "summary" => Ok(Strategy::Summary),
+        _ => Err(wrong("strategy", STRATEGIES)),
+    }
+}
+
+fn whole(value: &Value, field: &str, most: u32) -> Result<u32, Fault> {
+    let number = value.as_u64().and_then(|n| u32::try_from(n).ok());
+    number
+        .filter(|n| (1..=most).contains(n))
+        .ok_or_else(|| wrong(field, &format!("a whole number from 1 to {most}")))
+}
+
+fn wrong(field: &str, expected: &str) -> Fault {
+    let field = if field == "window" { field.to_owned() } else { format!("window.{field}") };
+    Fault::new(Code::InvalidInput, format!("`{field}` must be {expected}"))
+        .details(json!({ "field": field, "expected": expected }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_reads_what_it_writes() {
+        for plan in [
+            json!({"strategy": "budget"}),
+            json!({"strategy": "full", "recall": 3}),
+            json!({"strategy": "last", "turns": 4}),
+            json!({"strategy": "summary", "tokens": 9000, "summarizer": "claude-haiku-5-5"}),
+        ] {
+            assert_eq!(Plan::parse(&plan).unwrap().to_value(), plan);
+        }
+        let word = Plan::parse(&json!("last")).unwrap();
+        assert_eq!(word.strategy, Strategy::Last(LAST_TURNS));
+    }
+
+    #[test]
+    fn a_wrong_plan_names_its_field() {
+        for (plan, field) in [
+            (json!(5), "window"),
+            (json!("newest"), "window.strategy"),
+            (json!({"strategy": "full", "turns": 3}), "window.turns"),
+            (json!({"recall": 1000}), "window.recall"),
+            (json!({"tokens": 0}), "window.tokens"),
+            (json!({"colour": 1}), "window.colour"),
+        ] {
+            let fault = Plan::parse(&plan).unwrap_err();
+            assert_eq!(fault.detail_values().unwrap()["field"], field, "{plan}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The index of words: what it holds, and how messages are found by them.
+
+use storage::Stored;
+use storage::rusqlite::{Connection, OptionalExtension, Row as Found, params};
+use wire::Fault;
+
+use super::chain::Chain;
+use super::entry::{self, place};
+use crate::Tenant;
+
+/// Entries that are put into the index together; between two slices the writer serves others.
+const SLICE_ENTRIES: u32 = 500;
+/// Limit: bytes of one entry that are indexed.
+const INDEXED_BYTES_MAX: usize = 256 * 1024;
+/// Limit: words of one question.
+const WORDS_MAX: usize = 32;
+
+/// Notes that a log has entries which are not in the index.
+pub(crate) fn note(connection: &Connection, log: i64, from: u32) -> Result<(), Fault> {
+    let sql = "INSERT OR IGNORE INTO unindexed(log, from_seq) VALUES (?1, ?2)";
+    connection.prepare_cached(sql).stored()?.execute(params![log, from]).stored()?;
+    Ok(())
+}
+
+/// Whether there are entries that are not in the index.
+pub(crate) fn is_behind(connection: &Connection) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM unindexed LIMIT 1";
+    connection.prepare_cached(sql).stored()?.exists([]).stored()
+}
+
+/// Puts a slice of entries into the index; says whether more are waiting.
+pub(crate) fn index(connection: &Connection) -> Result<bool, Fault> {
+    let mut left = SLICE_ENTRIES;
+    while left > 0 {
+        let sql = "SELECT log, from_seq FROM unindexed LIMIT 1";
+        let mut statement = connection.prepare_cached(sql).stored()?;
+        let next: Option<(i64, u32)> =
+            statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional().stored()?;
+        let Some((log, from)) = next else { return Ok(false) };
+        let tenant = tenant_of(connection, log)?;
+        let done = index_log(connection, (log, tenant), from, left)?;
+        if done.0 < left {
+            let sql = "DELETE FROM unindexed WHERE log = ?1";
+            connection.prepare_cached(sql).stored()?.execute([log]).stored()?;
+        } else {
+            let sql = "UPDATE unindexed SET from_seq = ?2 WHERE log = ?1";
+            let next = done.1.saturating_add(1);
+            connection.prepare_cached(sql).stored()?.execute(params![log, next]).stored()?;
+        }
+        left = left.saturating_sub(done.0.max(1));
+    }
+    is_behind(connection)
+}
+
+/// Indexes up to `limit` entries of a log; says how many they were, and the last of them.
+fn index_log(
+    connection: &Connection,
+    (log, tenant): (i64, Option<u32>),
+    from: u32,
+    limit: u32,
+) -> Result<(u32, u32), Fault> {
+    let Some(tenant) = tenant else { return Ok((0, from)) };
+    let range = entry::Range { first: from, last: u32::MAX, role: None, newest_first: false };
+    let entries = entry::page(connection, &Chain::alone(log), range, limit)?;
+    let sql = "INSERT INTO entry_fts(rowid, tenant, text) VALUES (?1, ?2, ?3)";
+    let mut statement = connection.prepare_cached(sql).stored()?;
+    let mut last = from;
+    for entry in &entries {
+        last = entry.seq;
+        let plain = entry.content.plain();
+        let end = (0..=INDEXED_BYTES_MAX.min(plain.len()))
+            .rev()
+            .find(|at| plain.is_char_boundary(*at))
+            .unwrap_or(0);
+        let text = plain.get(..end).unwrap_or_default();
+        if !text.is_empty() && !entry.meta.contains_key("damaged") {
+            statement
+                .execute(params![place(log, entry.seq), tenant_word(tenant), text])
+                .stored()?;
+        }
+    }
+    Ok((u32::try_from(entries.len()).unwrap_or(u32::MAX), last))
+}
+
+fn tenant_of(connection: &Connection, log: i64) -> Result<Option<u32>, Fault> {
+    let sql = "SELECT tenant FROM ctx WHERE n = ?1
+               UNION SELECT tenant FROM ctx WHERE log = ?1
+               UNION SELECT c.tenant FROM view v JOIN ctx c ON c.n = v.n WHERE v.log = ?1
+               LIMIT 1";
+    let mut statement = connection.prepare_cached(sql).stored()?;
+    statement.query_row([log], |row| row.get(0)).optional().stored()
+}
+
+fn tenant_word(tenant: u32) -> String {
+    format!("t{tenant}")
+}
+
+/// Removes the entries of a range from the index.
+pub(crate) fn forget(connection: &Connection, from: i64, to: i64, most: u32) -> Result<(), Fault> {
+    let sql = "DELETE FROM entry_fts WHERE rowid IN
+                 (SELECT k FROM entry WHERE k BETWEEN ?1 AND ?2 LIMIT ?3)";
+    connection.prepare_cached(sql).stored()?.execute(params![from, to, most]).stored()?;
+    Ok(())
+}
+
+/// A question in the words of the index; `None` when it has none.
+pub(crate) fn question(text: &str, tenant: Tenant, every: bool) -> Option<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(|c: char| !c.is_alphanumeric()) {
+        let word = word.to_lowercase();
+        let counts = every || (word.chars().count() > 2 && !crate::summary::is_common(&word));
+        if !word.is_empty() && counts && !words.contains(&word) && words.len() < WORDS_MAX {
+            words.push(word);
+        }
+    }
+    if words.is_empty() {
+        return None;
+    }
+    let joint = if every { " AND " } else { " OR " };
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    Some(format!("tenant:{} AND text:({})", tenant_word(tenant.0), quoted.join(joint)))
+}
+
+/// Row ids that answer a question, the best first, each with its score (larger is better).
+pub(crate) fn best(
+    connection: &Connection,
+    question: &str,
+    ranges: &[(i64, i64)],
+    limit: u32,
+) -> Result<Vec<(i64, f64)>, Fault> {
+    // The first column only names the tenant: it must not count.
+    let sql = "SELECT rowid, -bm25(entry_fts, 0.0, 1.0) FROM entry_fts
+               WHERE entry_fts MATCH ?1 AND rowid BETWEEN ?2 AND ?3
+               ORDER BY bm25(entry_fts, 0.0, 1.0) LIMIT ?4";
+    let mut statement = connection.prepare_cached(sql).stored()?;
+    let mut out: Vec<(i64, f64)> = Vec::new();
+    let read = |row: &Found<'_>| Ok((row.get(0)?, row.get(1)?));
+    for (from, to) in ranges {
+        let found = statement.query_map(params![question, from, to, limit], read).stored()?;
+        for hit in found {
+            out.push(hit.stored()?);
+        }
+    }
+    out.sort_by(|a, b| b.1.total_cmp(&a.1));
+    Ok(out)
+}
+
+/// The context that shows a row of the log now, or that it belongs to; `None` when it is gone.
+pub(crate) fn owner(
+    connection: &Connection,
+    tenant: Tenant,
+    log: i64,
+    now: i64,
+) -> Result<Option<(String, Option<String>)>, Fault> {
+    let sql = "SELECT id, title FROM ctx
+               WHERE tenant = ?1 AND (n = ?2 OR log = ?2) AND (expires IS NULL OR expires > ?3)
+               ORDER BY n = ?2 DESC LIMIT 1";
+    let mut statement = connection.prepare_cached(sql).stored()?;
+    let values = params![tenant.0, log, now];
+    statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))).optional().stored()
+}

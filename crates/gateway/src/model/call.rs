@@ -113,6 +113,8 @@ impl Upstream {
         events: Option<&Sender<Event>>,
     ) -> Result<Reply, Setback> {
         let until = request.until;
+        let key = self.site.settings.key();
+        let request = self.site.signed(request, key).await.map_err(Setback::last)?;
         let mut answer = self.site.client.call(request).await?;
         let now = now();
         let header = |name: &str| text(&answer.headers, name);

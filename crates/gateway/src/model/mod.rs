@@ -5,11 +5,12 @@ mod hold;
 mod live;
 mod nearest;
 mod pass;
+mod raw;
 mod status;
 #[cfg(test)]
 mod tests;
+mod token;
 mod upstream;
-mod windows;
 
 use std::sync::Arc;
 
@@ -20,11 +21,15 @@ use crate::client::Tls;
 use crate::offline::{self, Offline};
 use crate::settings::{ModelSettings, Settings};
 
-pub use status::{ModelStatus, ProviderStatus};
+pub use nearest::nearest;
+pub use raw::{Raw, RawCall};
+pub use status::{ModelStatus, Price, ProviderStatus};
 pub use upstream::{Failed, Upstream};
-pub use windows::{WINDOW_DEFAULT, window_tokens};
 
 use upstream::Site;
+
+/// The window of a model we know nothing about.
+pub const WINDOW_DEFAULT: u32 = 128_000;
 
 /// Through which kind of door a call came; it decides the default model while no key is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +113,7 @@ impl Models {
                 problems.push(config(format!("there are two providers named `{}`", row.name)));
                 continue;
             }
-            match Site::new(row, tls.clone(), settings.local_only) {
+            match Site::new(row, (tls.clone(), settings.local_only), &settings.prices) {
                 Ok(site) => sites.push(Arc::new(site)),
                 Err(fault) => problems.push(fault),
             }
@@ -208,7 +213,7 @@ impl Models {
 
     fn unknown(&self, name: &str) -> Fault {
         let known = self.names();
-        let nearest = nearest::nearest(name, known.iter().map(String::as_str));
+        let nearest = nearest(name, known.iter().map(String::as_str));
         let owner = crate::provider::Providers::embedded().owner(name);
         let configure = match owner.and_then(|row| row.key_variable()) {
             Some(variable) => format!("set {variable}, or name its provider in `providers`"),

@@ -10,6 +10,7 @@ use super::call::{dice, now};
 use super::hold::PATIENCE;
 use super::upstream::Upstream;
 use crate::client::{Answer, Request, advice, after, backoff};
+use crate::provider;
 
 /// Request headers of the caller that an upstream of the same dialect understands.
 const CARRIED: &[&str] = &["anthropic-version", "anthropic-beta", "openai-beta"];
@@ -37,7 +38,8 @@ impl Upstream {
             self.site.hold.pass(self.provider(), until).await?;
             tries += 1;
             let more = tries <= settings.retries;
-            let wait = match self.site.client.call(request.clone()).await {
+            let request = self.site.signed(request.clone(), self.site.settings.key()).await?;
+            let wait = match self.site.client.call(request).await {
                 Ok(answer) => match self.pause(&answer) {
                     Some(wait) if more && worthwhile(wait, until) => {
                         answer.let_go();
@@ -88,6 +90,8 @@ impl Upstream {
         if let Some(accept) = caller.get(ACCEPT) {
             headers.insert(ACCEPT, accept.clone());
         }
+        let quirks = &self.site.settings.row.quirks;
+        let body = if quirks.always { provider::apply(quirks, body.to_vec()).into() } else { body };
         Ok(Request { uri, headers, body, until })
     }
 

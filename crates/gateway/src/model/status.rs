@@ -1,10 +1,11 @@
 //! What the API shows of models and providers.
 
+use ledger::{Model, Rate, Rates};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::WINDOW_DEFAULT;
 use super::live::Seen;
-use super::windows::WINDOW_DEFAULT;
 use crate::offline;
 
 /// One model and how it fares. Nulls mean that no call has shown it yet.
@@ -28,6 +29,12 @@ pub struct ModelStatus {
     pub version: Option<String>,
     /// The tokens it can take.
     pub window_tokens: u32,
+    /// The tokens that a reply may have; null when that is not known.
+    pub output_tokens: Option<u32>,
+    /// What it can do beside text: `tools`, `vision`, `thinking` …
+    pub capabilities: Vec<&'static str>,
+    /// What its tokens cost; null when that is not known.
+    pub price: Option<Price>,
     /// How long its last good answer took, in milliseconds.
     pub latency_ms: Option<u64>,
     /// What was wrong with the last call.
@@ -49,10 +56,23 @@ impl ModelStatus {
             loaded: Some(true),
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             window_tokens: WINDOW_DEFAULT,
+            output_tokens: None,
+            capabilities: Vec::new(),
+            price: None,
             latency_ms: Some(0),
             last_error: None,
             since: None,
         }
+    }
+
+    /// Adds what the table of models says.
+    pub(super) fn known(mut self, model: Option<&Model>) -> Self {
+        if let Some(model) = model {
+            self.output_tokens = model.output;
+            self.capabilities = model.can.iter().map(|can| can.as_str()).collect();
+            self.price = Price::of(model);
+        }
+        self
     }
 
     /// Adds what the calls have shown.
@@ -67,6 +87,44 @@ impl ModelStatus {
     }
 }
 
+/// What the tokens of a model cost, in USD per million.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Price {
+    /// Tokens of the prompt.
+    pub input: Option<f64>,
+    /// Tokens of the reply.
+    pub output: Option<f64>,
+    /// Tokens of the prompt that the provider's cache had.
+    pub cache_read: Option<f64>,
+    /// Tokens written to the provider's cache.
+    pub cache_write: Option<f64>,
+    /// Tokens written to the provider's cache for an hour.
+    pub cache_write_1h: Option<f64>,
+    /// What a call in a batch costs of that, in percent.
+    pub batch_percent: Option<u32>,
+    /// Prompts of more tokens than this are dearer.
+    pub dearer_above_tokens: Option<u64>,
+}
+
+impl Price {
+    /// The price of a model; `None` when nothing is known of it.
+    #[must_use]
+    pub fn of(model: &Model) -> Option<Self> {
+        // Printing and reading is exact here, and needs no conversion that could lose digits.
+        let usd = |rate: Option<Rate>| rate.and_then(|rate| rate.to_string().parse().ok());
+        let rates = &model.usd;
+        (*rates != Rates::default()).then(|| Self {
+            input: usd(rates.input),
+            output: usd(rates.output),
+            cache_read: usd(rates.cache_read),
+            cache_write: usd(rates.cache_write),
+            cache_write_1h: usd(rates.cache_write_1h),
+            batch_percent: model.batch,
+            dearer_above_tokens: model.cliff(),
+        })
+    }
+}
+
 /// One provider and how it fares.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ProviderStatus {
@@ -76,6 +134,10 @@ pub struct ProviderStatus {
     pub dialect: String,
     /// Where its API begins.
     pub base_url: String,
+    /// How a request shows who sends it: `bearer`, `header:x-api-key`, `sigv4` …
+    pub auth: String,
+    /// Where its API is described; empty for a provider that is not known by name.
+    pub docs: String,
     /// It has everything it needs.
     pub configured: bool,
     /// Where its key came from; never the key.

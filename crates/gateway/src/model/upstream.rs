@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, USER_AGENT};
+use ledger::Prices;
 use tokio::sync::mpsc::Sender;
 use wire::dialect::Dialect;
 use wire::event::Event;
@@ -14,7 +15,8 @@ use wire::{Blame, Code, Fault};
 use super::hold::Hold;
 use super::live::{Live, News};
 use super::status::{ModelStatus, ProviderStatus};
-use super::{config, windows};
+use super::token::Tokens;
+use super::{WINDOW_DEFAULT, config};
 use crate::client::{Base, Client, Tls};
 use crate::offline;
 use crate::provider::{self, Ask};
@@ -26,9 +28,12 @@ pub(super) struct Site {
     pub(super) dialect: &'static dyn Dialect,
     pub(super) client: Client,
     pub(super) hold: Hold,
+    pub(super) tokens: Tokens,
     live: Live,
     /// What every request carries, secrets among it.
     pub(super) headers: HeaderMap,
+    /// What models can do and cost.
+    prices: Arc<Prices>,
     /// Values that must not be shown, wherever they turn up.
     secrets: Vec<String>,
 }
@@ -49,8 +54,8 @@ impl Site {
     /// Reads a provider's settings.
     pub(super) fn new(
         settings: &ProviderSettings,
-        tls: Tls,
-        local_only: bool,
+        (tls, local_only): (Tls, bool),
+        prices: &Arc<Prices>,
     ) -> Result<Self, Fault> {
         let name = &settings.name;
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
@@ -77,8 +82,10 @@ impl Site {
         let further = settings.headers.iter().map(|(_, value)| value.trim().to_owned());
         let secrets = key.chain(further).filter(|text| text.len() >= SECRET_CHARS_MIN).collect();
         Ok(Self {
+            tokens: Tokens::new(tls.clone(), local_only),
             client: Client::new(name, base, settings.deadlines, (tls, local_only)),
             settings: settings.clone(),
+            prices: Arc::clone(prices),
             dialect,
             hold: Hold::default(),
             live: Live::default(),
@@ -147,6 +154,8 @@ impl Site {
             name: self.name().to_owned(),
             dialect: self.dialect.name().to_owned(),
             base_url: self.client.base().to_string(),
+            auth: self.settings.auth.to_string(),
+            docs: self.settings.row.docs.clone(),
             configured: missing.is_none(),
             key_source: self.settings.key().and_then(|key| key.source.clone()),
             reachable: seen.reachable,
@@ -168,16 +177,38 @@ impl Site {
                 loaded: None,
                 version: None,
                 window_tokens: self.window_tokens(model),
+                output_tokens: None,
+                capabilities: Vec::new(),
+                price: None,
                 latency_ms: None,
                 last_error: None,
                 since: None,
             }
+            .known(
+                self.prices
+                    .likely(self.name(), model)
+                    .map(|row| ledger::Model {
+                        // What another provider takes for it is not its price here.
+                        usd: self.known(model).map(|own| own.usd).unwrap_or_default(),
+                        tiers: self.known(model).map(|own| own.tiers.clone()).unwrap_or_default(),
+                        ..row.clone()
+                    })
+                    .as_ref(),
+            )
             .seen(self.live.model(model))
         })
     }
 
     fn window_tokens(&self, model: &str) -> u32 {
-        self.settings.window_tokens.unwrap_or_else(|| windows::window_tokens(model))
+        let known = || self.prices.window_tokens(&self.settings.row.name, model);
+        self.settings.window_tokens.or_else(known).unwrap_or(WINDOW_DEFAULT)
+    }
+
+    /// What the table knows of a model here.
+    pub(super) fn known(&self, model: &str) -> Option<&ledger::Model> {
+        self.prices
+            .find(self.name(), model)
+            .or_else(|| self.prices.find(&self.settings.row.name, model))
     }
 
     /// The text without our secrets, whoever repeated them.
@@ -265,10 +296,18 @@ impl Upstream {
     /// The body of a request, as this provider takes it.
     pub(super) fn body(&self, prompt: &Prompt, stream: bool) -> Vec<u8> {
         let body = self.site.dialect.write(prompt, stream);
-        if self.site.client.base().host() == self.site.settings.row.host() {
-            return provider::apply(&self.site.settings.row.quirks, body);
+        let quirks = &self.site.settings.row.quirks;
+        // Others who speak the dialect need not share the company's quirks.
+        if quirks.always || self.site.client.base().host() == self.site.settings.row.host() {
+            return provider::apply(quirks, body);
         }
         body
+    }
+
+    /// What the table knows of the model at this provider.
+    #[must_use]
+    pub fn known(&self) -> Option<&ledger::Model> {
+        self.site.known(&self.model)
     }
 
     /// Exactly what would be sent: address, headers with every secret hidden, body.

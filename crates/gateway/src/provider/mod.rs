@@ -13,7 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use auth::{Ask, headers, route};
+pub use auth::{Ask, Token, TokenAsk, headers, route, sign, token};
 pub use environment::{fill, from_environment, host_address};
 pub use pause::pause;
 pub use quirks::apply;

@@ -32,6 +32,16 @@ pub fn apply(quirks: &Quirks, body: Vec<u8>) -> Vec<u8> {
         out.push(b':');
         out.extend_from_slice(value.get().as_bytes());
     }
+    for (name, text) in quirks.set.iter().filter(|(name, _)| !has(name)) {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        for (text, after) in [(name, b':'), (text, b' ')] {
+            out.extend(serde_json::to_vec(text).unwrap_or_default());
+            out.push(after);
+        }
+        out.pop();
+    }
     out.push(b'}');
     out
 }

@@ -83,13 +83,19 @@ pub struct Quirks {
     /// Fields of the request that it refuses.
     #[serde(default)]
     pub drop: Vec<String>,
+    /// Fields that every request has to have, with their text.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+    /// They count for bodies that a caller wrote, too, and wherever the server is.
+    #[serde(default)]
+    pub always: bool,
 }
 
 impl Quirks {
     /// Whether the dialect is spoken as it is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rename.is_empty() && self.drop.is_empty()
+        self.rename.is_empty() && self.drop.is_empty() && self.set.is_empty()
     }
 }
 
@@ -130,6 +136,9 @@ pub struct Row {
     /// It runs on machines of one's own: no key is needed.
     #[serde(default)]
     pub local: bool,
+    /// Its paths begin at its host: no `/v1` is put before them.
+    #[serde(default)]
+    pub is_bare: bool,
     /// Headers of every request.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -163,6 +172,7 @@ impl Row {
             owns: usual_names(dialect),
             is_everywhere: dialect == "anthropic",
             local: true,
+            is_bare: false,
             headers: BTreeMap::new(),
             paths: Vec::new(),
             quirks: Quirks::default(),

@@ -135,3 +135,103 @@ fn names_tell_whose_model_it_is() {
     assert_eq!(owner("olmo-3"), None);
     assert_eq!(owner("llama3"), None);
 }
+
+#[test]
+fn every_row_of_the_table_can_be_used() {
+    let table = Providers::read(include_str!("providers.toml")).unwrap();
+    let companies = table.rows().iter().filter(|row| !row.local).count();
+    assert!(companies >= 37, "only {companies} companies");
+    assert!(table.rows().len() - companies >= 10, "too few engines");
+    let (mut names, mut variables) = (Vec::new(), Vec::new());
+    for row in table.rows() {
+        let mut settings = ProviderSettings::of(row);
+        settings.region = Some("eu-west-1".to_owned());
+        settings.project = Some("p".to_owned());
+        let url = fill(&settings).unwrap();
+        let base = crate::client::Base::parse(&row.name, &url).unwrap();
+        assert!(row.local != base.is_https(), "{}: {url}", row.name);
+        assert!(row.docs.starts_with("https://") && !row.title.is_empty(), "{}", row.name);
+        settings.keys = vec![key("sk-secret-7")];
+        let signed = signed(&settings);
+        assert!(!format!("{signed:?}").contains("sk-secret"), "{}", row.name);
+        let dialect = wire::dialect::named(&row.dialect).unwrap();
+        let path = dialect.path_for("m", true);
+        let ask = Ask { path: &path, model: "m", stream: true };
+        let path = route(&settings, settings.key(), base.path(), ask);
+        assert!(path.starts_with('/') && !path.contains("//"), "{}: {path}", row.name);
+        assert!(!path.contains("/v1/v1") && !path.contains("/v4/v1"), "{}: {path}", row.name);
+        names.push(&row.name);
+        variables.extend(row.key.iter().chain(&row.base));
+    }
+    for list in [&mut names, &mut variables] {
+        let all = list.len();
+        list.sort();
+        list.dedup();
+        assert_eq!(all, list.len(), "a name stands there twice: {list:?}");
+    }
+}
+
+#[test]
+fn every_price_belongs_to_a_known_provider() {
+    for model in ledger::Prices::embedded().models() {
+        let known = Providers::embedded().find(&model.provider).is_some();
+        assert!(known || model.provider == "*", "`{}` is no provider", model.provider);
+    }
+}
+
+#[test]
+fn quirks_rename_drop_and_set_and_leave_all_else_as_it_is() {
+    let quirks: Quirks = toml::from_str(
+        "rename = {max_tokens = 'max_completion_tokens'}\ndrop = ['seed']\nset = {v = '1'}",
+    )
+    .unwrap();
+    let changed = |body: &str| String::from_utf8(apply(&quirks, body.into())).unwrap();
+    assert_eq!(
+        changed(r#"{"a": 1e400,"max_tokens":5,"seed":1}"#),
+        r#"{"a":1e400,"max_completion_tokens":5,"v":"1"}"#
+    );
+    assert_eq!(
+        changed(r#"{"max_tokens":5,"max_completion_tokens":6,"v":"2"}"#),
+        r#"{"max_completion_tokens":6,"v":"2"}"#
+    );
+    assert_eq!(changed("[1]"), "[1]");
+}
+
+#[test]
+fn addresses_follow_the_custom_of_the_provider() {
+    let address = |name: &str, base: &str, ask: Ask<'_>| {
+        let mut settings = ProviderSettings::of(Providers::embedded().find(name).unwrap());
+        settings.keys = vec![key("k 1")];
+        route(&settings, settings.key(), base, ask)
+    };
+    let chat = Ask { path: "/v1/chat/completions", model: "gpt 4", stream: false };
+    assert_eq!(address("zai", "/api/paas/v4", chat), "/api/paas/v4/chat/completions");
+    assert_eq!(address("perplexity", "", chat), "/chat/completions");
+    assert_eq!(
+        address("azure", "", chat),
+        "/openai/deployments/gpt%204/chat/completions?api-version=2024-10-21"
+    );
+    assert_eq!(address("azure", "/openai/v1", chat), "/openai/v1/chat/completions");
+    let mut settings = ProviderSettings::new("q", "openai_chat", "https://h");
+    settings.auth = AuthKind::parse("query:key").unwrap();
+    settings.keys = vec![key("k 1")];
+    assert_eq!(route(&settings, settings.key(), "", chat), "/v1/chat/completions?key=k%201");
+    assert_eq!(AuthKind::parse("header:"), None);
+    assert_eq!(AuthKind::parse("magic"), None);
+}
+
+#[test]
+fn the_address_of_an_engine_may_be_a_host_alone() {
+    let row = Providers::embedded().find("ollama").unwrap();
+    for (text, url) in [
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("box:80", "http://box:80"),
+        ("https://box/x/", "https://box/x"),
+        ("[::1]:9", "http://[::1]:9"),
+    ] {
+        assert_eq!(host_address(text, row), url);
+    }
+    let found = from_environment(&|name| (name == "OLLAMA_HOST").then(|| "127.0.0.1".to_owned()));
+    assert_eq!(found[0].base_url, "http://127.0.0.1:11434");
+    assert_eq!(found[0].dialect, "ollama_chat");
+}

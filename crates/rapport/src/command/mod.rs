@@ -12,7 +12,9 @@ mod interact;
 mod key;
 mod message;
 mod mock;
+mod model;
 mod ports;
+mod provider;
 mod reach;
 mod restore;
 mod serve;
@@ -96,6 +98,10 @@ enum Command {
     Status(status::Options),
     /// Make, list and revoke keys
     Key(key::Options),
+    /// Show models, what they cost, and whether one answers
+    Model(model::Options),
+    /// Show providers, configured or known by name
+    Provider(provider::Options),
     /// Write, check, show and explain the configuration
     Config(config::Options),
     /// Say in one sentence why an address does not work
@@ -198,6 +204,8 @@ pub(crate) fn run() -> Exit {
         Command::Summarize(options) => summarize::run(&mut frame, &options),
         Command::Status(options) => status::run(&mut frame, &options),
         Command::Key(options) => key::run(&mut frame, &options),
+        Command::Model(options) => model::run(&mut frame, &options),
+        Command::Provider(options) => provider::run(&mut frame, &options),
         Command::Config(options) => config::run(&mut frame, &options),
         Command::Doctor(options) => doctor::run(&mut frame, &options),
         Command::Mock(options) => mock::run(&mut frame, &options),

@@ -1,16 +1,24 @@
 //! How a request is addressed and shows who sends it: a file for each kind that needs code.
 
 mod azure;
+mod google;
 mod plain;
+mod sigv4;
+#[cfg(test)]
+mod tests;
+
+pub use google::{Token, TokenAsk};
 
 use http::HeaderMap;
 use http::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
+use jiff::Timestamp;
 use wire::{Code, Fault};
 
 use super::path;
 use super::row::AuthKind;
+use crate::client::Request;
 use crate::settings::{KeySettings, ProviderSettings, Secret};
 
 /// Models of this version still take a temperature.
@@ -37,11 +45,15 @@ pub fn route(
 ) -> String {
     match &settings.auth {
         AuthKind::Azure => azure::route(settings, base, ask),
+        AuthKind::Google => google::route(settings, key.map(|key| &key.key), ask),
         AuthKind::Query(name) => plain::with_query(
             path::join(&settings.dialect, base, ask.path),
             name,
             key.map_or("", |key| key.key.expose()),
         ),
+        _ if settings.row.is_bare && base.is_empty() => {
+            ask.path.strip_prefix("/v1").unwrap_or(ask.path).to_owned()
+        }
         _ => path::join(&settings.dialect, base, ask.path),
     }
 }
@@ -76,6 +88,34 @@ pub fn headers(settings: &ProviderSettings, key: Option<&KeySettings>) -> Result
         further(settings, (name, value), &mut headers)?;
     }
     Ok(headers)
+}
+
+/// The last step before a request is sent, each time it is: signs what depends on the whole of it.
+///
+/// # Errors
+/// `configuration_error` when the key or the region is not usable.
+pub fn sign(
+    settings: &ProviderSettings,
+    key: &KeySettings,
+    request: &mut Request,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    match settings.auth {
+        AuthKind::Sigv4 => sigv4::sign(settings, &key.key, request, now),
+        _ => Ok(()),
+    }
+}
+
+/// The request for the token that a key buys, where keys are not shown themselves.
+///
+/// # Errors
+/// `configuration_error` when the key is not a service account's.
+pub fn token(
+    settings: &ProviderSettings,
+    key: &KeySettings,
+    now: Timestamp,
+) -> Result<TokenAsk, Fault> {
+    google::ask(settings, &key.key, now)
 }
 
 fn version(settings: &ProviderSettings, headers: &mut HeaderMap) -> Result<(), Fault> {

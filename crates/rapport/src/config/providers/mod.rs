@@ -95,7 +95,13 @@ fn one(
         Ok(url) => settings.base_url = url,
         Err(fault) => {
             let place = place_of(values, name);
-            values.findings.fault(&place, &at("base_url"), &fault);
+            if place.file().is_some() {
+                values.findings.fault(&place, &at("base_url"), &fault);
+            } else {
+                // A variable that lies around is no reason not to start.
+                let hint = fault.hint_text().unwrap_or_default();
+                values.findings.warn(format!("{place}: {}: {hint}", fault.text()));
+            }
             return None;
         }
     }

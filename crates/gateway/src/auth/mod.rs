@@ -153,11 +153,15 @@ fn refuse(reason: &'static str, text: &'static str) -> Fault {
         .details(serde_json::json!({"reason": reason}))
 }
 
-/// The credential in the headers: `Authorization: Bearer`, else `x-api-key`.
+/// The headers beside `Authorization` in which applications of other vendors' APIs put their key.
+const KEY_HEADERS: &[&str] = &["x-api-key", "x-goog-api-key", "api-key"];
+
+/// The credential of a request: `Authorization: Bearer`, else a key in a header of its own, else,
+/// on the paths of Gemini's API only, `?key=`, where some of its applications put it.
 ///
 /// # Errors
 /// `unauthorized` (`malformed`) for an `Authorization` header of another scheme.
-pub fn shown(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
+pub fn shown<'a>(headers: &'a HeaderMap, uri: &'a http::Uri) -> Result<Option<&'a str>, Fault> {
     if let Some(value) = headers.get(AUTHORIZATION) {
         let text = value.to_str().unwrap_or_default();
         let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
@@ -167,7 +171,13 @@ pub fn shown(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
             Err(refuse("malformed", "the header must read `Authorization: Bearer KEY`"))
         };
     }
-    Ok(headers.get("x-api-key").and_then(|v| v.to_str().ok()))
+    let header = KEY_HEADERS.iter().find_map(|name| headers.get(*name));
+    if let Some(value) = header {
+        return Ok(value.to_str().ok());
+    }
+    let is_gemini = uri.path().starts_with("/v1beta/") || uri.path().starts_with("/v1/models");
+    let query = uri.query().filter(|_| is_gemini).unwrap_or_default();
+    Ok(query.split('&').find_map(|pair| pair.strip_prefix("key=")))
 }
 
 /// Tells whether a path is answered without a caller.

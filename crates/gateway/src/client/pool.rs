@@ -1,6 +1,5 @@
 //! The pool and one exchange over it: request out, response head in, then its bytes.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
@@ -121,11 +120,43 @@ impl Client {
             return Err(Ended { fault: self.forbidden(), again: false });
         }
         let sent = Arc::new(Notify::new());
-        let body = Outgoing { data: Some(request.body), sent: Arc::clone(&sent) };
-        let mut outgoing = http::Request::new(body);
+        let piece = Piece::Whole(Some(request.body));
+        let mut outgoing = http::Request::new(Outgoing { piece, sent: Arc::clone(&sent) });
         *outgoing.method_mut() = Method::POST;
         *outgoing.uri_mut() = request.uri;
         *outgoing.headers_mut() = request.headers;
+        self.exchange(outgoing, sent, request.until).await
+    }
+
+    /// Sends a request whose body is still coming, piece by piece as it comes, and waits for the
+    /// head of its response. The response may be of any length; whoever reads it whole has to
+    /// bound it.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn relay(
+        &self,
+        request: http::Request<axum::body::Body>,
+        until: Instant,
+    ) -> Result<Answer, Ended> {
+        if self.is_forbidden() {
+            return Err(Ended { fault: self.forbidden(), again: false });
+        }
+        let sent = Arc::new(Notify::new());
+        let (head, body) = request.into_parts();
+        let piece = Piece::Coming(body);
+        let outgoing = http::Request::from_parts(head, Outgoing { piece, sent: Arc::clone(&sent) });
+        let mut answer = self.exchange(outgoing, sent, until).await?;
+        answer.limit = usize::MAX;
+        Ok(answer)
+    }
+
+    async fn exchange(
+        &self,
+        outgoing: http::Request<Outgoing>,
+        sent: Arc<Notify>,
+        until: Instant,
+    ) -> Result<Answer, Ended> {
         let silence = async {
             sent.notified().await;
             tokio::time::sleep(self.deadlines.first_byte).await;
@@ -134,7 +165,7 @@ impl Client {
             biased;
             response = self.pool.request(outgoing) => response,
             () = silence => return Err(self.late("first_byte", self.deadlines.first_byte)),
-            () = tokio::time::sleep_until(request.until) => {
+            () = tokio::time::sleep_until(until) => {
                 return Err(self.late("total", self.deadlines.total));
             }
         };
@@ -144,7 +175,8 @@ impl Client {
             headers: head.headers,
             body,
             bytes: 0,
-            until: request.until,
+            limit: RESPONSE_BYTES_MAX,
+            until,
             provider: self.provider.clone(),
             deadlines: self.deadlines,
         })
@@ -228,6 +260,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     body: Incoming,
     bytes: usize,
+    limit: usize,
     until: Instant,
     provider: String,
     deadlines: Deadlines,
@@ -261,7 +294,7 @@ impl Answer {
             // Trailers say nothing we need.
             let Ok(bytes) = frame.into_data() else { continue };
             self.bytes = self.bytes.saturating_add(bytes.len());
-            if self.bytes > RESPONSE_BYTES_MAX {
+            if self.bytes > self.limit {
                 return Err(self.endless());
             }
             return Ok(Some(bytes));
@@ -300,37 +333,63 @@ impl Answer {
 
     fn endless(&self) -> Ended {
         let text = format!(
-            "the answer of provider `{}` is longer than {RESPONSE_BYTES_MAX} bytes",
-            self.provider
+            "the answer of provider `{}` is longer than {} bytes",
+            self.provider, self.limit
         );
         Ended { fault: Fault::new(Code::UpstreamInvalid, text), again: false }
     }
 }
 
-/// A body in one piece that tells when it was taken.
+/// A body on its way out that tells when its last byte was taken.
 struct Outgoing {
-    data: Option<Bytes>,
+    piece: Piece,
     sent: Arc<Notify>,
+}
+
+enum Piece {
+    /// All of it is here.
+    Whole(Option<Bytes>),
+    /// It is still coming from the caller.
+    Coming(axum::body::Body),
 }
 
 impl Body for Outgoing {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = axum::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.sent.notify_one();
-        Poll::Ready(self.data.take().map(|data| Ok(Frame::data(data))))
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = match &mut self.piece {
+            Piece::Whole(data) => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
+            Piece::Coming(body) => Pin::new(body).poll_frame(cx),
+        };
+        if matches!(self.piece, Piece::Whole(_)) || matches!(polled, Poll::Ready(None)) {
+            self.sent.notify_one();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.data.is_none()
+        let is_over = match &self.piece {
+            Piece::Whole(data) => data.is_none(),
+            Piece::Coming(body) => body.is_end_stream(),
+        };
+        // Nobody polls a body again that says so.
+        if is_over {
+            self.sent.notify_one();
+        }
+        is_over
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
+        match &self.piece {
+            Piece::Whole(data) => {
+                SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64))
+            }
+            Piece::Coming(body) => body.size_hint(),
+        }
     }
 }
 

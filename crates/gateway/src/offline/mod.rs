@@ -4,14 +4,18 @@
 
 mod demo;
 mod echo;
+mod embed;
 mod mock;
 mod python;
+mod rerank;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use serde_json::{Map, Value};
 
+pub use embed::{DIMENSIONS, DIMENSIONS_MAX, EMBED, embed};
+pub use rerank::{RERANK, rerank};
 pub use writer::{Length, generate_prompt, summarize};
 
 /// The name under which the offline models are listed, where others name their provider.

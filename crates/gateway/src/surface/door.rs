@@ -92,7 +92,8 @@ async fn inside(
         None
     } else {
         let peer = record.peer;
-        let shown = if auth::required(gate) { auth::shown(request.headers())? } else { None };
+        let needs = auth::required(gate);
+        let shown = if needs { auth::shown(request.headers(), request.uri())? } else { None };
         let caller = auth::caller(gate, shown, peer)?;
         caller.must(scope_of(&request))?;
         let per_minute = gate.now().settings.limits.requests_per_minute;
@@ -120,6 +121,10 @@ async fn inside(
 fn scope_of(request: &Request) -> Scope {
     if request.uri().path().starts_with("/api/v1/keys") {
         return Scope::Admin;
+    }
+    if request.uri().path() == "/mcp" {
+        // Reading, too, is a POST there; each tool asks for what it needs.
+        return Scope::Read;
     }
     match *request.method() {
         Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
@@ -354,18 +359,39 @@ fn surface_of(path: &str) -> &'static str {
     const SURFACES: &[(&str, &str)] = &[
         ("/api/v1/", "native"),
         ("/mcp/context", "context_first"),
+        ("/mcp", "mcp"),
         ("/api/context", "context_first"),
         ("/api/mcp/", "context_second"),
         ("/v1/messages", "anthropic"),
         ("/v1/chat/", "openai"),
+        ("/v1/completions", "openai"),
+        ("/v1/embeddings", "openai"),
+        ("/v1/moderations", "openai"),
+        ("/v1/images/", "openai"),
+        ("/v1/audio/", "openai"),
+        ("/v1/files", "openai"),
+        ("/v1/uploads", "openai"),
+        ("/v1/batches", "openai"),
+        ("/v1/vector_stores", "openai"),
         ("/v1/models", "models"),
+        ("/v1beta/", "gemini"),
+        ("/v1/rerank", "cohere"),
+        ("/v1/chat", "cohere"),
+        ("/v2/", "cohere"),
         ("/v1/", "context_third"),
+        ("/provider/", "provider"),
         ("/console/", "console"),
         ("/ws", "websocket"),
         ("/health", "health"),
         ("/ready", "health"),
         ("/metrics", "health"),
     ];
+    if super::vendor::is_gemini(path) {
+        return "gemini";
+    }
+    if super::vendor::is_ollama(path) {
+        return "ollama";
+    }
     SURFACES.iter().find(|(prefix, _)| path.starts_with(prefix)).map_or("other", |(_, name)| name)
 }
 

@@ -112,6 +112,8 @@ pub(crate) enum Form {
     Plain,
     /// As the caller's dialect has them.
     Dialect(&'static dyn Dialect),
+    /// As the APIs of Cohere, Jina and Voyage have them: one text.
+    Message,
 }
 
 impl Form {
@@ -120,8 +122,12 @@ impl Form {
         let dialect = match surface {
             "native" => return Self::Native,
             "anthropic" => "anthropic",
-            "models" if headers.contains_key("anthropic-version") => "anthropic",
+            "models" | "openai" if headers.contains_key("anthropic-version") => "anthropic",
+            "models" if headers.contains_key("x-goog-api-key") => "gemini",
             "openai" | "models" => "openai_chat",
+            "gemini" => "gemini",
+            "ollama" => "ollama_chat",
+            "cohere" => return Self::Message,
             _ => return Self::Plain,
         };
         wire::dialect::named(dialect).map_or(Self::Plain, Self::Dialect)
@@ -148,6 +154,7 @@ pub(crate) fn write(failed: &Failed, request: &str, form: Form) -> Response {
         Form::Native => (Value::Object(out).to_string().into(), "application/problem+json"),
         Form::Plain => (Value::Object(out).to_string().into(), "application/json"),
         Form::Dialect(dialect) => (dialect.refuse(status.as_u16(), fault), "application/json"),
+        Form::Message => (message(fault), "application/json"),
     };
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
@@ -159,6 +166,15 @@ pub(crate) fn write(failed: &Failed, request: &str, form: Form) -> Response {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"rapport\""));
     }
     response
+}
+
+/// The text under both names that clients of these APIs look at.
+fn message(fault: &Fault) -> Vec<u8> {
+    let text = match fault.hint_text() {
+        Some(hint) => format!("{} ({hint})", fault.text()),
+        None => fault.text().to_owned(),
+    };
+    json!({"message": text, "detail": text, "code": fault.code().as_str()}).to_string().into()
 }
 
 /// Whole seconds, rounded up: a caller that waits so long is not too early.

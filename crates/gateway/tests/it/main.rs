@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod beside;
+#[cfg(test)]
 mod cache;
 #[cfg(test)]
 mod doors;
@@ -11,14 +13,20 @@ mod house;
 #[cfg(test)]
 mod native;
 mod native_branches;
+mod native_windows;
 #[cfg(test)]
 mod provider;
+mod provider_auth;
 #[cfg(test)]
 mod provider_faults;
 #[cfg(test)]
 mod provider_streams;
 #[cfg(test)]
 mod record;
+#[cfg(test)]
+mod stub;
+#[cfg(test)]
+mod surfaces;
 #[cfg(test)]
 mod upstream;
 #[cfg(test)]

@@ -126,7 +126,8 @@ fn keeper(call: &Call, wish: Wish, snapshot: Arc<Snapshot>) -> Option<Keeper> {
         header("anthropic-beta"),
         header("openai-beta"),
         header("x-rapport-provider"),
-        if streamed { "stream" } else { "whole" },
+        // An API may have streams of several forms.
+        if streamed { call.dialect.stream_type() } else { "whole" },
     ];
     let name = cache::name(&about, &call.bytes)?;
     let question = settings.similar.then(|| question(call, &about)).flatten();

@@ -1,7 +1,13 @@
 //! Other vendors' APIs, in: an application written for Anthropic or OpenAI points here unchanged.
 
 mod answer;
+mod beside;
 mod cached;
+mod completions;
+mod count;
+mod gemini;
+mod models;
+mod ollama;
 mod relay;
 mod remember;
 
@@ -15,7 +21,6 @@ use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use wire::dialect::{Dialect, Head, Link, named, scan};
-use wire::prompt::Block;
 use wire::{Code, Fault};
 
 use super::body;
@@ -30,7 +35,36 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(messages))
         .routes(routes!(count_tokens))
         .routes(routes!(chat_completions))
-        .routes(routes!(models))
+        .routes(routes!(completions::completions))
+        .routes(routes!(models::list))
+        .routes(routes!(models::one, gemini::stable))
+        .routes(routes!(models::list_beta))
+        .routes(routes!(models::one_beta, gemini::beta))
+        .routes(routes!(ollama::chat))
+        .routes(routes!(ollama::generate))
+        .routes(routes!(ollama::tags))
+        .routes(routes!(ollama::running))
+        .routes(routes!(ollama::version))
+        .routes(routes!(ollama::show))
+        .routes(routes!(ollama::pull))
+        .routes(routes!(ollama::push))
+        .routes(routes!(ollama::create))
+        .routes(routes!(ollama::copy))
+        .routes(routes!(ollama::delete))
+        .merge(beside::routes())
+}
+
+/// Who calls, and the request's id.
+type Who = (Extension<Caller>, Extension<RequestId>);
+
+/// Tells whether a path below `/v1` is one of Gemini's API.
+pub(super) fn is_gemini(path: &str) -> bool {
+    path.starts_with("/v1beta/") || path.starts_with("/v1/models/") && gemini::is_call(path)
+}
+
+/// Tells whether a path is one of Ollama's API.
+pub(super) fn is_ollama(path: &str) -> bool {
+    ollama::is_path(path)
 }
 
 /// One model call, as it came.
@@ -82,39 +116,8 @@ async fn count_tokens(
         let sent = (call.bytes.clone(), &call.head);
         return Ok(relay::pass(upstream, sent, &call.headers, path).await?);
     }
-    let prompt = call.dialect.request(&call.bytes)?.prompt;
-    let texts = prompt.messages.iter().flat_map(|m| &m.blocks).filter_map(|block| match block {
-        Block::Text(text) => Some(text.as_str()),
-        _ => None,
-    });
-    let count: u64 =
-        texts.chain(prompt.system.as_deref()).map(|t| u64::from(context::tokens(t))).sum();
+    let count = count::estimate(&call.dialect.request(&call.bytes)?.prompt);
     Ok(axum::Json(json!({"input_tokens": count})).into_response())
-}
-
-/// The models this caller may use, in its own shape: Anthropic's for callers that send
-/// `anthropic-version`, else OpenAI's.
-#[utoipa::path(get, path = "/v1/models", tag = "model APIs",
-    responses((status = 200, description = "`data`", body = Object)))]
-async fn models(State(gate): State<Gateway>, headers: HeaderMap) -> axum::Json<Value> {
-    let rows = gate.now().models.list();
-    if headers.contains_key("anthropic-version") {
-        let data: Vec<Value> = rows
-            .iter()
-            .map(|m| {
-                json!({"type": "model", "id": m.name, "display_name": m.name,
-                            "created_at": "1970-01-01T00:00:00Z"})
-            })
-            .collect();
-        let (first, last) = (rows.first().map(|m| &m.name), rows.last().map(|m| &m.name));
-        return axum::Json(json!({"data": data, "has_more": false, "first_id": first,
-                                 "last_id": last}));
-    }
-    let data: Vec<Value> = rows
-        .iter()
-        .map(|m| json!({"id": m.name, "object": "model", "created": 0, "owned_by": m.provider}))
-        .collect();
-    axum::Json(json!({"object": "list", "data": data}))
 }
 
 impl Call {
@@ -179,7 +182,10 @@ impl Call {
         let target = self.target()?;
         if let Some(upstream) = self.same(&target) {
             // Both ends speak the same: not a byte but the model's name is touched.
-            return relay::pass(upstream, (self.bytes, &self.head), &self.headers, None).await;
+            // Some dialects have the model and the wish for a stream in the path.
+            let path = self.dialect.path_for(upstream.model(), self.streams());
+            let sent = (self.bytes, &self.head);
+            return relay::pass(upstream, sent, &self.headers, Some(&path)).await;
         }
         let asked = self.dialect.request(&self.bytes)?;
         match target {

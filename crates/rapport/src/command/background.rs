@@ -68,6 +68,18 @@ pub(super) fn start(frame: &mut Frame, options: &Start) -> anyhow::Result<Exit> 
     }
 }
 
+/// Starts a server with what is configured, and waits for nothing. One that runs already keeps its
+/// folder locked, so that the new one ends at once.
+pub(super) fn start_quietly(frame: &mut Frame) -> anyhow::Result<()> {
+    let options = Start { serve: serve::Options::default() };
+    let inputs = options.serve.inputs(frame);
+    let loaded = crate::config::load(&inputs).map_err(|refused| anyhow::anyhow!("{refused}"))?;
+    let folder = loaded.config.data;
+    data::private_folder(&folder)?;
+    drop(spawn(frame, &options, &folder.join(OUTPUT))?);
+    Ok(())
+}
+
 /// Stops the server of the data folder and waits until it is gone.
 pub(super) fn stop(frame: &mut Frame, _options: &Stop) -> anyhow::Result<Exit> {
     let inputs = frame.inputs();

@@ -10,6 +10,7 @@ mod doctor;
 mod given;
 mod interact;
 mod key;
+mod mcp;
 mod message;
 mod mock;
 mod model;
@@ -106,6 +107,8 @@ enum Command {
     Config(config::Options),
     /// Say in one sentence why an address does not work
     Doctor(doctor::Options),
+    /// Connect a program that speaks MCP over a pipe (Claude Desktop, Cursor …)
+    Mcp(mcp::Options),
     /// Run a scriptable model server for tests
     Mock(mock::Options),
     /// Copy the store into one file, also while the server runs
@@ -130,6 +133,12 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// The same surroundings for a part that prints nothing of its own.
+    pub(crate) fn quiet(&self) -> Self {
+        let printer = Printer::new(self.globals.json);
+        Self { globals: self.globals.clone(), env: self.env.clone(), printer }
+    }
+
     /// Where settings come from.
     pub(crate) fn inputs(&self) -> Inputs {
         let globals = &self.globals;
@@ -208,6 +217,7 @@ pub(crate) fn run() -> Exit {
         Command::Provider(options) => provider::run(&mut frame, &options),
         Command::Config(options) => config::run(&mut frame, &options),
         Command::Doctor(options) => doctor::run(&mut frame, &options),
+        Command::Mcp(options) => mcp::run(&mut frame, &options),
         Command::Mock(options) => mock::run(&mut frame, &options),
         Command::Backup(options) => backup::run(&mut frame, &options),
         Command::Restore(options) => restore::run(&mut frame, &options),

@@ -24,6 +24,9 @@ enum Verb {
         #[arg(long)]
         all: bool,
     },
+    /// Print the table of docs/providers.md
+    #[command(hide = true)]
+    Docs,
 }
 
 /// Does what was asked.
@@ -31,15 +34,18 @@ enum Verb {
 /// # Errors
 /// When a provider of the configuration cannot work.
 pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
+    let Verb::List { all } = options.verb else {
+        frame.printer.piece(&page());
+        return Ok(Exit::Fine);
+    };
+    if all {
+        return known(frame);
+    }
     let inputs = frame.inputs();
     let loaded = match frame.load(&inputs) {
         Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),
     };
-    let Verb::List { all } = options.verb;
-    if all {
-        return known(frame);
-    }
     let providers = Models::new(&loaded.config.gateway)?.providers();
     if frame.printer.is_json() {
         frame.printer.json(&json!({"providers": providers}))?;
@@ -87,4 +93,42 @@ fn shown(row: &Row) -> Value {
         "dialect": row.dialect, "auth": row.auth.to_string(), "key_variables": row.key,
         "base_variable": row.base, "models": row.models, "local": row.local, "paths": row.paths,
     })
+}
+
+/// The end of docs/providers.md: a table of everyone who is known.
+fn page() -> String {
+    let rows = Providers::embedded().rows();
+    let mut page = String::from(
+        "| name | who | dialect | auth | variables | address |\n|---|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        let variables: Vec<String> =
+            row.key.iter().chain(&row.base).map(|name| format!("`{name}`")).collect();
+        let who = format!("[{}]({})", row.title, row.docs);
+        page.push_str(&format!(
+            "| `{}` | {who} | {} | {} | {} | `{}` |\n",
+            row.name,
+            row.dialect,
+            row.auth,
+            variables.join(" "),
+            row.base_url
+        ));
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_page_ends_with_the_table_of_all_providers() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/providers.md");
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        let (_, table) = committed.split_once("compares them -->\n\n").unwrap_or_default();
+        assert!(
+            table == page(),
+            "docs/providers.md is old: put the output of `rapport provider docs` at its end"
+        );
+    }
 }

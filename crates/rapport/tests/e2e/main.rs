@@ -11,6 +11,8 @@ mod connections;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod models;
+#[cfg(test)]
 mod ports;
 #[cfg(test)]
 mod shutdown;

@@ -88,13 +88,13 @@ async fn a_request_to_aws_is_signed_for_its_region_and_a_plain_key_is_shown_as_i
 
 fn decode(text: &str) -> Vec<u8> {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut bits = (0_u32, 0);
+    let mut bits = (0, 0);
     let mut out = Vec::new();
     for letter in text.chars() {
-        bits = (bits.0 << 6 | ALPHABET.find(letter).unwrap() as u32, bits.1 + 6);
+        bits = (bits.0 << 6 | ALPHABET.find(letter).unwrap(), bits.1 + 6);
         if bits.1 >= 8 {
             bits.1 -= 8;
-            out.push((bits.0 >> bits.1) as u8);
+            out.push(u8::try_from(bits.0 >> bits.1).unwrap());
             bits.0 &= (1 << bits.1) - 1;
         }
     }
@@ -143,10 +143,9 @@ fn a_service_account_signs_a_note_that_its_public_key_confirms() {
 
     let stream =
         Ask { path: "/v1beta/models/g:streamGenerateContent?alt=sse", model: "g", stream: true };
-    assert_eq!(
-        route(&vertex, Some(&key), "", stream),
-        "/v1/projects/proj/locations/europe-west4/publishers/google/models/g:streamGenerateContent?alt=sse"
-    );
+    let place = "/v1/projects/proj/locations/europe-west4/publishers/google/models";
+    let path = format!("{place}/g:streamGenerateContent?alt=sse");
+    assert_eq!(route(&vertex, Some(&key), "", stream), path);
     let mut claude = settings("vertex-anthropic");
     claude.project = Some("other".to_owned());
     let ask = Ask { path: "/v1/messages", model: "c", stream: false };

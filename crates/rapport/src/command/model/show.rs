@@ -35,8 +35,10 @@ pub(super) fn run(
         }
         Err(fault) => {
             let (provider, model) = name.split_once('/').unwrap_or(("", name));
-            let Some(row) = prices.likely(provider, model) else {
-                let known = prices.models().iter().map(|row| row.id.as_str());
+            // A family is no model: a name that only fits its pattern may be a slip.
+            let row = prices.likely(provider, model).filter(|row| !row.id.ends_with('*'));
+            let Some(row) = row else {
+                let known = prices.models().iter().map(|row| row.id.trim_end_matches('*'));
                 let near = nearest(name, known).map(|near| format!("did you mean `{near}`?"));
                 return Err(match near {
                     Some(near) => fault.hint(near).into(),

@@ -115,6 +115,21 @@ impl Reach {
         Ok(end(&mut frame.printer, done))
     }
 
+    /// The server that is meant; nothing is sent to it yet.
+    ///
+    /// # Errors
+    /// [`Class::Usage`] or [`Class::InvalidPort`] for an address that is none.
+    pub(super) fn server(&self, frame: &mut Frame) -> Result<Server, Failure> {
+        Ok(self.client(frame)?.server)
+    }
+
+    /// The user named an address: whatever runs there is not ours to start.
+    pub(super) fn is_elsewhere(&self, frame: &Frame) -> bool {
+        let globals = &frame.globals;
+        let named = self.url.is_some() || globals.host.is_some() || globals.port.is_some();
+        named || frame.env.get("RAPPORT_URL").is_some()
+    }
+
     fn client<'f>(&self, frame: &'f mut Frame) -> Result<Client<'f>, Failure> {
         let said = Said {
             url: self.url.clone(),

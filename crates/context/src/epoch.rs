@@ -202,6 +202,8 @@ impl Footing {
             Some(Reason::Model)
         } else if last.tools != next.tools {
             Some(Reason::Tools)
+        } else if last.branch != next.branch && !(continues && same_system) {
+            Some(Reason::Rollback)
         } else if last.summary != next.summary {
             Some(Reason::Summary)
         } else if last.pinned != next.pinned && !same_system {
@@ -210,8 +212,6 @@ impl Footing {
             Some(Reason::System)
         } else if continues {
             None
-        } else if last.branch != next.branch {
-            Some(Reason::Rollback)
         } else if last.start != next.start {
             Some(Reason::Cut)
         } else {

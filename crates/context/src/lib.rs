@@ -38,7 +38,7 @@ pub use branch::{
     Branches, Checkpoint, Child, Comparison, Difference, Left, Merged, OnConflict, To,
 };
 pub use content::Content;
-pub use contexts::{Contexts, Counts, NewShare, Share};
+pub use contexts::{Contexts, Counts, Defect, NewShare, Report, Share};
 pub use count::tokens;
 pub use edit::{Edit, StateEdit, merge_patch};
 pub use epoch::{Epoch, Footing, Reason, Step};

@@ -113,9 +113,10 @@ CREATE UNIQUE INDEX share_n ON share(n, no);
 ";
 
 /// What goes to models. `trail` is the last answered request of a context, `epoch` its history.
-/// `summary` stands for the entries up to `upto` of the log `log`. `pin` are entries that are always
-/// carried. `unindexed` are logs whose entries from `from_seq` on are not in `entry_fts` yet, whose
-/// row ids are those of the entries. `ctx.ttl` is the time to live that every use renews.
+/// `summary` stands for the entries up to `upto` of the log `log`. `pin` are entries that are
+/// always carried. `unindexed` are logs whose entries from `from_seq` on are not in `entry_fts`
+/// yet, whose row ids are those of the entries. `ctx.ttl` is the time to live that every use
+/// renews.
 const FOURTH: &str = "
 ALTER TABLE ctx ADD COLUMN ttl INTEGER;
 

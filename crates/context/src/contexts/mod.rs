@@ -13,6 +13,7 @@ mod share;
 mod summarise;
 mod sweep;
 mod turns;
+mod verify;
 mod windows;
 
 use std::collections::HashSet;
@@ -28,6 +29,7 @@ use crate::rows::{entry, unsigned};
 use crate::{Key, Limits};
 use choices::Choices;
 pub use share::{NewShare, Share};
+pub use verify::{Defect, Report};
 
 /// All contexts of the store; clones share them.
 #[derive(Clone, Debug)]

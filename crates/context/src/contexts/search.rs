@@ -1,6 +1,7 @@
 //! Finding messages by their words: over all contexts of a tenant, and inside one.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 
 use wire::Fault;
 use wire::prompt::Role;
@@ -50,11 +51,11 @@ impl Contexts {
                     }
                     let log = place >> 32;
                     let seq = entry::seq_of(place);
-                    if !rows.contains_key(&log) {
-                        let row = shown_by(connection, tenant, log)?;
-                        rows.insert(log, row);
-                    }
-                    let Some(Some(row)) = rows.get(&log) else { continue };
+                    let row = match rows.entry(log) {
+                        Slot::Occupied(known) => known.into_mut(),
+                        Slot::Vacant(free) => free.insert(shown_by(connection, tenant, log)?),
+                    };
+                    let Some(row) = row else { continue };
                     let on = seq <= row.head && row.chain.segment_of(seq) == log;
                     let Some(entry) = entry::one(connection, &row.chain, seq)?.filter(|_| on)
                     else {

@@ -348,7 +348,8 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Entry, rusqlite::Error> {
     })
 }
 
-fn hash(body: &[u8]) -> i64 {
+/// The checksum of a content.
+pub(crate) fn hash(body: &[u8]) -> i64 {
     let digest = blake3::hash(body);
     digest.as_bytes().first_chunk::<8>().map_or(0, |bytes| i64::from_le_bytes(*bytes))
 }
@@ -373,6 +374,11 @@ fn status_number(status: EntryStatus) -> i64 {
         EntryStatus::Partial => 2,
         EntryStatus::Pending => 3,
     }
+}
+
+/// Whether an entry with this stored status is shown to models.
+pub(crate) fn is_shown(status: i64) -> bool {
+    status_of(status).is_shown()
 }
 
 fn status_of(number: i64) -> EntryStatus {

@@ -14,6 +14,7 @@ mod plans;
 mod recovery;
 mod state;
 mod turns;
+mod verify;
 mod windows;
 
 use std::path::Path;

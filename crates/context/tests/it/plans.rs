@@ -17,6 +17,7 @@ async fn talk(contexts: &Contexts, id: &str, turns: usize) {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "callers hand it on as it is")]
 fn plan(value: &serde_json::Value) -> Option<Plan> {
     Some(Plan::parse(value).unwrap())
 }

@@ -1,5 +1,4 @@
-//! What a model is shown beside the entries: a summary, pinned messages, recalled ones; and the facts
-//! of a window.
+//! What a model is shown beside the entries (summary, pinned and recalled messages), and the facts.
 
 use std::fmt::Write as _;
 

@@ -7,6 +7,7 @@ mod beside;
 mod desk;
 mod local;
 mod remote;
+mod summary;
 mod translate;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use wire::prompt::{Message, Role};
 use wire::reply::{Reply, Stop};
 use wire::{Code, Fault};
 
-use super::{Ask, Overrides, Place, STEPS_MAX, Step, local, replayed, sit, translate};
+use super::{Ask, Overrides, Place, STEPS_MAX, Step, local, replayed, sit, summary, translate};
 use crate::gate::Gateway;
 use crate::model::Upstream;
 
@@ -169,10 +169,12 @@ impl Task {
             Ok((reply, mut asked)) => {
                 let step = asked.step(&reply.usage);
                 let outcome = self.outcome(reply, &asked);
-                match step {
+                let turn = match step {
                     Some(step) => contexts.finish_step(&self.open, outcome, step).await,
                     None => contexts.finish(&self.open, outcome).await,
-                }
+                }?;
+                summary::consider(&self.gate, &self.upstream, &self.open);
+                Ok(turn)
             }
             Err(Broken { fault, partial }) => {
                 tracing::warn!(

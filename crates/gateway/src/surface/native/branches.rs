@@ -296,7 +296,10 @@ pub(crate) async fn compare(
     let Query(query) = query.map_err(|e| bad_query(&e))?;
     let (key, with) = (read::key(&caller, &id)?, read::key(&caller, &query.with)?);
     let found: Comparison = gate.contexts().compare(&key, &with).await?;
-    let side = |key: &Key, head: u32| json!({"id": &*key.id, "messages": head, "own": head.saturating_sub(found.shared)});
+    let side = |key: &Key, head: u32| {
+        let own = head.saturating_sub(found.shared);
+        json!({"id": &*key.id, "messages": head, "own": own})
+    };
     let state: Vec<Value> = found.state.iter().map(|d| difference(d, ["left", "right"])).collect();
     let body = json!({
         "shared": found.shared,

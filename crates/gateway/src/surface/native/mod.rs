@@ -6,11 +6,13 @@ pub(crate) mod knowledge;
 pub(crate) mod messages;
 pub(crate) mod models;
 pub(crate) mod read;
+pub(crate) mod search;
 pub(crate) mod shape;
 pub(crate) mod share;
 pub(crate) mod state;
 pub(crate) mod turns;
 pub(crate) mod validate;
+pub(crate) mod windows;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -43,6 +45,12 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(share::end))
         .routes(routes!(share::context))
         .routes(routes!(share::messages))
+        .routes(routes!(windows::epochs))
+        .routes(routes!(windows::summaries))
+        .routes(routes!(windows::pins))
+        .routes(routes!(windows::pin, windows::release))
+        .routes(routes!(search::search))
+        .routes(routes!(search::recall))
         .routes(routes!(models::models))
         .routes(routes!(models::providers))
         .routes(routes!(models::status))

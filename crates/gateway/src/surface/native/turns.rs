@@ -142,6 +142,27 @@ pub(crate) async fn cancel(
 pub(crate) struct WindowQuery {
     /// As in a turn.
     model: Option<String>,
+    /// `budget`, `full`, `last` or `summary`, instead of the context's.
+    strategy: Option<String>,
+    /// With `last`: how many turns.
+    turns: Option<u32>,
+    /// Tokens that messages may fill.
+    tokens: Option<u32>,
+    /// So many older messages that fit the newest one are told again.
+    recall: Option<u32>,
+}
+
+impl WindowQuery {
+    /// The plan that the parameters choose; `None` without any.
+    fn plan(&self) -> Result<Option<Plan>, Fault> {
+        let mut map = Map::new();
+        map.extend(self.strategy.clone().map(|word| ("strategy".to_owned(), word.into())));
+        let numbers = [("turns", self.turns), ("tokens", self.tokens), ("recall", self.recall)];
+        for (name, number) in numbers {
+            map.extend(number.map(|number| (name.to_owned(), number.into())));
+        }
+        (!map.is_empty()).then(|| Plan::parse(&Value::Object(map))).transpose()
+    }
 }
 
 /// The exact request that would go to the model now, and what no longer fits.
@@ -157,11 +178,10 @@ pub(crate) async fn window(
     let Query(query) = query.map_err(|e| bad_query(&e))?;
     let key = read::key(&caller, &id)?;
     let found = gate.contexts().get(&key).await?;
+    let overrides = Overrides { window: query.plan()?, ..Overrides::default() };
     let wanted = query.model.or(found.settings.model);
     let body = match gate.now().models.resolve(wanted.as_deref(), Door::Context)? {
-        Target::Upstream(upstream) => {
-            flow::preview(&gate, &upstream, &key, &Overrides::default()).await?
-        }
+        Target::Upstream(upstream) => flow::preview(&gate, &upstream, &key, &overrides).await?,
         Target::Offline(model) => json!({
             "model": model.name(), "provider": "offline", "body": Value::Null,
             "messages": found.size.messages, "tokens_estimated": found.size.tokens,

@@ -1,0 +1,87 @@
+//! Finding messages by their words: over all contexts, and inside one.
+
+use axum::extract::{Extension, Path, Query, State};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::contexts::{bad_query, touched};
+use super::read;
+use super::shape::{self, Problem, time};
+use crate::auth::Caller;
+use crate::gate::Gateway;
+use crate::surface::problem::Failed;
+
+/// What to look for.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SearchQuery {
+    /// Words; a message must hold all of them, in any form and order.
+    q: String,
+    /// At most so many, 1 to 100; 20 unless given.
+    limit: Option<u32>,
+}
+
+/// Finds messages in all contexts, the best first.
+#[utoipa::path(get, path = "/api/v1/search", tag = "search", params(SearchQuery),
+    responses((status = 200, description = "`hits`: context, number, excerpt", body = Object),
+              (status = 400, body = Problem)))]
+pub(crate) async fn search(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    query: Result<Query<SearchQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<axum::Json<Value>, Failed> {
+    let Query(query) = query.map_err(|e| bad_query(&e))?;
+    let limit = query.limit.unwrap_or(20);
+    let found = gate.contexts().search(caller.tenant, &query.q, limit).await?;
+    let hits: Vec<Value> = found
+        .iter()
+        .map(|hit| {
+            json!({
+                "context_id": &*hit.context, "title": hit.title, "seq": hit.seq,
+                "role": hit.role.as_str(), "timestamp": time(hit.at),
+                "excerpt": hit.excerpt, "score": hit.score,
+            })
+        })
+        .collect();
+    Ok(axum::Json(json!({"hits": hits})))
+}
+
+/// What to recall.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RecallQuery {
+    /// A question or a few words; a message need not hold all of them.
+    q: String,
+    /// At most so many, 1 to 50; 5 unless given.
+    limit: Option<u32>,
+    /// Only messages before this number.
+    before: Option<u32>,
+}
+
+/// Finds the messages of a context that have to do with a question, with their neighbours.
+#[utoipa::path(get, path = "/api/v1/contexts/{id}/recall", tag = "search",
+    params(("id" = String, Path), RecallQuery),
+    responses((status = 200, description = "`recalled`, the best first", body = Object),
+              (status = 404, body = Problem)))]
+pub(crate) async fn recall(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    query: Result<Query<RecallQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Failed> {
+    let Query(query) = query.map_err(|e| bad_query(&e))?;
+    let key = read::key(&caller, &id)?;
+    let limit = query.limit.unwrap_or(5).clamp(1, 50);
+    let found = gate.contexts().recall(&key, &query.q, limit, query.before).await?;
+    let recalled: Vec<Value> = found
+        .iter()
+        .map(|found| {
+            let messages: Vec<Value> = found.entries.iter().map(shape::message).collect();
+            json!({"seq": found.seq, "score": found.score, "messages": messages})
+        })
+        .collect();
+    Ok(touched(axum::Json(json!({"recalled": recalled})).into_response(), &key))
+}

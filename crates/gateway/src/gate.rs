@@ -44,6 +44,7 @@ struct Inner {
     rates: Rates,
     metrics: Metrics,
     tasks: Tasks,
+    mcp: crate::surface::mcp::Contexts,
     connections: AtomicUsize,
     started: tokio::time::Instant,
 }
@@ -83,6 +84,7 @@ impl Gateway {
             rates: Rates::default(),
             metrics: Metrics::new(),
             tasks: Tasks::default(),
+            mcp: crate::surface::mcp::server(),
             connections: AtomicUsize::new(0),
             started: tokio::time::Instant::now(),
         })))
@@ -154,6 +156,10 @@ impl Gateway {
 
     pub(crate) fn tasks(&self) -> &Tasks {
         &self.0.tasks
+    }
+
+    pub(crate) fn mcp(&self) -> &crate::surface::mcp::Contexts {
+        &self.0.mcp
     }
 
     pub(crate) fn uptime(&self) -> Duration {

@@ -9,6 +9,7 @@
 //! - every queue, buffer and map has a named limit;
 //! - the crate knows no model and no database.
 
+pub mod bridge;
 pub mod http;
 pub mod revision;
 pub mod rpc;

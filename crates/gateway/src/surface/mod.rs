@@ -11,6 +11,7 @@ mod first;
 mod health;
 mod keys;
 mod lines;
+pub(crate) mod mcp;
 mod native;
 mod second;
 mod third;
@@ -41,6 +42,7 @@ const DOORS: &[fn() -> OpenApiRouter<Gateway>] = &[
     third::routes,
     vendor::routes,
     ws::routes,
+    mcp::routes,
 ];
 
 /// The head of the `OpenAPI` document.

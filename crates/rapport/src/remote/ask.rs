@@ -49,6 +49,11 @@ impl Ask {
         Self::new(Method::DELETE, path.into())
     }
 
+    /// With these bytes and no headers of its own.
+    pub(crate) fn bare(method: Method, path: String, body: Bytes) -> Self {
+        Self { body: Some(body), ..Self::new(method, path) }
+    }
+
     fn new(method: Method, path: String) -> Self {
         Self { method, path, body: None, headers: Vec::new(), repeatable: false }
     }

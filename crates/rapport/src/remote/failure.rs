@@ -199,7 +199,7 @@ impl Failure {
 
     /// Asking again may help: at once for a request that never arrived, and for one that may have
     /// arrived only if it may be `repeated` without harm.
-    pub(super) fn may_be_retried(&self, repeated: bool) -> bool {
+    pub(crate) fn may_be_retried(&self, repeated: bool) -> bool {
         let connects = matches!(self.class(), Class::Refused | Class::Unreachable);
         match self.0.reached {
             Reached::End => false,

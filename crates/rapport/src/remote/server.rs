@@ -106,6 +106,34 @@ impl Server {
         self.repeat(ask, || async move { Ok(Events::of(self.send(ask, until).await?)) }).await
     }
 
+    /// Sends a request once and gives the answer whatever its status, its body as it comes.
+    ///
+    /// # Errors
+    /// A [`Failure`] of the connection.
+    pub(crate) async fn raw(
+        &self,
+        (method, path): (http::Method, &str),
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<http::Response<hyper::body::Incoming>, Failure> {
+        let Manner { trust, connect, trace, .. } = &self.manner;
+        let stream = connect::open(&self.address, trust, *connect, trace).await?;
+        let handshake = http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|error| broken(&error))?;
+        self.tasks.spawn("connection", async move {
+            // Whoever reads the answer hears of it too.
+            if let Err(error) = connection.await {
+                tracing::debug!("the connection ended: {error}");
+            }
+        });
+        let mut request = self.request(&Ask::bare(method, path.to_owned(), body))?;
+        for (name, value) in &headers {
+            request.headers_mut().insert(name, value.clone());
+        }
+        trace.request(&request, b"");
+        sender.send_request(request).await.map_err(|error| broken(&error))
+    }
+
     fn until(&self) -> Option<Instant> {
         self.manner.total.map(|total| Instant::now() + total)
     }

@@ -1,0 +1,181 @@
+//! A thin bridge from a pipe to a server's endpoint: every line goes over as it is, in both
+//! directions, and the client never learns that the server was restarted.
+//!
+//! The bridge keeps nothing but the session and the `initialize` that began it.
+
+mod carrier;
+mod relay;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::rpc::{self, Id, Incoming, Message, Params};
+use crate::server::is_modern;
+use crate::tasks;
+
+pub use carrier::{Carried, Carrier, Lost, Pieces};
+
+/// Limit: lines that wait for a slow client.
+const LINES_MAX: usize = 64;
+
+/// Carries one client's messages until its input ends.
+///
+/// # Errors
+/// When the pipe breaks.
+pub async fn run<C, R, W>(carrier: C, (mut input, mut output): (R, W)) -> std::io::Result<()>
+where
+    C: Carrier,
+    R: AsyncBufRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send,
+{
+    let (lines, mut out) = mpsc::channel::<String>(LINES_MAX);
+    let gone = CancellationToken::new();
+    let _ends_with_us = gone.clone().drop_guard();
+    let bridge = Arc::new(Bridge {
+        carrier,
+        lines,
+        gone,
+        session: Mutex::default(),
+        running: Mutex::default(),
+    });
+    let write = async {
+        while let Some(line) = out.recv().await {
+            output.write_all(line.as_bytes()).await?;
+            output.write_all(b"\n").await?;
+            output.flush().await?;
+        }
+        Ok(())
+    };
+    let read = async {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if input.read_until(b'\n', &mut line).await? == 0 {
+                return Ok(());
+            }
+            let text = line.trim_ascii();
+            if !text.is_empty() {
+                bridge.take(Bytes::copy_from_slice(text)).await;
+            }
+        }
+    };
+    tokio::select! {
+        ended = read => ended,
+        broken = write => broken,
+    }
+}
+
+/// What a session is to a bridge.
+#[derive(Clone, Debug)]
+struct Session {
+    /// What the server called it.
+    id: Option<String>,
+    /// The revision that was agreed.
+    version: String,
+    /// The line that began it, to begin it again.
+    initialize: Bytes,
+    /// Ends what belongs to it.
+    over: CancellationToken,
+}
+
+/// What a message is to a bridge.
+#[derive(Debug)]
+enum Kind {
+    /// It belongs to the session, and sent twice it changes nothing more.
+    Harmless,
+    /// It belongs to the session and may do something: it is never sent twice.
+    Once,
+    /// It says all by itself.
+    Modern(String, Params),
+}
+
+impl Kind {
+    fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Harmless => true,
+            Self::Once => false,
+            Self::Modern(method, _) => method != "tools/call",
+        }
+    }
+}
+
+struct Bridge<C> {
+    carrier: C,
+    lines: mpsc::Sender<String>,
+    gone: CancellationToken,
+    session: Mutex<Option<Session>>,
+    /// Modern requests under way; to end one is to close its connection.
+    running: Mutex<HashMap<Id, CancellationToken>>,
+}
+
+impl<C: Carrier> Bridge<C> {
+    async fn take(self: &Arc<Self>, line: Bytes) {
+        let message = match rpc::read(&line) {
+            Ok(Incoming::One(message)) => message,
+            // Batches are the server's to judge.
+            Ok(Incoming::Batch(_)) => return self.carry(None, line, Kind::Once).await,
+            Err(refusal) => return self.say(rpc::error(None, &refusal)).await,
+        };
+        match message {
+            Message::Request { id, method, params } if method == "initialize" => {
+                let bridge = Arc::clone(self);
+                // What follows belongs to the session, so it waits for it.
+                bridge.initialize(&id, &params, line).await;
+            }
+            Message::Request { id, method, params } => {
+                let kind = if is_modern(&method, &params) {
+                    Kind::Modern(method, params)
+                } else if method == "tools/call" {
+                    Kind::Once
+                } else {
+                    Kind::Harmless
+                };
+                self.request(id, line, kind);
+            }
+            Message::Notification { method, params } => {
+                if method == "notifications/cancelled" && self.cancel(&params) {
+                    return;
+                }
+                self.carry(None, line, Kind::Harmless).await;
+            }
+            Message::Response { .. } => self.carry(None, line, Kind::Harmless).await,
+        }
+    }
+
+    /// Ends a modern request; whether there was one.
+    fn cancel(&self, params: &Params) -> bool {
+        let Some(id) = params.0.get("requestId").map(ToString::to_string) else { return false };
+        let running = self.running.lock();
+        let found = running.iter().find(|(running, _)| running.as_json() == id);
+        found.map(|(_, token)| token.cancel()).is_some()
+    }
+
+    /// Sends a request on its own, so that none waits for another.
+    fn request(self: &Arc<Self>, id: Id, line: Bytes, kind: Kind) {
+        let token = self.gone.child_token();
+        if matches!(kind, Kind::Modern(..)) {
+            self.running.lock().insert(id.clone(), token.clone());
+        }
+        let bridge = Arc::clone(self);
+        tasks::spawn(async move {
+            tokio::select! {
+                () = bridge.carry(Some(&id), line, kind) => {}
+                () = token.cancelled() => {}
+            }
+            bridge.running.lock().remove(&id);
+        });
+    }
+
+    async fn say(&self, line: String) {
+        // Without a reader the pipe is over; reading will find out.
+        drop(self.lines.send(line).await);
+    }
+}

@@ -1,7 +1,7 @@
 //! The gateway itself: the parts every request needs, swapped whole when the settings change.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -13,6 +13,7 @@ use crate::flow::Desk;
 use crate::limits::Rates;
 use crate::metrics::Metrics;
 use crate::model::Models;
+use crate::provider::Keeper;
 use crate::settings::Settings;
 use crate::tasks::Tasks;
 
@@ -45,6 +46,7 @@ struct Inner {
     metrics: Metrics,
     tasks: Tasks,
     mcp: crate::surface::mcp::Contexts,
+    keeper: OnceLock<Box<dyn Keeper>>,
     connections: AtomicUsize,
     started: tokio::time::Instant,
 }
@@ -85,6 +87,7 @@ impl Gateway {
             metrics: Metrics::new(),
             tasks: Tasks::default(),
             mcp: crate::surface::mcp::server(),
+            keeper: OnceLock::new(),
             connections: AtomicUsize::new(0),
             started: tokio::time::Instant::now(),
         })))
@@ -105,6 +108,17 @@ impl Gateway {
         let mut about = About::clone(&self.0.about.load());
         about.listen = listen;
         self.0.about.store(Arc::new(about));
+    }
+
+    /// Tells the gateway, once, who keeps the providers that its API adds.
+    pub fn set_keeper(&self, keeper: impl Keeper + 'static) {
+        // A second keeper would leave the first one's providers behind.
+        let _first = self.0.keeper.set(Box::new(keeper));
+    }
+
+    /// Who keeps the providers that the API adds; nobody in a gateway without a data folder.
+    pub(crate) fn keeper(&self) -> Option<&dyn Keeper> {
+        self.0.keeper.get().map(|keeper| &**keeper)
     }
 
     /// Waits until the turns under way are finished, at most `deadline`.

@@ -84,8 +84,10 @@ fn a_window_is_known_wherever_the_model_runs() {
 fn an_override_replaces_adds_and_refuses_with_the_line() {
     let mut prices = table();
     let before = prices.models().len();
-    let text = "[[model]]\nid = \"claude-opus-5\"\nprovider = \"anthropic\"\n\
-                usd = { input = 1.5 }\n[[model]]\nid = \"own\"\nprovider = \"mine\"\nwindow = 4096\n";
+    let text = "[[model]]\nid = \"claude-opus-5\"\n\
+                provider = \"anthropic\"\n\
+                usd = { input = 1.5 }\n[[model]]\nid = \"own\"\n\
+                provider = \"mine\"\nwindow = 4096\n";
     prices.merge(text).unwrap();
     assert_eq!(prices.models().len(), before + 1);
     let row = prices.find("anthropic", "claude-opus-5").unwrap();

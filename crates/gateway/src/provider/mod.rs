@@ -3,6 +3,7 @@
 //! Invariant: a provider does no IO and no translation; the dialect writes the body, the client
 //! sends it.
 
+mod added;
 mod auth;
 mod environment;
 mod path;
@@ -13,6 +14,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use added::{Added, Keeper, Kept};
 pub use auth::{Ask, Token, TokenAsk, headers, route, sign, token};
 pub use environment::{fill, from_environment, host_address};
 pub use pause::pause;

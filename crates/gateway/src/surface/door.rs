@@ -117,8 +117,11 @@ async fn inside(
     Ok(response)
 }
 
-/// Reading needs `read`, changing `write`, keys `admin`.
+/// Reading needs `read`, changing `write`, keys and changes of providers `admin`.
 fn scope_of(request: &Request) -> Scope {
+    if request.method() == Method::POST && request.uri().path() == "/api/v1/providers" {
+        return Scope::Admin;
+    }
     if request.uri().path().starts_with("/api/v1/keys") {
         return Scope::Admin;
     }

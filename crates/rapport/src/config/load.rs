@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::dotenv;
 use super::env::Environment;
 use super::file;
 use super::layer::{self, Given, Layer, Value};
@@ -11,6 +10,7 @@ use super::resolve;
 use super::resolved::Config;
 use super::stack::Stack;
 use super::values::Values;
+use super::{added, dotenv};
 
 /// A setting from the command line.
 #[derive(Clone, Debug)]
@@ -74,11 +74,13 @@ pub(crate) fn load(inputs: &Inputs) -> Result<Loaded, Refused> {
         sources.variables.extend(lookup);
         stack = sources.stack(&layers);
     }
+    let added_file = added::path(&data);
+    stack.push_below(added::layer(&added_file, &mut findings));
     let config =
         sources.values(inputs, &stack, &mut findings, |v| resolve::config(v, &default_data));
     if findings.problems.is_empty() {
         let mut watched = sources.watched;
-        watched.push(beside);
+        watched.extend([beside, added_file]);
         watched.extend(findings.secrets);
         watched.extend(config.tls.files.iter().flat_map(|(cert, key)| [cert.clone(), key.clone()]));
         return Ok(Loaded {

@@ -3,6 +3,7 @@
 //! Flags win over the environment, that over `.env` files, that over the configuration file, that
 //! over the defaults. Invariant: after start nobody asks whether something is set.
 
+pub(crate) mod added;
 mod dotenv;
 pub(crate) mod env;
 mod file;

@@ -1,9 +1,11 @@
 //! The sources of settings on top of each other: the uppermost that says something counts.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::keys;
 use super::layer::{Given, Layer};
+use super::problem::Place;
 
 /// Layers, the lowest first.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +19,21 @@ impl Stack {
         if !layer.is_empty() {
             self.layers.push(layer);
         }
+    }
+
+    /// Puts `layer` below all others.
+    pub(super) fn push_below(&mut self, layer: Layer) {
+        if !layer.is_empty() {
+            self.layers.insert(0, layer);
+        }
+    }
+
+    /// Where something is said of the group `group` that does not stand in the file `but`.
+    pub(crate) fn elsewhere(&self, group: &str, but: &Path) -> Option<Place> {
+        let start = format!("{group}.");
+        let said = self.layers.iter().flat_map(Layer::iter);
+        let said = said.filter(|(path, _)| path.starts_with(&start)).map(|(_, given)| &given.place);
+        said.filter(|place| place.file() != Some(but)).next().cloned()
     }
 
     /// Puts all of `layers` on top, in their order.

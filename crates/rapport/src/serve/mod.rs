@@ -2,6 +2,7 @@
 
 mod announce;
 mod exposure;
+mod keeper;
 mod reload;
 mod signals;
 
@@ -57,6 +58,8 @@ pub(crate) async fn run(
     parts.gateway.set_listen(announce::listen(&addresses, config.tls.mode));
     let generated = certificates.as_ref().and_then(|loaded| loaded.generated.clone());
     door.set_tls(certificates.map(|loaded| loaded.config));
+    let (wishes, wished) = keeper::wishes();
+    parts.gateway.set_keeper(wishes);
     let routes = parts.gateway.router(console::pages());
     door.open(Site { gateway: parts.gateway.clone(), routes });
 
@@ -74,6 +77,7 @@ pub(crate) async fn run(
         door: &door,
         parts: &parts,
         logs,
+        wished,
     };
     let reason = running.until_stopped(signals).await;
     tracing::info!(reason, "shutting down");

@@ -2,10 +2,11 @@
 
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::{err, fine, out};
 use crate::house::{House, free_port};
+use crate::program::Home;
 
 /// Runs a command with OpenAI's own names set to this address.
 fn asked(house: &House, port: u16, arguments: &[&str]) -> Output {
@@ -70,4 +71,65 @@ fn models_and_providers_are_listed_and_shown() {
         listed.contains("environment variable OPENAI_API_KEY") || listed.contains("OPENAI_API_KEY")
     );
     assert!(!listed.contains("sk-secret-12"), "{listed}");
+}
+
+#[tokio::test]
+async fn a_provider_that_is_added_by_the_api_answers_at_once_and_after_a_restart() {
+    let home = Home::new();
+    let reply = mock::Reply::text("Paris.");
+    let script = mock::Script::always(reply);
+    let mock = mock::Mock::start("127.0.0.1:0".parse().unwrap(), script).await.unwrap();
+    let env = [("MINE_API_KEY", "sk-secret-98")];
+    let server = home.serve(&env).await;
+    let mine = json!({"name": "mine", "base_url": format!("{}/v1", mock.url()),
+                      "api_key": "env:MINE_API_KEY", "models": ["m-1"]});
+    let made = server.post("/api/v1/providers", &mine).await;
+    assert_eq!((made.status, &made.json()["name"]), (201, &json!("mine")), "{made:?}");
+    assert!(!made.body.contains("sk-secret-98"));
+    let kept = std::fs::read_to_string(home.data().join("providers.json")).unwrap();
+    assert!(kept.contains("${MINE_API_KEY:-}") && !kept.contains("sk-secret-98"), "{kept}");
+    let ask = json!({"model": "mine/m-1", "messages": [{"role": "user", "content": "?"}]});
+    let answer = server.post("/v1/chat/completions", &ask).await;
+    assert!(answer.body.contains("Paris."), "{answer:?}");
+    server.stop().await;
+
+    // A variable that is gone is no reason not to start.
+    home.serve(&[]).await.stop().await;
+    let server = home.serve(&env).await;
+    let answer = server.post("/v1/chat/completions", &ask).await;
+    assert!(answer.body.contains("Paris."), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_work_is_refused_and_changes_nothing() {
+    let home = Home::new();
+    home.configure("providers:\n  groq:\n    api_key: sk-secret-97\n");
+    let server = home.serve(&[]).await;
+    for (added, status, said) in [
+        (json!({"name": "mine", "api_key": "sk-secret-96"}), 400, "not taken in clear"),
+        (json!({"name": "mine", "api_key": "env:HOME"}), 400, "no variable of a key"),
+        (json!({"name": "Mine!"}), 400, "`Mine!`"),
+        (json!({"name": "mine", "dialect": "latin"}), 400, "`latin`"),
+        (json!({"name": "mine", "model": "m"}), 400, "model"),
+        (json!({"name": "mine", "models": ["m"]}), 400, "has no address"),
+        (
+            json!({"name": "mine", "base_url": "http://h/v1", "api_key": "env:NO_API_KEY"}),
+            400,
+            "NO_API_KEY",
+        ),
+        (json!({"name": "groq", "models": ["m"]}), 409, "configured already: "),
+    ] {
+        let answer = server.post("/api/v1/providers", &added).await;
+        assert_eq!(answer.status, status, "{added}: {answer:?}");
+        assert!(answer.body.contains(said), "{added}: {answer:?}");
+        assert!(!answer.body.contains("sk-secret"), "{answer:?}");
+    }
+    assert!(!home.data().join("providers.json").exists());
+    let listed = server.get("/api/v1/providers").await.json();
+    assert_eq!(listed["providers"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["providers"][0]["docs"], "https://console.groq.com/docs");
+    let models = server.get("/api/v1/models").await.json();
+    let groq = models["models"].as_array().unwrap().iter().find(|m| m["provider"] == "groq");
+    let groq = groq.unwrap();
+    assert_eq!((&groq["price"]["input"], &groq["window_tokens"]), (&json!(0.59), &json!(131072)));
 }

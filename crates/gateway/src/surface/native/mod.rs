@@ -10,6 +10,7 @@ pub(crate) mod search;
 pub(crate) mod shape;
 pub(crate) mod share;
 pub(crate) mod state;
+pub(crate) mod transfer;
 pub(crate) mod turns;
 pub(crate) mod validate;
 pub(crate) mod windows;
@@ -51,8 +52,10 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(windows::pin, windows::release))
         .routes(routes!(search::search))
         .routes(routes!(search::recall))
+        .routes(routes!(transfer::export))
+        .routes(routes!(transfer::import))
         .routes(routes!(models::models))
-        .routes(routes!(models::providers))
+        .routes(routes!(models::providers, models::add_provider))
         .routes(routes!(models::status))
         .routes(routes!(validate::validate))
 }

@@ -1,10 +1,18 @@
 //! What the server is and which models it knows.
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
 use serde_json::{Value, json};
+use wire::{Code, Fault};
 
-use crate::auth;
+use super::shape::Problem;
+use crate::auth::{self, Caller};
 use crate::gate::Gateway;
+use crate::model::ProviderStatus;
+use crate::provider::Added;
+use crate::surface::body::Json;
+use crate::surface::problem::Failed;
 
 /// The models, with what is known of each.
 #[utoipa::path(get, path = "/api/v1/models", tag = "models",
@@ -22,6 +30,32 @@ pub(crate) async fn models(State(gate): State<Gateway>) -> axum::Json<Value> {
     responses((status = 200, description = "`providers`", body = Object)))]
 pub(crate) async fn providers(State(gate): State<Gateway>) -> axum::Json<Value> {
     axum::Json(json!({"providers": gate.now().models.providers()}))
+}
+
+/// Adds a provider, or changes one that was added: it counts at once and survives a restart.
+#[utoipa::path(post, path = "/api/v1/providers", tag = "models", request_body = Added,
+    responses((status = 201, description = "The provider", body = ProviderStatus),
+              (status = 400, body = Problem)))]
+pub(crate) async fn add_provider(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Json { value: added, .. }: Json<Added>,
+) -> Result<Response, Failed> {
+    added.check()?;
+    let name = added.name.clone();
+    let Some(keeper) = gate.keeper() else {
+        return Err(Fault::new(Code::ConfigurationError, "nothing keeps providers here").into());
+    };
+    keeper.keep(added).await?;
+    let by = caller.key.as_deref().unwrap_or("local");
+    tracing::info!(provider = name, by, "provider added");
+    let providers = gate.now().models.providers();
+    let added = providers.into_iter().find(|provider| provider.name == name);
+    let added = added.ok_or_else(|| {
+        Fault::new(Code::InvalidInput, format!("provider `{name}` is kept but has no key"))
+            .hint("add it again with `api_key`, or set the variable of its key and restart")
+    })?;
+    Ok((StatusCode::CREATED, axum::Json(added)).into_response())
 }
 
 /// What is listening where, who answers, and whether the store can write.

@@ -1,0 +1,112 @@
+//! Providers that are added by the API: what may be said of one, and who keeps it.
+
+use std::pin::Pin;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use wire::{Code, Fault};
+
+use super::row::AuthKind;
+use super::table::Providers;
+
+/// The body of `POST /api/v1/providers`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Added {
+    /// The name in `provider/model`; a known name brings all that is known of it.
+    pub name: String,
+    /// Where its API begins; needed for a provider that is not known by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// The dialect it speaks; `openai_chat` for one that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
+    /// How its key is shown, such as `bearer` or `header:x-api-key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<String>,
+    /// Where its key is: `env:NAME` for an environment variable of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+    /// Its models; the first is the default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+    /// Tokens that its models can take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_tokens: Option<u32>,
+    /// The API version it is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The region of a cloud.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The project or account of a cloud.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+}
+
+impl Added {
+    /// Refuses what cannot be a provider, and keys that are not named but written out.
+    ///
+    /// # Errors
+    /// `invalid_input` with the field in its details.
+    pub fn check(&self) -> Result<(), Fault> {
+        let plain =
+            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+        // Limit: names stand in paths, logs and metrics.
+        if self.name.is_empty() || self.name.len() > 64 || !self.name.bytes().all(plain) {
+            let shown: String = self.name.chars().take(64).collect();
+            return Err(wrong("name", format!("`{shown}` is no name of a provider"))
+                .hint("write it with a-z, 0-9, `-` and `_`, at most 64 characters"));
+        }
+        if let Some(dialect) = &self.dialect
+            && wire::dialect::named(dialect).is_none()
+        {
+            return Err(wrong("dialect", format!("there is no dialect `{dialect}`"))
+                .hint(super::known_dialects()));
+        }
+        if let Some(auth) = &self.auth
+            && AuthKind::parse(auth).is_none()
+        {
+            return Err(wrong("auth", format!("there is no kind of auth `{auth}`"))
+                .hint("write `bearer`, `header:NAME`, `query:NAME`, `none`, `azure` or `sigv4`"));
+        }
+        self.variable().map(|_| ())
+    }
+
+    /// The environment variable of its key.
+    ///
+    /// # Errors
+    /// `invalid_input` when the key is written out, or named by what is no variable for keys.
+    pub fn variable(&self) -> Result<Option<&str>, Fault> {
+        let Some(key) = &self.api_key else { return Ok(None) };
+        let hint =
+            "set a variable of the server, such as MINE_API_KEY, and write `env:MINE_API_KEY`";
+        // The value is not named: it may be a key.
+        let Some(name) = key.strip_prefix("env:") else {
+            let text = "a key is not taken in clear: it would have to be kept somewhere";
+            return Err(wrong("api_key", text.to_owned()).hint(hint));
+        };
+        let legal = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+        let known = || Providers::embedded().rows().iter().flat_map(|row| &row.key);
+        // Whoever may add a provider must not read the rest of the environment that way.
+        let is_for_keys = name.ends_with("_API_KEY") || known().any(|known| known == name);
+        if name.is_empty() || !name.bytes().all(legal) || !is_for_keys {
+            let text = format!("`{name}` is no variable of a key: its name ends with `_API_KEY`");
+            return Err(wrong("api_key", text).hint(hint));
+        }
+        Ok(Some(name))
+    }
+}
+
+fn wrong(field: &str, text: String) -> Fault {
+    Fault::new(Code::InvalidInput, text).details(serde_json::json!({"field": field}))
+}
+
+/// What comes of keeping a provider.
+pub type Kept<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
+
+/// Who keeps what the API adds, so that it counts at once and survives a restart.
+pub trait Keeper: Send + Sync + std::fmt::Debug {
+    /// Keeps a provider, in the place of one of the same name that was added before.
+    fn keep(&self, added: Added) -> Kept<'_>;
+}

@@ -54,6 +54,19 @@ fn a_test_of_a_model_that_does_not_answer_says_why_and_what_to_do() {
 }
 
 #[test]
+fn a_model_that_its_provider_does_not_have_is_answered_with_the_nearest() {
+    let house = House::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let script = mock::Script::always(mock::Reply::status(404));
+    let mock = runtime.block_on(mock::Mock::start("127.0.0.1:0".parse().unwrap(), script)).unwrap();
+    let port = mock.url().rsplit(':').next().unwrap().parse().unwrap();
+    let output = asked(&house, port, &["model", "test", "openai/gtp-5.5"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = err(&output);
+    assert!(text.contains("does not work") && text.contains("did you mean `gpt-5.5`?"), "{text}");
+}
+
+#[test]
 fn models_and_providers_are_listed_and_shown() {
     let house = House::new();
     let listed = out(&asked(&house, 9, &["model", "list"]));

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gateway::model::{Door, Models, Target, Upstream};
-use ledger::Terms;
+use gateway::model::{Door, Models, Target, Upstream, nearest};
+use ledger::{Prices, Terms};
 use serde_json::json;
 use tokio::time::Instant;
 use wire::Fault;
@@ -43,6 +43,7 @@ pub(super) fn run(frame: &mut Frame, models: &Models, name: &str) -> anyhow::Res
     match outcome {
         Ok(reply) => works(frame, &upstream, &reply, took),
         Err(fault) => {
+            let fault = with_nearest(models, &upstream, fault);
             refuse(frame, &format!("{}/{}", upstream.provider(), upstream.model()), &fault)
         }
     }
@@ -57,6 +58,24 @@ fn prompt(model: &str) -> Prompt {
         tools: Vec::new(),
         knobs: Knobs { max_tokens: Some(TOKENS_MAX), ..Knobs::default() },
         private: None,
+    }
+}
+
+/// Names the nearest model when the provider does not know this one.
+fn with_nearest(models: &Models, upstream: &Upstream, fault: Fault) -> Fault {
+    let status = fault.detail_values().and_then(|details| details.get("upstream_status"));
+    if status != Some(&json!(404)) {
+        return fault;
+    }
+    let listed = models.list();
+    let names = listed.iter().filter(|model| model.provider == upstream.provider());
+    let priced = Prices::embedded().models().iter();
+    let priced = priced.filter(|row| row.provider == upstream.provider() && !row.id.ends_with('*'));
+    let known = names.map(|model| model.name.as_str()).chain(priced.map(|row| row.id.as_str()));
+    match nearest(upstream.model(), known.filter(|name| *name != upstream.model())) {
+        Some(near) => fault.hint(format!("did you mean `{near}`?")),
+        None => fault
+            .hint(format!("`rapport provider list` shows where {} is asked", upstream.provider())),
     }
 }
 

@@ -29,12 +29,33 @@ pub(super) fn all(values: &mut Values<'_>, settings: &ProviderSettings) -> Vec<K
     if keys.is_empty() && settings.auth == AuthKind::Sigv4 {
         keys.extend(aws(values));
     }
-    if settings.auth == AuthKind::Google
-        && let Some((text, place)) = file(values, &format!("providers.{name}.credentials"))
-    {
-        keys = vec![KeySettings::new(Secret::new(text), place.to_string())];
+    if settings.auth == AuthKind::Google {
+        let path = format!("providers.{name}.credentials");
+        let written = file(values, &path).map(|(text, place)| (text, place.to_string()));
+        keys.extend(
+            written
+                .or_else(|| google(values, &path))
+                .map(|(text, source)| KeySettings::new(Secret::new(text), source)),
+        );
     }
     keys
+}
+
+/// The service account that the tools of Google take from the environment.
+fn google(values: &mut Values<'_>, path: &str) -> Option<(String, String)> {
+    const NAME: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+    if values.found(path).is_some() {
+        return None;
+    }
+    let account = values.folder.join((values.lookup)(NAME)?);
+    match std::fs::read_to_string(&account) {
+        Ok(text) => Some((text, format!("environment {NAME}"))),
+        Err(error) => {
+            let text = format!("{NAME}: {} cannot be read: {error}", account.display());
+            values.findings.warn(text);
+            None
+        }
+    }
 }
 
 fn named(values: &mut Values<'_>, group: &str, name: &str) -> Option<KeySettings> {

@@ -1,5 +1,6 @@
 //! The pool and one exchange over it: request out, response head in, then its bytes.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
@@ -179,6 +180,7 @@ impl Client {
             until,
             provider: self.provider.clone(),
             deadlines: self.deadlines,
+            back: VecDeque::new(),
         })
     }
 
@@ -264,6 +266,8 @@ pub struct Answer {
     until: Instant,
     provider: String,
     deadlines: Deadlines,
+    /// Bytes that were looked at and put back.
+    back: VecDeque<Bytes>,
 }
 
 impl std::fmt::Debug for Answer {
@@ -279,6 +283,9 @@ impl Answer {
     /// `timeout` with its stage, `upstream_unavailable` when the connection broke,
     /// `upstream_invalid` for a response without end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Ended> {
+        if let Some(bytes) = self.back.pop_front() {
+            return Ok(Some(bytes));
+        }
         loop {
             let idle = super::after(self.deadlines.idle);
             let (stage, at, after) = if idle < self.until {
@@ -315,6 +322,21 @@ impl Answer {
             all.extend_from_slice(&next);
         }
         Ok(all.into())
+    }
+
+    /// Puts bytes back that were only looked at: they come first again.
+    pub fn put_back(&mut self, bytes: VecDeque<Bytes>) {
+        for bytes in bytes.into_iter().rev() {
+            self.back.push_front(bytes);
+        }
+    }
+
+    /// All bytes of a refusal, which can still be read after this; what comes after a break is
+    /// left out.
+    pub async fn keep_whole(&mut self) -> Bytes {
+        let body = self.whole().await.unwrap_or_default();
+        self.put_back([body.clone()].into());
+        body
     }
 
     /// Reads what is left in the background, so that the connection can be used again.

@@ -15,8 +15,10 @@ use wire::prompt::{Block, Message, Prompt};
 use wire::reply::Reply;
 use wire::{Code, Fault};
 
+use super::culprit::{Culprit, culprit};
 use super::hold::PATIENCE;
 use super::live::News;
+use super::trail::Try;
 use super::upstream::{Failed, Upstream};
 use crate::client::{Advice, Answer, Ended, Request, advice, after, backoff};
 
@@ -29,17 +31,19 @@ struct Setback {
     again: bool,
     wait: Option<Duration>,
     partial: Option<Box<Message>>,
+    /// Something of the answer went out already.
+    began: bool,
 }
 
 impl From<Ended> for Setback {
     fn from(ended: Ended) -> Self {
-        Self { fault: ended.fault, again: ended.again, wait: None, partial: None }
+        Self { fault: ended.fault, again: ended.again, wait: None, partial: None, began: false }
     }
 }
 
 impl Setback {
     fn last(fault: Fault) -> Self {
-        Self { fault, again: false, wait: None, partial: None }
+        Self { fault, again: false, wait: None, partial: None, began: false }
     }
 }
 
@@ -52,7 +56,12 @@ impl Upstream {
     ) -> Result<Reply, Failed> {
         let begun = Instant::now();
         let mut tries = 0;
+        let mut flight = self.begin();
         let outcome = Box::pin(self.tries(prompt, events, &mut tries)).await;
+        match &outcome {
+            Ok(_) => flight.worked(),
+            Err(setback) => flight.failed(culprit(&setback.fault)),
+        }
         let outcome = outcome.map_err(|setback| Failed {
             fault: self.passed_on(setback.fault),
             partial: setback.partial.map(|message| *message),
@@ -67,63 +76,125 @@ impl Upstream {
         events: Option<&Sender<Event>>,
         tries: &mut u32,
     ) -> Result<Reply, Setback> {
-        let settings = &self.site.settings;
-        let until = after(settings.deadlines.total);
-        let request = self.request(prompt, events.is_some(), until)?;
+        let until = after(self.site.settings.deadlines.total);
+        let body = Bytes::from(self.body(prompt, events.is_some()));
+        self.log_payload("sent", &body);
+        let mut tried = Vec::new();
+        let mut paused = Duration::ZERO;
         loop {
-            self.site.hold.pass(self.provider(), until).await.map_err(Setback::last)?;
+            let key = self.turn(&tried, until).await.map_err(Setback::last)?;
             *tries += 1;
-            let setback = match self.attempt(request.clone(), events).await {
-                Ok(reply) => return Ok(reply),
+            let one = Try { began: Instant::now(), paused };
+            let request = self.request(body.clone(), (events.is_some(), key), until);
+            let outcome = match request {
+                Ok(request) => self.attempt(request, key, events).await,
+                Err(setback) => Err(setback),
+            };
+            self.noted(&one, key, outcome.as_ref().err().map(|setback| &setback.fault));
+            let setback = match outcome {
+                Ok(reply) => {
+                    self.site.keys.worked(key);
+                    return Ok(reply);
+                }
                 Err(setback) => setback,
             };
-            if !setback.again || *tries > settings.retries {
-                return Err(setback);
-            }
-            let wait = setback.wait.unwrap_or_else(|| backoff(*tries, dice()));
-            if wait > PATIENCE || Instant::now() + wait >= until {
-                return Err(setback);
+            match self.next_try(&setback, (*tries, key), &mut tried, until) {
+                Some(wait) => paused = wait,
+                None => return Err(setback),
             }
             tracing::debug!(
-                provider = self.provider(),
-                model = self.model,
-                tries,
-                ?wait,
-                "trying again: {}",
-                setback.fault
+                provider = self.provider(), model = self.model, tries, wait = ?paused,
+                "trying again: {}", setback.fault
             );
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(paused).await;
         }
     }
 
-    fn request(&self, prompt: &Prompt, stream: bool, until: Instant) -> Result<Request, Setback> {
-        let url = self.url(stream);
+    /// Waits until the provider may be called, and says with which key.
+    pub(super) async fn turn(
+        &self,
+        tried: &[usize],
+        until: Instant,
+    ) -> Result<Option<usize>, Fault> {
+        let until = if self.hurried { Instant::now() } else { until };
+        self.site.hold.pass(self.provider(), until).await?;
+        Ok(self.site.keys.pick(tried))
+    }
+
+    /// How long to wait before the next try; `None` when there is to be none.
+    fn next_try(
+        &self,
+        setback: &Setback,
+        (tries, key): (u32, Option<usize>),
+        tried: &mut Vec<usize>,
+        until: Instant,
+    ) -> Option<Duration> {
+        let culprit = culprit(&setback.fault);
+        self.site.keys.failed(key, culprit, setback.wait.or(setback.fault.wait()));
+        if setback.began {
+            return None;
+        }
+        if let Some(key) = key.filter(|_| culprit.is_of_the_key()) {
+            tried.push(key);
+            if self.site.keys.pick(tried).is_some() {
+                // Another key needs no pause, and is no second try.
+                return Some(Duration::ZERO);
+            }
+        }
+        if self.hurried || !setback.again || tries > self.site.settings.retries {
+            return None;
+        }
+        let wait = setback.wait.unwrap_or_else(|| backoff(tries, dice()));
+        let worthwhile = wait <= PATIENCE && Instant::now() + wait < until;
+        if worthwhile && culprit.is_of_the_key() {
+            tried.clear();
+        }
+        worthwhile.then_some(wait)
+    }
+
+    /// Writes a try down, for those who ask why.
+    pub(super) fn noted(&self, one: &Try, key: Option<usize>, fault: Option<&Fault>) {
+        let Some(trail) = &self.trail else { return };
+        let name = self.site.keys.key(key).map(|key| key.name.as_str());
+        // Limit: a line of a report.
+        let said = |fault: &Fault| self.site.clean(fault.text()).chars().take(300).collect();
+        let failure = fault.map(|fault| (fault, said(fault)));
+        trail.note((self.provider(), &self.model, name), one, failure);
+    }
+
+    fn request(
+        &self,
+        body: Bytes,
+        (stream, key): (bool, Option<usize>),
+        until: Instant,
+    ) -> Result<Request, Setback> {
+        let path = self.site.dialect.path_for(&self.model, stream);
+        let url = self.url_of(&path, stream, key);
         let uri: Uri = url.parse().map_err(|cause| {
             let text = format!("`{}` is not an address", self.site.clean(&url));
             Setback::last(Fault::new(Code::ConfigurationError, text).because(cause))
         })?;
-        let body = Bytes::from(self.body(prompt, stream));
-        self.log_payload("sent", &body);
-        Ok(Request { uri, headers: self.headers(stream), body, until })
+        Ok(Request { uri, headers: self.headers(stream, key), body, until })
     }
 
     async fn attempt(
         &self,
         request: Request,
+        key: Option<usize>,
         events: Option<&Sender<Event>>,
     ) -> Result<Reply, Setback> {
         let until = request.until;
-        let key = self.site.settings.key();
-        let request = self.site.signed(request, key).await.map_err(Setback::last)?;
+        let used = self.site.keys.key(key);
+        let request = self.site.signed(request, used).await.map_err(Setback::last)?;
         let mut answer = self.site.client.call(request).await?;
         let now = now();
         let header = |name: &str| text(&answer.headers, name);
         if let Some(pause) = crate::provider::pause(&header, now) {
-            self.site.hold.close(pause);
+            self.rest(key, pause);
         }
         if !answer.status.is_success() {
             let advice = advice(answer.status, &answer.headers, now);
-            return Err(self.refused(answer, advice).await);
+            return Err(self.refused(answer, key, advice).await);
         }
         match (self.form(&answer.headers)?, events) {
             (Form::Json, None) => self.whole(&mut answer).await,
@@ -140,13 +211,27 @@ impl Upstream {
         }
     }
 
+    /// The provider wants to be left alone for a while: by this key, if it has others.
+    pub(super) fn rest(&self, key: Option<usize>, pause: Duration) {
+        if self.site.keys.len() > 1 {
+            self.site.keys.failed(key, Culprit::Limit, Some(pause));
+        } else {
+            self.site.hold.close(pause);
+        }
+    }
+
     /// A status that is not a success.
-    async fn refused(&self, mut answer: Answer, advice: Advice) -> Setback {
+    async fn refused(
+        &self,
+        mut answer: Answer,
+        key: Option<usize>,
+        advice: Advice,
+    ) -> Setback {
         let (status, headers) = (answer.status, answer.headers.clone());
         if status == StatusCode::TOO_MANY_REQUESTS
             && let Some(wait) = advice.wait
         {
-            self.site.hold.close(wait);
+            self.rest(key, wait);
         }
         if status.is_redirection() {
             return Setback::last(self.redirected(&headers));
@@ -168,7 +253,7 @@ impl Upstream {
         if matches!(status.as_u16(), 401 | 403) {
             fault = fault.hint(self.key_hint());
         }
-        Setback { fault, again, wait: advice.wait, partial: None }
+        Setback { fault, again, wait: advice.wait, partial: None, began: false }
     }
 
     fn redirected(&self, headers: &HeaderMap) -> Fault {
@@ -259,6 +344,7 @@ impl Upstream {
                             again,
                             wait,
                             partial: reader.partial().map(Box::new),
+                            began,
                         });
                     }
                     event => {
@@ -269,7 +355,8 @@ impl Upstream {
             }
             if let Some(setback) = ended {
                 let again = setback.again && !began;
-                return Err(Setback { again, partial: reader.partial().map(Box::new), ..setback });
+                let partial = reader.partial().map(Box::new);
+                return Err(Setback { again, partial, began, ..setback });
             }
         }
     }

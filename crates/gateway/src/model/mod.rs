@@ -1,6 +1,9 @@
 //! Step 4: which model answers, where it is, and how it fares.
 
 mod call;
+mod culprit;
+mod health;
+mod keys;
 mod hold;
 mod live;
 mod nearest;
@@ -10,6 +13,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trail;
 mod upstream;
 
 use std::sync::Arc;
@@ -24,6 +28,9 @@ use crate::settings::{ModelSettings, Settings};
 pub use nearest::nearest;
 pub use raw::{Raw, RawCall};
 pub use status::{ModelStatus, Price, ProviderStatus};
+pub use culprit::{Culprit, culprit};
+pub use keys::KeyStatus;
+pub use trail::{Attempt, Trail};
 pub use upstream::{Failed, Upstream};
 
 use upstream::Site;

@@ -1,13 +1,17 @@
 //! Step 7 without translation: the caller's own bytes, to an upstream that speaks their dialect.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use http::Uri;
 use http::header::{ACCEPT, HeaderMap};
-use http::{StatusCode, Uri};
 use tokio::time::Instant;
 use wire::{Code, Fault};
 
 use super::call::{dice, now};
+use super::culprit::{Culprit, culprit};
 use super::hold::PATIENCE;
+use super::trail::Try;
 use super::upstream::Upstream;
 use crate::client::{Answer, Request, advice, after, backoff};
 use crate::provider;
@@ -32,39 +36,97 @@ impl Upstream {
     ) -> Result<Answer, Fault> {
         let settings = &self.site.settings;
         let until = after(settings.deadlines.total);
-        let request = self.passed_request(body, caller, path, until)?;
-        let mut tries = 0;
+        let body = self.passed_body(body);
+        let (mut tries, mut tried, mut paused) = (0, Vec::new(), Duration::ZERO);
         loop {
-            self.site.hold.pass(self.provider(), until).await?;
+            let key = self.turn(&tried, until).await?;
             tries += 1;
-            let more = tries <= settings.retries;
-            let request = self.site.signed(request.clone(), self.site.settings.key()).await?;
-            let wait = match self.site.client.call(request).await {
-                Ok(answer) => match self.pause(&answer) {
-                    Some(wait) if more && worthwhile(wait, until) => {
+            let one = Try { began: Instant::now(), paused };
+            let request = self.passed_request(body.clone(), caller, (path, key), until)?;
+            let request = self.site.signed(request, self.site.keys.key(key)).await?;
+            let more = tries <= settings.retries && !self.hurried;
+            paused = match self.site.client.call(request).await {
+                Ok(answer) => match self.judged(answer, (key, &mut tried), &one).await {
+                    Judged::Final(answer) => return Ok(answer),
+                    Judged::OtherKey => Duration::ZERO,
+                    Judged::Later(answer, wait) => {
+                        let wait = wait.unwrap_or_else(|| backoff(tries, dice()));
+                        if !more || !worthwhile(wait, until) {
+                            return Ok(answer);
+                        }
                         answer.let_go();
+                        tried.clear();
                         wait
                     }
-                    _ => return Ok(answer),
                 },
-                Err(ended) if ended.again && more => backoff(tries, dice()),
-                Err(ended) => return Err(ended.fault),
+                Err(ended) => {
+                    self.noted(&one, key, Some(&ended.fault));
+                    let wait = backoff(tries, dice());
+                    if !ended.again || !more || !worthwhile(wait, until) {
+                        return Err(ended.fault);
+                    }
+                    wait
+                }
             };
-            let wait = if wait.is_zero() { backoff(tries, dice()) } else { wait };
-            if !worthwhile(wait, until) {
-                return Err(Fault::new(Code::Timeout, "no time is left for another try")
-                    .details(serde_json::json!({"stage": "total"})));
-            }
-            tracing::debug!(provider = self.provider(), tries, ?wait, "trying again");
-            tokio::time::sleep(wait).await;
+            tracing::debug!(provider = self.provider(), tries, wait = ?paused, "trying again");
+            tokio::time::sleep(paused).await;
         }
+    }
+
+    /// What an answer means for the next try. A refusal is read, and can be read again.
+    async fn judged(
+        &self,
+        answer: Answer,
+        (key, tried): (Option<usize>, &mut Vec<usize>),
+        one: &Try,
+    ) -> Judged {
+        if answer.status.is_success() {
+            self.site.keys.worked(key);
+            self.noted(one, key, None);
+            return Judged::Final(answer);
+        }
+        let advice = advice(answer.status, &answer.headers, now());
+        let (answer, fault) = self.fault_of(answer).await;
+        self.noted(one, key, Some(&fault));
+        let culprit = culprit(&fault);
+        if culprit == Culprit::Limit
+            && let Some(wait) = advice.wait.or(fault.wait())
+        {
+            self.rest(key, wait);
+        }
+        self.site.keys.failed(key, culprit, advice.wait.or(fault.wait()));
+        if let Some(key) = key.filter(|_| culprit.is_of_the_key()) {
+            tried.push(key);
+            if self.site.keys.pick(tried).is_some() {
+                return Judged::OtherKey;
+            }
+        }
+        if advice.again { Judged::Later(answer, advice.wait) } else { Judged::Final(answer) }
+    }
+
+    /// The fault in a refusal, and the refusal as it was.
+    pub(crate) async fn fault_of(&self, mut answer: Answer) -> (Answer, Fault) {
+        let status = answer.status.as_u16();
+        let headers = answer.headers.clone();
+        let body = answer.keep_whole().await;
+        let header = |name: &str| {
+            headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned)
+        };
+        let fault = self.site.dialect.fault(status, &header, &self.site.clean_bytes(&body));
+        (answer, fault)
+    }
+
+    /// The body as this provider takes it.
+    fn passed_body(&self, body: Bytes) -> Bytes {
+        let quirks = &self.site.settings.row.quirks;
+        if quirks.always { provider::apply(quirks, body.to_vec()).into() } else { body }
     }
 
     fn passed_request(
         &self,
         body: Bytes,
         caller: &HeaderMap,
-        path: Option<&str>,
+        (path, key): (Option<&str>, Option<usize>),
         until: Instant,
     ) -> Result<Request, Fault> {
         let stream = wire::dialect::scan(&body).and_then(|head| head.stream).unwrap_or(false);
@@ -76,12 +138,12 @@ impl Upstream {
                 &own
             }
         };
-        let url = self.url_of(path, stream);
+        let url = self.url_of(path, stream, key);
         let uri: Uri = url.parse().map_err(|cause| {
             let text = format!("`{}` is not an address", self.site.clean(&url));
             Fault::new(Code::ConfigurationError, text).because(cause)
         })?;
-        let mut headers = self.headers(false);
+        let mut headers = self.headers(false, key);
         for name in CARRIED {
             if let Some(value) = caller.get(*name) {
                 headers.insert(*name, value.clone());
@@ -90,26 +152,20 @@ impl Upstream {
         if let Some(accept) = caller.get(ACCEPT) {
             headers.insert(ACCEPT, accept.clone());
         }
-        let quirks = &self.site.settings.row.quirks;
-        let body = if quirks.always { provider::apply(quirks, body.to_vec()).into() } else { body };
         Ok(Request { uri, headers, body, until })
-    }
-
-    /// How long to wait before another try; `None` when the answer is final.
-    fn pause(&self, answer: &Answer) -> Option<std::time::Duration> {
-        if answer.status.is_success() {
-            return None;
-        }
-        let advice = advice(answer.status, &answer.headers, now());
-        if answer.status == StatusCode::TOO_MANY_REQUESTS
-            && let Some(wait) = advice.wait
-        {
-            self.site.hold.close(wait);
-        }
-        advice.again.then(|| advice.wait.unwrap_or_default())
     }
 }
 
-fn worthwhile(wait: std::time::Duration, until: Instant) -> bool {
+/// What an answer means for the next try.
+enum Judged {
+    /// It is the answer.
+    Final(Answer),
+    /// Another key of the provider may get a better one.
+    OtherKey,
+    /// A later try may get a better one; the provider may have said when.
+    Later(Answer, Option<Duration>),
+}
+
+fn worthwhile(wait: Duration, until: Instant) -> bool {
     wait <= PATIENCE && Instant::now() + wait < until
 }

@@ -129,19 +129,21 @@ impl Raw {
         let until = after(settings.deadlines.total);
         let base = site.client.base();
         let ask = Ask { path: call.path, model: call.model, stream: false };
-        let url = base.url(&provider::route(settings, settings.key(), base.path(), ask));
+        let key = site.keys.pick(&[]);
+        let used = site.keys.key(key);
+        let url = base.url(&provider::route(settings, used, base.path(), ask));
         let uri: Uri = url.parse().map_err(|cause| {
             let text = format!("`{}` is not an address", site.clean(&url));
             Fault::new(Code::InvalidInput, text).because(cause)
         })?;
         let mut headers = carried(call.headers);
-        for (name, value) in &site.headers {
+        for (name, value) in &site.headers_of(key) {
             if *name != CONTENT_TYPE && !is_version(name, &headers) {
                 headers.insert(name, value.clone());
             }
         }
         let plain = Request { uri, headers, body: Bytes::new(), until };
-        let signed = site.signed(plain, settings.key()).await?;
+        let signed = site.signed(plain, used).await?;
         let mut request = http::Request::new(call.body);
         *request.method_mut() = call.method;
         *request.uri_mut() = signed.uri;

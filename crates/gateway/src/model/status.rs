@@ -148,4 +148,6 @@ pub struct ProviderStatus {
     pub last_error: Option<String>,
     /// When `reachable` last changed (RFC 3339).
     pub since: Option<String>,
+    /// Its keys by name, and how each fares.
+    pub keys: Vec<super::keys::KeyStatus>,
 }

@@ -1,10 +1,12 @@
 //! One model behind a connection, and the provider it belongs to.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, USER_AGENT};
 use ledger::Prices;
+use parking_lot::Mutex;
 use tokio::sync::mpsc::Sender;
 use wire::dialect::Dialect;
 use wire::event::Event;
@@ -12,10 +14,13 @@ use wire::prompt::{Message, Prompt};
 use wire::reply::Reply;
 use wire::{Blame, Code, Fault};
 
+use super::health::{Flight, Health};
 use super::hold::Hold;
+use super::keys::{KeyStatus, Pool};
 use super::live::{Live, News};
 use super::status::{ModelStatus, ProviderStatus};
 use super::token::Tokens;
+use super::trail::Trail;
 use super::{WINDOW_DEFAULT, config};
 use crate::client::{Base, Client, Tls};
 use crate::offline;
@@ -28,10 +33,13 @@ pub(super) struct Site {
     pub(super) dialect: &'static dyn Dialect,
     pub(super) client: Client,
     pub(super) hold: Hold,
+    pub(super) keys: Pool,
     pub(super) tokens: Tokens,
     live: Live,
-    /// What every request carries, secrets among it.
-    pub(super) headers: HeaderMap,
+    /// How its models fare, by the provider's names.
+    health: Mutex<HashMap<String, Arc<Health>>>,
+    /// What a request without a key carries.
+    headers: HeaderMap,
     /// What models can do and cost.
     prices: Arc<Prices>,
     /// Values that must not be shown, wherever they turn up.
@@ -49,6 +57,8 @@ impl std::fmt::Debug for Site {
 
 /// Limit: shorter values are too frequent in ordinary text to be taken for a secret.
 const SECRET_CHARS_MIN: usize = 6;
+/// Limit: models whose health is kept apart per provider.
+const HEALTH_MAX: usize = 256;
 
 impl Site {
     /// Reads a provider's settings.
@@ -74,15 +84,14 @@ impl Site {
             .hint(provider::known_dialects()));
         };
         let base = Base::parse(name, &settings.base_url)?;
-        let mut headers = provider::headers(settings, settings.key())?;
-        let agent = concat!("rapport/", env!("CARGO_PKG_VERSION"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(agent));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let headers = provider::headers(settings, None)?;
         let key = settings.keys.iter().map(|key| key.key.expose().trim().to_owned());
         let further = settings.headers.iter().map(|(_, value)| value.trim().to_owned());
         let secrets = key.chain(further).filter(|text| text.len() >= SECRET_CHARS_MIN).collect();
         Ok(Self {
             tokens: Tokens::new(tls.clone(), local_only),
+            keys: Pool::new(settings)?,
+            health: Mutex::default(),
             client: Client::new(name, base, settings.deadlines, (tls, local_only)),
             settings: settings.clone(),
             prices: Arc::clone(prices),
@@ -161,7 +170,27 @@ impl Site {
             reachable: seen.reachable,
             last_error: missing.map(|fault| fault.text().to_owned()).or(seen.last_error),
             since: seen.since.map(|at| at.to_string()),
+            keys: self.keys.statuses(),
         }
+    }
+
+    /// What every request with this key carries.
+    pub(super) fn headers_of(&self, key: Option<usize>) -> HeaderMap {
+        let mut headers = self.keys.headers(key).unwrap_or(&self.headers).clone();
+        let agent = concat!("rapport/", env!("CARGO_PKG_VERSION"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(agent));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers
+    }
+
+    /// How a model fares here. Names come from callers: beyond a bound they share one record.
+    pub(super) fn health(&self, model: &str) -> Arc<Health> {
+        let mut all = self.health.lock();
+        if let Some(health) = all.get(model) {
+            return Arc::clone(health);
+        }
+        let name = if all.len() < HEALTH_MAX { model } else { "" };
+        Arc::clone(all.entry(name.to_owned()).or_default())
     }
 
     pub(super) fn model_statuses(&self) -> impl Iterator<Item = ModelStatus> + '_ {
@@ -248,11 +277,29 @@ pub struct Failed {
 pub struct Upstream {
     pub(super) site: Arc<Site>,
     pub(super) model: String,
+    pub(super) health: Arc<Health>,
+    /// Others can be asked: nothing is waited for here.
+    pub(super) hurried: bool,
+    /// Where tries are written down.
+    pub(super) trail: Option<Arc<Trail>>,
 }
 
 impl Upstream {
     pub(super) fn new(site: Arc<Site>, model: String) -> Self {
-        Self { site, model }
+        Self { health: site.health(&model), site, model, hurried: false, trail: None }
+    }
+
+    /// The same for one call: `hurried` when others can be asked instead of waiting here, and with
+    /// a trail for its tries.
+    #[must_use]
+    pub fn for_call(&self, hurried: bool, trail: &Arc<Trail>) -> Self {
+        Self {
+            site: Arc::clone(&self.site),
+            model: self.model.clone(),
+            health: Arc::clone(&self.health),
+            hurried,
+            trail: Some(Arc::clone(trail)),
+        }
     }
 
     /// The provider's name.
@@ -283,14 +330,29 @@ impl Upstream {
     #[must_use]
     pub fn url(&self, stream: bool) -> String {
         let path = self.site.dialect.path_for(&self.model, stream);
-        self.url_of(&path, stream)
+        self.url_of(&path, stream, self.site.keys.first())
     }
 
-    /// The address of a request with this path of the dialect's.
-    pub(super) fn url_of(&self, path: &str, stream: bool) -> String {
+    /// The address of a request with this path of the dialect's and this key.
+    pub(super) fn url_of(&self, path: &str, stream: bool, key: Option<usize>) -> String {
         let (site, base) = (&self.site, self.site.client.base());
         let ask = Ask { path, model: &self.model, stream };
-        base.url(&provider::route(&site.settings, site.settings.key(), base.path(), ask))
+        base.url(&provider::route(&site.settings, site.keys.key(key), base.path(), ask))
+    }
+
+    /// Counts a call until what is returned drops.
+    pub(crate) fn begin(&self) -> Flight {
+        self.health.begin()
+    }
+
+    /// How it fares.
+    pub(crate) fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    /// The keys of its provider.
+    pub(crate) fn key_states(&self) -> Vec<KeyStatus> {
+        self.site.keys.statuses()
     }
 
     /// The body of a request, as this provider takes it.
@@ -317,7 +379,7 @@ impl Upstream {
         prompt: &Prompt,
         stream: bool,
     ) -> (String, Vec<(String, String)>, Vec<u8>) {
-        let headers = self.headers(stream);
+        let headers = self.headers(stream, self.site.keys.first());
         let shown = headers.iter().map(|(name, value)| {
             let value =
                 if value.is_sensitive() { "[hidden]" } else { value.to_str().unwrap_or("") };
@@ -327,8 +389,8 @@ impl Upstream {
         (url, shown.collect(), self.body(prompt, stream))
     }
 
-    pub(super) fn headers(&self, stream: bool) -> HeaderMap {
-        let mut headers = self.site.headers.clone();
+    pub(super) fn headers(&self, stream: bool, key: Option<usize>) -> HeaderMap {
+        let mut headers = self.site.headers_of(key);
         let accept = if stream { self.site.dialect.stream_type() } else { "application/json" };
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static(accept));
         headers

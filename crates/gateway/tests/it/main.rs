@@ -18,6 +18,7 @@ mod native_branches;
 mod native_windows;
 #[cfg(test)]
 mod provider;
+#[cfg(test)]
 mod provider_auth;
 #[cfg(test)]
 mod provider_faults;

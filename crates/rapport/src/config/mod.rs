@@ -1,7 +1,8 @@
 //! Configuration: read from every source, resolved once, and everything wrong said together.
 //!
 //! Flags win over the environment, that over `.env` files, that over the configuration file, that
-//! over the providers that the API added, those over the defaults. Invariant: after start nobody asks whether something is set.
+//! over the providers that the API added, those over the defaults. Invariant: after start nobody
+//! asks whether something is set.
 
 pub(crate) mod added;
 mod dotenv;

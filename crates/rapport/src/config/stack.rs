@@ -32,8 +32,9 @@ impl Stack {
     pub(crate) fn elsewhere(&self, group: &str, but: &Path) -> Option<Place> {
         let start = format!("{group}.");
         let said = self.layers.iter().flat_map(Layer::iter);
-        let said = said.filter(|(path, _)| path.starts_with(&start)).map(|(_, given)| &given.place);
-        said.filter(|place| place.file() != Some(but)).next().cloned()
+        let mut said =
+            said.filter(|(path, _)| path.starts_with(&start)).map(|(_, given)| &given.place);
+        said.find(|place| place.file() != Some(but)).cloned()
     }
 
     /// Puts all of `layers` on top, in their order.

@@ -13,7 +13,7 @@ pub(super) const KEYS: &[Key] = &[
         Restart,
         "Open connections; the next one is answered with 503.",
     ),
-    key("limits.body_bytes", Bytes(1024, 4 * GIB), "32 MiB", Live, "The largest HTTP body."),
+    key("limits.body_bytes", Bytes(1024, 4 * GIB), "64 MiB", Live, "The largest HTTP body."),
     key(
         "limits.line_bytes",
         Bytes(1024, GIB),

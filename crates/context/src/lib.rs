@@ -31,6 +31,7 @@ mod rows;
 mod schema;
 mod settings;
 mod summary;
+mod transfer;
 mod turn;
 mod window;
 
@@ -53,6 +54,7 @@ pub use schema::SCHEMA;
 pub use settings::{OnHangUp, Settings, WhenBusy};
 pub use storage::Durability;
 pub use summary::{Summary, Task};
+pub use transfer::{Format, Item, JsonDocument, Parcel, read as read_document};
 pub use turn::{Begun, Idem, LocalReply, NewTurn, OpenTurn, Outcome, Turn, View};
 pub use window::{Budget, Cut, Window};
 

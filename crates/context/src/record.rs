@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use wire::prompt::Role;
+use wire::prompt::{Message, Role};
 
 use crate::{Content, Map, Settings};
 
@@ -165,6 +165,19 @@ pub struct Entry {
     pub meta: Map,
     /// Estimated tokens of the content.
     pub tokens: u32,
+}
+
+impl Entry {
+    /// The entry as models are shown it; the exact bytes of its content go along.
+    #[must_use]
+    pub fn to_message(&self) -> Message {
+        match &self.content {
+            Content::Text(text) => Message::text(self.role, text.clone()),
+            Content::Raw(raw) => wire::dialect::named(&raw.dialect)
+                .and_then(|dialect| dialect.message(self.role, raw.clone()).ok())
+                .unwrap_or_else(|| Message::text(self.role, String::new())),
+        }
+    }
 }
 
 /// An entry to be appended.

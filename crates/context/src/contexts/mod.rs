@@ -12,6 +12,7 @@ mod search;
 mod share;
 mod summarise;
 mod sweep;
+mod transfer;
 mod turns;
 mod verify;
 mod windows;

@@ -13,6 +13,7 @@ mod log;
 mod plans;
 mod recovery;
 mod state;
+mod transfer;
 mod turns;
 mod verify;
 mod windows;

@@ -135,7 +135,7 @@ fn build(upstream: &Upstream, window: Window, overrides: &Overrides) -> (Prompt,
     let mut messages = Vec::with_capacity(entries.len());
     let mut rest = entries.iter().peekable();
     while let Some(entry) = rest.next() {
-        let mut message = message(entry);
+        let mut message = entry.to_message();
         if entry.role == Role::User {
             // What a question told the model stands in the reply's meta, so that the question is
             // rendered with the same bytes in every later turn.
@@ -237,15 +237,6 @@ fn text_of(reply: &Entry, name: &str) -> Option<String> {
 fn tell(message: &mut Message, tag: &str, told: &str) {
     if let Some(Block::Text(text)) = message.blocks.last_mut() {
         let _written = write!(text, "\n\n<{tag}>\n{told}\n</{tag}>");
-    }
-}
-
-fn message(entry: &Entry) -> Message {
-    match &entry.content {
-        Content::Text(text) => Message::text(entry.role, text.clone()),
-        Content::Raw(raw) => wire::dialect::named(&raw.dialect)
-            .and_then(|dialect| dialect.message(entry.role, raw.clone()).ok())
-            .unwrap_or_else(|| Message::text(entry.role, String::new())),
     }
 }
 

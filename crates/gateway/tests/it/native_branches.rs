@@ -147,3 +147,46 @@ async fn a_share_opens_one_context_and_nothing_else() {
     let inside = get("/api/v1/contexts/c", Some(&token)).await;
     assert_eq!(inside.status, StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test]
+async fn a_context_goes_out_and_comes_in_again() {
+    let house = House::new().await;
+    let call = json!({"role": "assistant", "content": null, "tool_calls": [
+        {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]});
+    let messages = json!([
+        {"role": "user", "content": "hello"},
+        {"role": "assistant", "content": call, "dialect": "openai_chat"},
+    ]);
+    let made = house.post("/api/v1/contexts", &json!({"id": "c", "messages": messages})).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    let chat = house.call("GET", "/api/v1/contexts/c/export?format=openai_chat").await.json();
+    assert_eq!(chat["messages"][1], call);
+    for format in ["rapport", "jsonl"] {
+        let path = format!("/api/v1/contexts/c/export?format={format}");
+        let document = house.call("GET", &path).await.text;
+        house.call("DELETE", "/api/v1/contexts/c").await;
+        let request = Request::post("/api/v1/import")
+            .header("host", "localhost")
+            .header(
+                "content-type",
+                if format == "jsonl" { "application/x-ndjson" } else { "application/json" },
+            )
+            .body(Body::from(document))
+            .unwrap();
+        let answer = house.send(request).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        assert_eq!(answer.json()["contexts"][0]["id"], "c");
+        assert_eq!(
+            house.call("GET", "/api/v1/contexts/c/export?format=openai_chat").await.json(),
+            chat
+        );
+    }
+    let system = json!({"role": "system", "content": "be kind"});
+    let chat = json!({"messages": [system, {"role": "user", "content": "a"}]});
+    let made = house.post("/api/v1/import", &chat).await.json();
+    assert_eq!(made["contexts"][0]["messages"], 1);
+    let wrong = house.post("/api/v1/import?format=csv", &chat).await;
+    assert_eq!(wrong.json()["details"]["field"], "format");
+    let unknown = house.post("/api/v1/import", &json!({"colour": 1})).await;
+    assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
+}

@@ -122,5 +122,5 @@ fn entries(asked: Append) -> Result<Vec<NewEntry>, Fault> {
     }
     let role = asked.role.ok_or_else(|| fields::missing("role"))?;
     let content = asked.content.ok_or_else(|| fields::missing("content"))?;
-    Ok(vec![read::entry(&NewMessage { role, content })?])
+    Ok(vec![read::entry(&NewMessage { role, content, dialect: None })?])
 }

@@ -76,8 +76,24 @@ pub(crate) fn content(raw: &RawValue, field: &str) -> Result<Content, Fault> {
 /// A message to be stored as it is.
 pub(crate) fn entry(message: &NewMessage) -> Result<NewEntry, Fault> {
     let role = role(&message.role)?;
-    let content = content(&message.content, "content")?;
+    let content = match message.dialect.as_deref() {
+        None => content(&message.content, "content")?,
+        Some(name) => raw(role, name, &message.content)?,
+    };
     Ok(NewEntry { role, content, model: None, meta: context::Map::new() })
+}
+
+/// Content in the form of a named dialect, kept byte for byte.
+fn raw(role: Role, name: &str, json: &RawValue) -> Result<Content, Fault> {
+    let dialect = wire::dialect::named(name).ok_or_else(|| {
+        let text = format!("`{}` is no dialect", name.escape_default());
+        Fault::new(Code::InvalidInput, text)
+            .hint("leave it out for text and for Anthropic's content blocks")
+            .details(json!({"field": "dialect"}))
+    })?;
+    let raw = Raw { dialect: name.into(), json: json.to_owned() };
+    dialect.message(role, raw.clone())?;
+    Ok(Content::Raw(raw))
 }
 
 /// A role or one of its aliases.

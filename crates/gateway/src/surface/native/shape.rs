@@ -50,6 +50,9 @@ pub(crate) struct NewMessage {
     /// Text, or a list of Anthropic content blocks, kept byte for byte.
     #[schema(value_type = Value)]
     pub(crate) content: Box<serde_json::value::RawValue>,
+    /// The dialect of content blocks, as an export names it; `anthropic` unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dialect: Option<String>,
 }
 
 /// The body of `PATCH /api/v1/contexts/{id}`; absent fields stay, `null` clears.
@@ -219,6 +222,7 @@ pub(crate) fn message(entry: &Entry) -> Value {
         "model": entry.model,
         "tokens": entry.tokens,
         "meta": meta(entry),
+        "dialect": entry.content.dialect(),
     })
 }
 

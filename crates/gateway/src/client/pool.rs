@@ -66,7 +66,8 @@ pub struct Request {
 
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Request").field("uri", &self.uri).finish_non_exhaustive()
+        // A query may carry a key.
+        f.debug_struct("Request").field("path", &self.uri.path()).finish_non_exhaustive()
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Sender;
 use wire::dialect::Dialect;
 use wire::event::Event;
 use wire::prompt::{Message, Prompt};
-use wire::reply::Reply;
+use wire::reply::{Reply, Usage};
 use wire::{Blame, Code, Fault};
 
 use super::health::{Flight, Health};
@@ -85,9 +85,8 @@ impl Site {
         };
         let base = Base::parse(name, &settings.base_url)?;
         let headers = provider::headers(settings, None)?;
-        let key = settings.keys.iter().map(|key| key.key.expose().trim().to_owned());
-        let further = settings.headers.iter().map(|(_, value)| value.trim().to_owned());
-        let secrets = key.chain(further).filter(|text| text.len() >= SECRET_CHARS_MIN).collect();
+        let secrets = provider::secrets(settings).into_iter();
+        let secrets = secrets.filter(|text| text.len() >= SECRET_CHARS_MIN).collect();
         Ok(Self {
             tokens: Tokens::new(tls.clone(), local_only),
             keys: Pool::new(settings)?,
@@ -343,6 +342,13 @@ impl Upstream {
     /// Counts a call until what is returned drops.
     pub(crate) fn begin(&self) -> Flight {
         self.health.begin()
+    }
+
+    /// What this costs here, in millionths of a US dollar; `None` when the price is not known.
+    #[must_use]
+    pub fn price_of(&self, usage: &Usage) -> Option<u64> {
+        let cost = ledger::cost(self.known()?, usage, ledger::Terms::default())?;
+        Some(cost.micro_usd)
     }
 
     /// How it fares.

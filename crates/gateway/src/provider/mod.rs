@@ -15,7 +15,7 @@ mod table;
 mod tests;
 
 pub use added::{Added, Keeper, Kept};
-pub use auth::{Ask, Token, TokenAsk, headers, route, sign, token};
+pub use auth::{Ask, Token, TokenAsk, headers, route, secrets, sign, token};
 pub use environment::{fill, from_environment, host_address};
 pub use pause::pause;
 pub use quirks::apply;

@@ -193,6 +193,13 @@ impl Row {
         authority.split(':').next().unwrap_or_default()
     }
 
+    /// Whether it offers this beside its dialect, such as `embeddings`; a provider that the table
+    /// does not know may offer anything.
+    #[must_use]
+    pub fn offers(&self, what: &str) -> bool {
+        self.docs.is_empty() || self.paths.iter().any(|path| path == what)
+    }
+
     /// The variable to set for its key.
     #[must_use]
     pub fn key_variable(&self) -> Option<&str> {

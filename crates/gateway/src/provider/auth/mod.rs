@@ -118,6 +118,28 @@ pub fn token(
     google::ask(settings, &key.key, now)
 }
 
+/// Every text that must not be shown, wherever it turns up: keys, as they are sent too, and headers.
+#[must_use]
+pub fn secrets(settings: &ProviderSettings) -> Vec<String> {
+    let mut all: Vec<String> =
+        settings.headers.iter().map(|(_, value)| value.trim().to_owned()).collect();
+    for KeySettings { key, .. } in &settings.keys {
+        let key = key.expose().trim();
+        all.push(key.to_owned());
+        match settings.auth {
+            AuthKind::Query(_) => {
+                let mut sent = String::new();
+                plain::encode(key, &mut sent);
+                all.push(sent);
+            }
+            // What stands before the first colon is a name.
+            AuthKind::Sigv4 => all.extend(key.split(':').skip(1).map(ToOwned::to_owned)),
+            _ => {}
+        }
+    }
+    all
+}
+
 fn version(settings: &ProviderSettings, headers: &mut HeaderMap) -> Result<(), Fault> {
     let version = settings.version.as_deref().unwrap_or(ANTHROPIC_VERSION);
     let value = HeaderValue::from_str(version).map_err(|cause| {

@@ -86,6 +86,16 @@ async fn a_request_to_aws_is_signed_for_its_region_and_a_plain_key_is_shown_as_i
     sign(&bedrock, &key, &mut nowhere, now).unwrap();
 }
 
+#[test]
+fn every_form_of_a_key_is_known_as_a_secret() {
+    let mut settings = settings("bedrock");
+    settings.keys = vec![KeySettings::new(Secret::new(" AKID:abc/def:session "), "a test")];
+    settings.headers = vec![("x".to_owned(), "value".to_owned())];
+    assert_eq!(secrets(&settings), ["value", "AKID:abc/def:session", "abc/def", "session"]);
+    settings.auth = AuthKind::Query("key".to_owned());
+    assert!(secrets(&settings).contains(&"AKID%3Aabc%2Fdef%3Asession".to_owned()));
+}
+
 fn decode(text: &str) -> Vec<u8> {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut bits = (0, 0);

@@ -118,7 +118,7 @@ pub fn token(
     google::ask(settings, &key.key, now)
 }
 
-/// Every text that must not be shown, wherever it turns up: keys, as they are sent too, and headers.
+/// Every text that must not be shown: keys, also as they are sent, and values of headers.
 #[must_use]
 pub fn secrets(settings: &ProviderSettings) -> Vec<String> {
     let mut all: Vec<String> =

@@ -14,6 +14,7 @@ use crate::limits::Rates;
 use crate::metrics::Metrics;
 use crate::model::Models;
 use crate::provider::Keeper;
+use crate::route::{Affinity, Cases, Hedges};
 use crate::settings::Settings;
 use crate::tasks::Tasks;
 
@@ -47,6 +48,9 @@ struct Inner {
     tasks: Tasks,
     mcp: crate::surface::mcp::Contexts,
     keeper: OnceLock<Box<dyn Keeper>>,
+    affinity: Affinity,
+    cases: Arc<Cases>,
+    hedges: Hedges,
     connections: AtomicUsize,
     started: tokio::time::Instant,
 }
@@ -88,6 +92,9 @@ impl Gateway {
             tasks: Tasks::default(),
             mcp: crate::surface::mcp::server(),
             keeper: OnceLock::new(),
+            affinity: Affinity::default(),
+            cases: Arc::default(),
+            hedges: Hedges::default(),
             connections: AtomicUsize::new(0),
             started: tokio::time::Instant::now(),
         })))
@@ -170,6 +177,18 @@ impl Gateway {
 
     pub(crate) fn tasks(&self) -> &Tasks {
         &self.0.tasks
+    }
+
+    pub(crate) fn cases(&self) -> &Arc<Cases> {
+        &self.0.cases
+    }
+
+    pub(crate) fn hedges(&self) -> &Hedges {
+        &self.0.hedges
+    }
+
+    pub(crate) fn affinity(&self) -> &Affinity {
+        &self.0.affinity
     }
 
     pub(crate) fn mcp(&self) -> &crate::surface::mcp::Contexts {

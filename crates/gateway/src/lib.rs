@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod model;
 pub mod offline;
 pub mod provider;
+pub mod route;
 pub mod settings;
 pub mod surface;
 pub mod tasks;

@@ -171,6 +171,14 @@ impl Metrics {
         self.limited.inc();
     }
 
+    /// Tokens of a model call that was no turn of a context.
+    pub(crate) fn spent(&self, model: &str, usage: &wire::reply::Usage) {
+        for (direction, count) in [("input", usage.prompt()), ("output", usage.output)] {
+            let label = Tokens { direction, model: model.to_owned() };
+            self.tokens.get_or_create(&label).inc_by(count);
+        }
+    }
+
     pub(crate) fn cache(&self, outcome: &'static str) {
         self.cache.get_or_create(&Looked { outcome }).inc();
     }

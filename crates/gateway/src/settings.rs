@@ -9,6 +9,7 @@ use ledger::Prices;
 
 use crate::cache::CacheSettings;
 use crate::provider::{AuthKind, Providers, Row};
+use crate::route::RouteSettings;
 
 /// A secret value. It has no `Display` and no `Serialize`, and `Debug` hides it.
 #[derive(Clone)]
@@ -266,7 +267,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
-            body_bytes: 32 * 1024 * 1024,
+            body_bytes: 64 * 1024 * 1024,
             line_bytes: 4 * 1024 * 1024,
             json_depth: 128,
             turns: 1_024,
@@ -302,6 +303,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What models can do and cost.
     pub prices: Arc<Prices>,
+    /// Names that stand for several models.
+    pub routes: Vec<RouteSettings>,
     /// Which answers are kept and given again.
     pub cache: CacheSettings,
     /// How upstream failures are answered on the first context shape.
@@ -324,6 +327,7 @@ impl Default for Settings {
             base_path: String::new(),
             limits: Limits::default(),
             prices: Arc::new(Prices::embedded().clone()),
+            routes: Vec::new(),
             cache: CacheSettings::default(),
             upstream_failure: UpstreamFailure::Unavailable,
             local_only: false,

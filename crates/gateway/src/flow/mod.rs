@@ -21,7 +21,7 @@ use wire::{Code, Fault};
 pub(crate) use beside::line as window_line;
 pub use desk::{Desk, Place};
 pub use translate::{Overrides, preview};
-pub(crate) use translate::{plain, provider_of};
+pub(crate) use translate::{plain, provider_of, usage_value};
 
 use crate::gate::{Gateway, Snapshot};
 use crate::model::{Door, Target};

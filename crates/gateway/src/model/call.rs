@@ -221,12 +221,7 @@ impl Upstream {
     }
 
     /// A status that is not a success.
-    async fn refused(
-        &self,
-        mut answer: Answer,
-        key: Option<usize>,
-        advice: Advice,
-    ) -> Setback {
+    async fn refused(&self, mut answer: Answer, key: Option<usize>, advice: Advice) -> Setback {
         let (status, headers) = (answer.status, answer.headers.clone());
         if status == StatusCode::TOO_MANY_REQUESTS
             && let Some(wait) = advice.wait
@@ -517,7 +512,7 @@ pub(super) fn now() -> Timestamp {
 }
 
 /// A number from 0 to 1, not for secrets.
-pub(super) fn dice() -> f64 {
+pub(crate) fn dice() -> f64 {
     let random = getrandom::u32().unwrap_or(u32::MAX / 2);
     f64::from(random) / f64::from(u32::MAX)
 }

@@ -140,7 +140,9 @@ mod tests {
     fn error_answers_of_many_upstreams_have_one_culprit_each() {
         use Culprit::{Key, Limit, Model, Provider, Quota, Request, Window};
         let openai = |kind: &str, code: &str, text: &str| {
-            format!("{{\"error\":{{\"message\":\"{text}\",\"type\":\"{kind}\",\"code\":\"{code}\"}}}}")
+            format!(
+                "{{\"error\":{{\"message\":\"{text}\",\"type\":\"{kind}\",\"code\":\"{code}\"}}}}"
+            )
         };
         let claude = |kind: &str, text: &str| {
             format!(

@@ -16,6 +16,8 @@ const FAILURES_MAX: u32 = 5;
 const OPEN_FIRST: Duration = Duration::from_secs(5);
 /// Limit: the longest time a target is left alone between two probes.
 const OPEN_MAX: Duration = Duration::from_secs(60);
+/// Limit: how long a probe may keep others from looking.
+const PROBE: Duration = Duration::from_secs(30);
 /// The time in which a slow answer loses most of its weight.
 const MEMORY: Duration = Duration::from_secs(10);
 
@@ -34,8 +36,8 @@ struct Breaker {
     /// How often it was opened since it last worked.
     opened: u32,
     until: Option<Instant>,
-    /// One call is finding out whether it works again.
-    probing: bool,
+    /// One call is finding out whether it works again; given up when it never ends.
+    probing: Option<Instant>,
 }
 
 /// The state of a breaker, for people.
@@ -92,9 +94,10 @@ impl Health {
         let mut breaker = self.breaker.lock();
         match breaker.until {
             None => true,
-            Some(until) if until > now || breaker.probing => false,
+            Some(until) if until > now => false,
+            Some(_) if breaker.probing.is_some_and(|until| until > now) => false,
             Some(_) => {
-                breaker.probing = true;
+                breaker.probing = Some(now + PROBE);
                 true
             }
         }
@@ -116,7 +119,7 @@ impl Health {
 
     fn failed(&self, culprit: Culprit) {
         let mut breaker = self.breaker.lock();
-        breaker.probing = false;
+        breaker.probing = None;
         if culprit != Culprit::Provider {
             // Whatever it said, it answered.
             return;
@@ -132,7 +135,7 @@ impl Health {
 
     /// A probe that was neither good nor bad.
     fn left(&self) {
-        self.breaker.lock().probing = false;
+        self.breaker.lock().probing = None;
     }
 }
 

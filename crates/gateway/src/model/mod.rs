@@ -3,8 +3,8 @@
 mod call;
 mod culprit;
 mod health;
-mod keys;
 mod hold;
+mod keys;
 mod live;
 mod nearest;
 mod pass;
@@ -23,13 +23,16 @@ use wire::{Code, Fault};
 
 use crate::client::Tls;
 use crate::offline::{self, Offline};
+use crate::route::RouteSettings;
 use crate::settings::{ModelSettings, Settings};
 
+pub(crate) use call::dice;
+pub use culprit::{Culprit, culprit};
+pub(crate) use health::{Flight, State as HealthState};
+pub use keys::KeyStatus;
 pub use nearest::nearest;
 pub use raw::{Raw, RawCall};
 pub use status::{ModelStatus, Price, ProviderStatus};
-pub use culprit::{Culprit, culprit};
-pub use keys::KeyStatus;
 pub use trail::{Attempt, Trail};
 pub use upstream::{Failed, Upstream};
 
@@ -81,6 +84,7 @@ impl Target {
 pub struct Models {
     choice: ModelSettings,
     sites: Vec<Arc<Site>>,
+    routes: Vec<Arc<RouteSettings>>,
 }
 
 impl Models {
@@ -125,7 +129,11 @@ impl Models {
                 Err(fault) => problems.push(fault),
             }
         }
-        let models = Self { choice: settings.models.clone(), sites };
+        let routes = settings.routes.iter().cloned().map(Arc::new).collect();
+        let models = Self { choice: settings.models.clone(), sites, routes };
+        if problems.is_empty() {
+            problems.extend(models.broken_routes());
+        }
         let choice = &settings.models;
         let named = [
             ("models.default", choice.default.as_deref()),
@@ -143,6 +151,44 @@ impl Models {
             }
         }
         models
+    }
+
+    /// What cannot work in the routes.
+    fn broken_routes(&self) -> Vec<Fault> {
+        let mut problems = Vec::new();
+        for (n, route) in self.routes.iter().enumerate() {
+            let name = &route.name;
+            let mut wrong = |text: String, hint: &str| problems.push(config(text).hint(hint));
+            if offline::named(name).is_some() || self.site(|site| site.name() == name).is_some() {
+                let text = format!("the route `{name}` has the name of a model or provider");
+                wrong(text, "choose another name for the route");
+            }
+            if self.routes.iter().take(n).any(|other| other.name == *name) {
+                wrong(format!("there are two routes named `{name}`"), "give one another name");
+            }
+            if route.targets.is_empty() {
+                let hint = "list at least one model under its `targets`";
+                wrong(format!("the route `{name}` has no targets"), hint);
+            }
+            let all = route.targets.iter().chain(&route.canary).chain(&route.shadow);
+            for target in all {
+                if self.route(&target.model).is_some() {
+                    let text = format!("`{}` in the route `{name}` is a route", target.model);
+                    wrong(text, "name a model: a route leads to models only");
+                } else if let Err(fault) = self.named(&target.model)
+                    && fault.code() == Code::ModelNotFound
+                {
+                    let hint = fault.hint_text().unwrap_or("name a model").to_owned();
+                    wrong(format!("the route `{name}`: {}", fault.text()), &hint);
+                }
+            }
+        }
+        problems
+    }
+
+    /// The route of this name.
+    pub(crate) fn route(&self, name: &str) -> Option<Arc<RouteSettings>> {
+        self.routes.iter().find(|route| route.name == name).cloned()
     }
 
     /// The model for a call: the wanted one, else the default of its door.
@@ -187,6 +233,17 @@ impl Models {
     }
 
     fn named(&self, name: &str) -> Result<Target, Fault> {
+        if let Some(route) = self.route(name) {
+            // For those who can ask one only: the first that can be asked.
+            let mut targets = route.targets.iter().map(|target| self.named(&target.model));
+            let first = targets.next();
+            let usable = targets.find(Result::is_ok);
+            return match (first, usable) {
+                (Some(Ok(target)), _) | (_, Some(Ok(target))) => Ok(target),
+                (Some(Err(fault)), _) => Err(fault),
+                (None, _) => Err(self.unknown(name)),
+            };
+        }
         let bare = name.strip_prefix("offline/").unwrap_or(name);
         if let Some(model) = offline::named(bare) {
             return Ok(Target::Offline(model));
@@ -241,15 +298,23 @@ impl Models {
     fn names(&self) -> Vec<String> {
         let offline = offline::OFFLINE.iter().map(|model| model.name().to_owned());
         let listed = self.sites.iter().flat_map(|site| site.models().iter().cloned());
-        offline.chain(listed).collect()
+        let routes = self.routes.iter().map(|route| route.name.clone());
+        offline.chain(routes).chain(listed).collect()
     }
 
     /// Every listed model and how it fares, the offline ones first.
     #[must_use]
     pub fn list(&self) -> Vec<ModelStatus> {
         let offline = offline::OFFLINE.iter().map(|model| ModelStatus::offline(model.name()));
+        let routes = self.routes.iter().map(|route| {
+            let window = self.named(&route.name).ok().and_then(|target| match target {
+                Target::Upstream(upstream) => Some(upstream.window_tokens()),
+                Target::Offline(_) => None,
+            });
+            ModelStatus::route(&route.name, window.unwrap_or(WINDOW_DEFAULT))
+        });
         let listed = self.sites.iter().flat_map(|site| site.model_statuses());
-        offline.chain(listed).collect()
+        offline.chain(routes).chain(listed).collect()
     }
 
     /// Every provider and how it fares.

@@ -65,6 +65,20 @@ impl ModelStatus {
         }
     }
 
+    /// A route: a name of ours for several models.
+    pub(super) fn route(name: &str, window_tokens: u32) -> Self {
+        Self {
+            provider: "route".to_owned(),
+            offline: false,
+            reachable: None,
+            loaded: None,
+            version: None,
+            window_tokens,
+            latency_ms: None,
+            ..Self::offline(name)
+        }
+    }
+
     /// Adds what the table of models says.
     pub(super) fn known(mut self, model: Option<&Model>) -> Self {
         if let Some(model) = model {

@@ -16,7 +16,7 @@ use wire::{Blame, Code, Fault};
 
 use super::health::{Flight, Health};
 use super::hold::Hold;
-use super::keys::{KeyStatus, Pool};
+use super::keys::Pool;
 use super::live::{Live, News};
 use super::status::{ModelStatus, ProviderStatus};
 use super::token::Tokens;
@@ -354,11 +354,6 @@ impl Upstream {
     /// How it fares.
     pub(crate) fn health(&self) -> &Arc<Health> {
         &self.health
-    }
-
-    /// The keys of its provider.
-    pub(crate) fn key_states(&self) -> Vec<KeyStatus> {
-        self.site.keys.statuses()
     }
 
     /// The body of a request, as this provider takes it.

@@ -2,10 +2,12 @@
 
 pub(crate) mod branches;
 pub(crate) mod contexts;
+pub(crate) mod events;
 pub(crate) mod knowledge;
 pub(crate) mod messages;
 pub(crate) mod models;
 pub(crate) mod read;
+pub(crate) mod requests;
 pub(crate) mod search;
 pub(crate) mod shape;
 pub(crate) mod share;
@@ -31,6 +33,8 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(knowledge::forget))
         .routes(routes!(knowledge::profile, knowledge::edit_profile, knowledge::delete_profile))
         .routes(routes!(messages::list, messages::append))
+        .routes(routes!(requests::list))
+        .routes(routes!(requests::explain))
         .routes(routes!(turns::send))
         .routes(routes!(turns::retry))
         .routes(routes!(turns::cancel))
@@ -54,6 +58,7 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(search::recall))
         .routes(routes!(transfer::export))
         .routes(routes!(transfer::import))
+        .routes(routes!(events::events))
         .routes(routes!(models::models))
         .routes(routes!(models::providers, models::add_provider))
         .routes(routes!(models::status))

@@ -16,32 +16,56 @@ use wire::event::{Event, Part};
 use wire::prompt::{Message, Role};
 use wire::reply::{Reply, Stop, Usage};
 
-use super::{Call, relay};
+use super::walk::Record;
+use super::{Call, continued, relay};
 use crate::flow::STEPS_MAX;
 use crate::model::Upstream;
 use crate::offline::{Offline, Said};
 
+/// Who is asked, and who goes on when it breaks off.
+pub(super) struct Way {
+    /// Who is asked.
+    pub(super) upstream: Arc<Upstream>,
+    /// Who goes on in mid-answer, in order; empty where that is not wanted.
+    pub(super) next: Vec<Arc<Upstream>>,
+    /// Others can be asked: nothing goes out before there is content.
+    pub(super) holds: bool,
+    /// Where it is written down.
+    pub(super) record: Record,
+}
+
 /// Asks a model of another dialect.
-pub(super) async fn translated(
-    call: Call,
-    upstream: Arc<Upstream>,
-    asked: Asked,
-) -> Result<Response, Fault> {
-    let shown = shown(&call, asked.wants_usage);
-    let (dialect, streamed) = (call.dialect, asked.stream);
+pub(super) async fn translated(call: &Call, way: Way, asked: Asked) -> Result<Response, Fault> {
+    let shown = shown(call, asked.wants_usage);
+    let (dialect, streamed) = (call.dialect, asked.stream || call.streams());
     let mut prompt = asked.prompt;
+    let Way { upstream, next, holds, record } = way;
     upstream.model().clone_into(&mut prompt.model);
     let lost = upstream.dialect().render(&prompt, streamed).dropped;
     let mut response = if streamed {
         let (events, came) = mpsc::channel(STEPS_MAX);
-        let asked = Arc::clone(&upstream);
-        let ending: Ending =
-            Box::pin(
-                async move { asked.stream(&prompt, events).await.map_err(|failed| failed.fault) },
-            );
-        stream(dialect, dialect.writer(&shown), (ending, came)).await?
+        let targets = std::iter::once(Arc::clone(&upstream)).chain(next).collect();
+        let written = Arc::clone(&record);
+        let gate = call.gate.clone();
+        let ending: Ending = Box::pin(async move {
+            let outcome = continued::stream(targets, prompt, events).await;
+            match &outcome {
+                Ok(reply) => {
+                    gate.metrics().spent(&reply.model, &reply.usage);
+                    written.lock().done(Some(reply.usage));
+                }
+                Err(fault) => written.lock().failed(fault),
+            }
+            outcome
+        });
+        record.lock().answers(Some(&upstream));
+        stream((dialect, holds), dialect.writer(&shown), (ending, came)).await?
     } else {
         let reply = upstream.send(&prompt).await?;
+        call.gate.metrics().spent(&reply.model, &reply.usage);
+        let mut record = record.lock();
+        record.answers(Some(&upstream));
+        record.done(Some(reply.usage));
         whole(dialect.reply(&reply, &shown))
     };
     relay::mark(response.headers_mut(), &upstream);
@@ -141,18 +165,29 @@ pub(super) fn events(dialect: &dyn Dialect, body: Body) -> Response {
 /// How a streamed call ends.
 pub(super) type Ending = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
 
-/// Streams the events as they come. What fails before the first is an ordinary error answer.
+/// Streams the events as they come. What fails before the first is an ordinary error answer; with
+/// `holds` also what fails before there is content.
 pub(super) async fn stream(
-    dialect: &'static dyn Dialect,
+    (dialect, holds): (&'static dyn Dialect, bool),
     writer: Box<dyn StreamWriter>,
     (ending, came): (Ending, mpsc::Receiver<Event>),
 ) -> Result<Response, Fault> {
-    let mut flow = Flow { writer, ending: Some(ending), result: None, came };
-    let first = match flow.next().await {
-        Some(Ok(bytes)) => bytes,
-        Some(Err(fault)) => return Err(fault),
-        None => return Err(Fault::internal("the model's stream was empty")),
-    };
+    let mut flow = Flow { writer, ending: Some(ending), result: None, came, has_content: false };
+    let mut first = Vec::new();
+    loop {
+        match flow.next().await {
+            Some(Ok(bytes)) => first.extend_from_slice(&bytes),
+            Some(Err(fault)) => return Err(fault),
+            None if first.is_empty() => {
+                return Err(Fault::internal("the model's stream was empty"));
+            }
+            None => break,
+        }
+        if !holds || flow.has_content {
+            break;
+        }
+    }
+    let first = Bytes::from(first);
     let rest = futures_util::stream::unfold((Some(first), flow), |(head, mut flow)| async {
         if let Some(bytes) = head {
             return Some((Ok::<Bytes, Infallible>(bytes), (None, flow)));
@@ -174,6 +209,8 @@ struct Flow {
     ending: Option<Ending>,
     result: Option<Result<Reply, Fault>>,
     came: mpsc::Receiver<Event>,
+    /// Something of the answer itself has come.
+    has_content: bool,
 }
 
 impl Flow {
@@ -190,6 +227,8 @@ impl Flow {
                 }
             };
             let mut out = Vec::new();
+            self.has_content |=
+                !matches!(event, Some(Event::Start { .. } | Event::Ping | Event::Open { .. }));
             let Some(event) = event else {
                 let result = match (self.result.take(), self.ending.take()) {
                     (Some(result), _) => result,

@@ -4,12 +4,16 @@ mod answer;
 mod beside;
 mod cached;
 mod completions;
+mod continued;
 mod count;
+mod embed;
 mod gemini;
 mod models;
 mod ollama;
 mod relay;
 mod remember;
+mod rerank;
+mod walk;
 
 use std::sync::Arc;
 
@@ -51,6 +55,12 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(ollama::create))
         .routes(routes!(ollama::copy))
         .routes(routes!(ollama::delete))
+        .routes(routes!(embed::openai))
+        .routes(routes!(embed::ollama))
+        .routes(routes!(embed::ollama_one))
+        .routes(routes!(embed::cohere))
+        .routes(routes!(rerank::first))
+        .routes(routes!(rerank::second))
         .merge(beside::routes())
 }
 
@@ -179,18 +189,6 @@ impl Call {
 
     /// Asks whoever is to answer.
     async fn ask(self) -> Result<Response, Fault> {
-        let target = self.target()?;
-        if let Some(upstream) = self.same(&target) {
-            // Both ends speak the same: not a byte but the model's name is touched.
-            // Some dialects have the model and the wish for a stream in the path.
-            let path = self.dialect.path_for(upstream.model(), self.streams());
-            let sent = (self.bytes, &self.head);
-            return relay::pass(upstream, sent, &self.headers, Some(&path)).await;
-        }
-        let asked = self.dialect.request(&self.bytes)?;
-        match target {
-            Target::Upstream(upstream) => answer::translated(self, upstream, asked).await,
-            Target::Offline(model) => Ok(answer::offline(&self, model, &asked)),
-        }
+        Box::pin(walk::ask(self)).await
     }
 }

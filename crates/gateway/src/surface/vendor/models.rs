@@ -167,15 +167,20 @@ fn limits(gate: &Gateway, row: &Row) -> (u32, Option<u32>) {
     (window, known.and_then(|model| model.output))
 }
 
+/// Adds what is known to an object.
+fn set(object: &mut Value, name: &str, value: Option<impl Into<Value>>) {
+    if let (Value::Object(fields), Some(value)) = (object, value) {
+        fields.insert(name.to_owned(), value.into());
+    }
+}
+
 fn openai(gate: &Gateway, row: &Row) -> Value {
     let (window, output) = limits(gate, row);
     let mut out = json!({
         "id": row.id, "object": "model", "created": made_at(&row.status.name).as_second(),
         "owned_by": row.status.provider, "context_length": window,
     });
-    if let Some(output) = output {
-        out["max_output_tokens"] = output.into();
-    }
+    set(&mut out, "max_output_tokens", output);
     out
 }
 
@@ -185,9 +190,7 @@ fn claude(gate: &Gateway, row: &Row) -> Value {
         "type": "model", "id": row.id, "display_name": row.id,
         "created_at": made_at(&row.status.name).to_string(), "max_input_tokens": window,
     });
-    if let Some(output) = output {
-        out["max_tokens"] = output.into();
-    }
+    set(&mut out, "max_tokens", output);
     out
 }
 
@@ -198,9 +201,7 @@ fn gemini(gate: &Gateway, row: &Row) -> Value {
         "description": format!("served by {}", row.status.provider), "inputTokenLimit": window,
         "supportedGenerationMethods": ["generateContent", "countTokens"],
     });
-    if let Some(output) = output {
-        out["outputTokenLimit"] = output.into();
-    }
+    set(&mut out, "outputTokenLimit", output);
     out
 }
 
@@ -234,9 +235,8 @@ fn gemini_list(gate: &Gateway, rows: &[Row], page: &Page) -> Result<Value, Fault
     let shown = rest.get(..size).unwrap_or(rest);
     let models: Vec<Value> = shown.iter().map(|row| gemini(gate, row)).collect();
     let mut out = json!({"models": models});
-    if let (true, Some(last)) = (rest.len() > size, shown.last()) {
-        out["nextPageToken"] = last.id.as_str().into();
-    }
+    let last = shown.last().filter(|_| rest.len() > size);
+    set(&mut out, "nextPageToken", last.map(|row| row.id.as_str()));
     Ok(out)
 }
 

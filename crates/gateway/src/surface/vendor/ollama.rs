@@ -65,20 +65,32 @@ async fn answer(
 ) -> Result<Response, Fault> {
     let mut call = Call::read(gate, (caller, id), r, dialect).await?;
     call.head.stream = Some(call.head.stream.unwrap_or(true));
+    untag(&mut call);
     if let Some(reason) = loads(&call.bytes) {
         let target = call.target()?;
         let now = jiff::Timestamp::now().to_string();
         let model = call.head.model.as_deref().unwrap_or_else(|| target.model());
-        let mut body = json!({"model": model, "created_at": now, "done": true,
-                              "done_reason": reason});
-        if dialect == "ollama_chat" {
-            body["message"] = json!({"role": "assistant", "content": ""});
-        } else {
-            body["response"] = "".into();
-        }
+        let empty = match dialect {
+            "ollama_chat" => ("message", json!({"role": "assistant", "content": ""})),
+            _ => ("response", json!("")),
+        };
+        let body = json!({"model": model, "created_at": now, (empty.0): empty.1, "done": true,
+                          "done_reason": reason});
         return Ok(axum::Json(body).into_response());
     }
     call.answer().await
+}
+
+/// Tools write `NAME:latest` for what was listed as `NAME`.
+fn untag(call: &mut Call) {
+    let Some(bare) = call.head.model.as_deref().and_then(|name| name.strip_suffix(":latest"))
+    else {
+        return;
+    };
+    let bare = bare.to_owned();
+    if call.target().is_err() {
+        call.head.model = Some(bare);
+    }
 }
 
 /// What a request without any question is for: `load` or `unload`.

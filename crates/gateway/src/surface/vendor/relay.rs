@@ -10,6 +10,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER
 use wire::Fault;
 use wire::dialect::{Head, rename};
 
+use super::walk::{self, Meter};
 use crate::client::Answer;
 use crate::model::Upstream;
 
@@ -18,7 +19,8 @@ const CARRIED: &[&str] = &["content-type", "request-id", "retry-after", "openai-
 /// Their limits, under the names that their own clients read.
 const CARRIED_BEGINNINGS: &[&str] = &["anthropic-ratelimit-", "x-ratelimit-"];
 
-/// Passes the body on, and the answer back piece by piece as it comes.
+/// Passes the body on, and the answer back piece by piece as it comes: for calls that are no
+/// questions to a model, and so go to one upstream only.
 pub(super) async fn pass(
     upstream: Arc<Upstream>,
     (bytes, head): (Bytes, &Head),
@@ -31,6 +33,21 @@ pub(super) async fn pass(
         rename(&bytes, head, upstream.model()).into()
     };
     let answer = upstream.pass(body, caller, path).await?;
+    let mut response = headed(&upstream, &answer);
+    // The upstream call lives in the body: a caller that hangs up drops both.
+    *response.body_mut() = Body::from_stream(futures_util::stream::unfold(Some(answer), next));
+    Ok(response)
+}
+
+/// The upstream's answer, watched on its way.
+pub(super) fn respond(upstream: &Upstream, answer: Answer, meter: Meter) -> Response {
+    let mut response = headed(upstream, &answer);
+    *response.body_mut() = walk::metered(answer, meter);
+    response
+}
+
+/// The head of an upstream's answer as its caller sees it.
+fn headed(upstream: &Upstream, answer: &Answer) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = answer.status;
     for (name, value) in &answer.headers {
@@ -42,10 +59,8 @@ pub(super) async fn pass(
         .headers_mut()
         .entry(CONTENT_TYPE)
         .or_insert(HeaderValue::from_static("application/json"));
-    mark(response.headers_mut(), &upstream);
-    // The upstream call lives in the body: a caller that hangs up drops both.
-    *response.body_mut() = Body::from_stream(futures_util::stream::unfold(Some(answer), next));
-    Ok(response)
+    mark(response.headers_mut(), upstream);
+    response
 }
 
 async fn next(answer: Option<Answer>) -> Option<(Result<Bytes, Infallible>, Option<Answer>)> {

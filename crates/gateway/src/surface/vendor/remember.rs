@@ -46,7 +46,7 @@ pub(super) async fn turn(call: Call, id: &str) -> Result<Response, Fault> {
             let (answered, ()) = tokio::join!(flow::turn(&gate, ask, Some(steps)), forward);
             answered.map(|answered| reply_of(&answered.turn))
         });
-        answer::stream(call.dialect, call.dialect.writer(&shown), (ending, out)).await?
+        answer::stream((call.dialect, false), call.dialect.writer(&shown), (ending, out)).await?
     } else {
         let answered = flow::turn(&gate, ask, None).await?;
         answer::whole(call.dialect.reply(&reply_of(&answered.turn), &shown))

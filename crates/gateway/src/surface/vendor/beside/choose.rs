@@ -11,13 +11,13 @@ const HEADER: &str = "x-rapport-provider";
 
 /// What is asked for, and in whose words.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted<'a> {
+pub(in super::super) struct Wanted<'a> {
     /// `files`, `images` …: as the table of providers has it.
-    pub(super) what: &'a str,
+    pub(in super::super) what: &'a str,
     /// What the name of the provider's dialect begins with.
-    pub(super) family: &'a str,
+    pub(in super::super) family: &'a str,
     /// The model the call names.
-    pub(super) model: Option<&'a str>,
+    pub(in super::super) model: Option<&'a str>,
 }
 
 /// The provider, and its own name of the model: by the model, else by the header, else the only
@@ -25,7 +25,7 @@ pub(super) struct Wanted<'a> {
 ///
 /// # Errors
 /// `model_not_found`, `not_found` when no provider fits, `invalid_input` when several do.
-pub(super) fn provider(
+pub(in super::super) fn provider(
     models: &Models,
     headers: &HeaderMap,
     wanted: Wanted<'_>,

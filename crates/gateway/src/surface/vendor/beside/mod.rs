@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use wire::dialect::{rename, scan};
 use wire::{Code, Fault};
 
-use self::choose::Wanted;
+pub(super) use self::choose::{Wanted, provider as choose};
 use self::upload::Upload;
 use crate::client::Answer;
 use crate::gate::Gateway;
@@ -77,7 +77,7 @@ async fn beside(State(gate): State<Gateway>, r: Request) -> Result<Response, Fai
         // Whether the rest is good is for the provider to say; many calls have no body at all.
         let fields = scan(&bytes).unwrap_or_default();
         let model = fields.model.as_deref();
-        let (raw, own) = choose::provider(&snapshot.models, &head.headers, wanted(model))?;
+        let (raw, own) = choose(&snapshot.models, &head.headers, wanted(model))?;
         let bytes = match own {
             Some(own) if Some(own.as_str()) != model => rename(&bytes, &fields, &own).into(),
             _ => bytes,
@@ -88,7 +88,7 @@ async fn beside(State(gate): State<Gateway>, r: Request) -> Result<Response, Fai
     let mut upload = Upload::new(body, &head.headers, limits)?;
     let model = if is_form { upload.model().await? } else { None };
     let name = model.as_ref().map(|(name, _)| name.as_str());
-    let (raw, own) = choose::provider(&snapshot.models, &head.headers, wanted(name))?;
+    let (raw, own) = choose(&snapshot.models, &head.headers, wanted(name))?;
     if let (Some((name, place)), Some(own)) = (model, own)
         && name != own
     {
@@ -165,7 +165,7 @@ fn path(uri: &http::Uri) -> Result<String, Fault> {
 }
 
 /// The answer back, piece by piece as it comes.
-fn down(provider: &str, answer: Answer) -> Response {
+pub(super) fn down(provider: &str, answer: Answer) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = answer.status;
     let ends = |name: &HeaderName| ENDING.contains(&name.as_str());

@@ -8,12 +8,18 @@ use serde_json::json;
 use wire::dialect::Dialect;
 use wire::{Code, Fault};
 
-use super::{Call, Who, count, relay};
+use super::{Call, Who, count, embed, relay};
 use crate::gate::Gateway;
 use crate::surface::problem::Failed;
 
 /// What can be asked of a model, as the path ends.
-const METHODS: &[&str] = &["generateContent", "streamGenerateContent", "countTokens"];
+const METHODS: &[&str] = &[
+    "generateContent",
+    "streamGenerateContent",
+    "countTokens",
+    "embedContent",
+    "batchEmbedContents",
+];
 
 /// Tells whether a path is one of this API, not the description of a model of another.
 pub(super) fn is_call(path: &str) -> bool {
@@ -71,7 +77,8 @@ async fn serve(
             call.answer().await
         }
         "generateContent" => call.answer().await,
-        _ => count_tokens(call).await,
+        "countTokens" => count_tokens(call).await,
+        _ => embed::gemini(call, method).await,
     }
 }
 

@@ -1,0 +1,461 @@
+//! The walk over the targets of a plan: whoever can answers, in the caller's own dialect.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use parking_lot::Mutex;
+use wire::dialect::{Asked, StreamReader, rename};
+use wire::event::Event;
+use wire::reply::Usage;
+use wire::{Fault, fault};
+
+use super::{Call, answer, relay};
+use crate::client::Answer;
+use crate::gate::{Gateway, Snapshot};
+use crate::model::{Culprit, Door, Flight, Target, Upstream, culprit};
+use crate::route::{self, Began, Open, Owner, Plan, Wanted};
+
+/// Limit: bytes of an answer that are looked at before it is decided that it is one.
+const PEEK_BYTES_MAX: usize = 1024 * 1024;
+/// Limit: bytes of a whole answer that are read for its token counts.
+const METER_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The record of a call, shared by all that may answer it; written down when the last lets go.
+pub(super) type Record = Arc<Mutex<Open>>;
+
+/// Asks one target after the other until one answers.
+pub(super) async fn ask(call: Call) -> Result<Response, Fault> {
+    let snapshot = call.gate.now();
+    let asked = match route_of(&call, &snapshot) {
+        // Only a route has to know what is asked before it decides.
+        Some(_) => Some(call.dialect.request(&call.bytes)?),
+        None => None,
+    };
+    let plan = plan(&call, &snapshot, asked.as_ref())?;
+    let began = Began {
+        id: &call.request,
+        tenant: call.caller.tenant.0,
+        dialect: call.dialect.name(),
+        model: call.head.model.as_deref(),
+        stream: call.streams(),
+    };
+    let record: Record = Arc::new(Mutex::new(Open::new(call.gate.cases(), &plan, &began)));
+    let walk = Walk { call, plan, asked: Mutex::new(asked), record };
+    walk.shadow();
+    let answered = walk.all().await;
+    if let Err(fault) = &answered {
+        walk.record.lock().failed(fault);
+    }
+    answered
+}
+
+fn route_of(call: &Call, snapshot: &Snapshot) -> Option<Arc<route::RouteSettings>> {
+    let default = snapshot.settings.models.default.as_deref();
+    snapshot.models.route(call.head.model.as_deref().or(default)?)
+}
+
+fn plan(call: &Call, snapshot: &Snapshot, asked: Option<&Asked>) -> Result<Plan, Fault> {
+    let tenant = call.caller.tenant.0;
+    let prompt = asked.map(|asked| &asked.prompt);
+    let wanted = Wanted {
+        model: call.head.model.as_deref(),
+        door: Door::Context,
+        tenant,
+        headers: &call.headers,
+        tokens: prompt.map_or(0, super::count::estimate),
+        owner: prompt.map(|prompt| Owner::of(tenant, &call.headers, prompt)),
+    };
+    route::plan(snapshot, call.gate.affinity(), wanted)
+}
+
+struct Walk {
+    call: Call,
+    plan: Plan,
+    /// The prompt, once somebody needed it.
+    asked: Mutex<Option<Asked>>,
+    record: Record,
+}
+
+impl Walk {
+    async fn all(&self) -> Result<Response, Fault> {
+        let mut place = 0;
+        if let Some(hedge) = self.plan.route.as_ref().and_then(|route| route.hedge)
+            && self.plan.targets.len() > 1
+            && self.call.gate.hedges().called(hedge.percent)
+        {
+            match self.hedged(hedge.after).await {
+                Ok(response) => return Ok(response),
+                Err((fault, _)) if !self.goes_on(culprit(&fault), 1) => return Err(fault),
+                Err((_, tried)) => place = tried,
+            }
+        }
+        while let Some(target) = self.plan.targets.get(place) {
+            match Box::pin(self.one(target, place)).await {
+                Ok(response) => return Ok(response),
+                Err(fault) if self.goes_on(culprit(&fault), place) => place += 1,
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(Fault::internal("a plan without targets"))
+    }
+
+    /// Whether the target after this one may do better.
+    fn goes_on(&self, culprit: Culprit, place: usize) -> bool {
+        let Some(next) = self.plan.targets.get(place + 1) else { return false };
+        let window = |target: &Target| match target {
+            Target::Upstream(upstream) => upstream.window_tokens(),
+            Target::Offline(_) => u32::MAX,
+        };
+        match culprit {
+            Culprit::Request => false,
+            // A prompt that is too long here is not shorter there.
+            Culprit::Window => {
+                self.plan.targets.get(place).is_some_and(|now| window(next) > window(now))
+            }
+            _ => true,
+        }
+    }
+
+    /// Asks the first, and after a while the second too; the first good answer counts. The number
+    /// of targets that were asked comes with the fault.
+    async fn hedged(&self, after: std::time::Duration) -> Result<Response, (Fault, usize)> {
+        let (Some(one), Some(two)) = (self.plan.targets.first(), self.plan.targets.get(1)) else {
+            return Err((Fault::internal("a hedge needs two targets"), 0));
+        };
+        let mut first = Box::pin(self.one(one, 0));
+        let early = tokio::time::timeout(after, &mut first).await;
+        match early {
+            Ok(Ok(response)) => return Ok(response),
+            Ok(Err(fault)) => return Err((fault, 1)),
+            Err(_) => self.call.gate.hedges().sent(),
+        }
+        let mut second = Box::pin(self.one(two, 1));
+        // Whoever loses is dropped, which closes its connection.
+        tokio::select! {
+            done = &mut first => match done {
+                Ok(response) => Ok(response),
+                Err(_) => second.await.map_err(|fault| (fault, 2)),
+            },
+            done = &mut second => match done {
+                Ok(response) => Ok(response),
+                Err(_) => first.await.map_err(|fault| (fault, 2)),
+            },
+        }
+    }
+
+    /// Asks one target.
+    async fn one(&self, target: &Target, place: usize) -> Result<Response, Fault> {
+        let response = match target {
+            Target::Offline(model) => {
+                let response = answer::offline(&self.call, *model, &self.asked()?);
+                let mut record = self.record.lock();
+                record.answers(None);
+                record.done(None);
+                response
+            }
+            Target::Upstream(upstream)
+                if upstream.dialect().name() == self.call.dialect.name() && !self.rewrites() =>
+            {
+                self.passed(upstream, place).await?
+            }
+            Target::Upstream(upstream) => self.translated(upstream, place).await?,
+        };
+        if let (Some(owner), Target::Upstream(upstream)) = (self.plan.owner, target) {
+            self.call.gate.affinity().keep(owner, upstream.provider(), upstream.model());
+        }
+        Ok(self.marked(response))
+    }
+
+    /// Whether the stream may go on elsewhere, so that even the same dialect is written anew.
+    fn rewrites(&self) -> bool {
+        let continues = self.plan.route.as_ref().is_some_and(|route| route.continues);
+        continues && self.call.streams() && self.plan.targets.len() > 1
+    }
+
+    /// What is asked, read once.
+    fn asked(&self) -> Result<Asked, Fault> {
+        let mut held = self.asked.lock();
+        if let Some(asked) = &*held {
+            return Ok(asked.clone());
+        }
+        let asked = self.call.dialect.request(&self.call.bytes)?;
+        *held = Some(asked.clone());
+        Ok(asked)
+    }
+
+    fn marked(&self, mut response: Response) -> Response {
+        let tries = self.record.lock().tries();
+        if self.plan.route.is_some() || tries > 1 {
+            let headers = response.headers_mut();
+            headers.insert(HeaderName::from_static("x-rapport-attempts"), tries.into());
+            if let Some(route) = &self.plan.route
+                && let Ok(value) = HeaderValue::from_str(&route.name)
+            {
+                headers.insert(HeaderName::from_static("x-rapport-route"), value);
+            }
+        }
+        response
+    }
+
+    /// The caller's own bytes to an upstream that speaks the same.
+    async fn passed(&self, upstream: &Arc<Upstream>, place: usize) -> Result<Response, Fault> {
+        let call = &self.call;
+        let body = if call.head.model.as_deref() == Some(upstream.model()) {
+            call.bytes.clone()
+        } else {
+            rename(&call.bytes, &call.head, upstream.model()).into()
+        };
+        // Some dialects have the model and the wish for a stream in the path.
+        let path = call.dialect.path_for(upstream.model(), call.streams());
+        let mut flight = upstream.begin();
+        let sent = upstream.pass(body, &call.headers, Some(&path)).await;
+        let mut answer = sent.inspect_err(|fault| flight.failed(culprit(fault)))?;
+        let mut failed = None;
+        if !answer.status.is_success() {
+            let (kept, fault) = upstream.fault_of(answer).await;
+            answer = kept;
+            let culprit = culprit(&fault);
+            flight.failed(culprit);
+            if self.goes_on(culprit, place) {
+                answer.let_go();
+                return Err(fault);
+            }
+            failed = Some(fault);
+        } else if call.streams() && self.plan.targets.len() > place + 1 {
+            answer = peeked(upstream, answer)
+                .await
+                .inspect_err(|fault| flight.failed(culprit(fault)))?;
+        }
+        let meter = Meter {
+            gate: call.gate.clone(),
+            record: Arc::clone(&self.record),
+            upstream: Arc::clone(upstream),
+            flight,
+            reading: Reading::of(call, &answer),
+            begun: false,
+        };
+        {
+            let mut record = self.record.lock();
+            record.answers(Some(upstream));
+            if let Some(fault) = &failed {
+                record.failed(fault);
+            }
+        }
+        Ok(relay::respond(upstream, answer, meter))
+    }
+
+    /// A model of another dialect.
+    async fn translated(&self, upstream: &Arc<Upstream>, place: usize) -> Result<Response, Fault> {
+        let later = self.plan.targets.get(place + 1..).unwrap_or_default();
+        let continues = self.rewrites();
+        let next: Vec<Arc<Upstream>> = later
+            .iter()
+            .filter(|_| continues)
+            .filter_map(|target| match target {
+                Target::Upstream(upstream) => Some(Arc::clone(upstream)),
+                Target::Offline(_) => None,
+            })
+            .collect();
+        let way = answer::Way {
+            upstream: Arc::clone(upstream),
+            next,
+            holds: !later.is_empty(),
+            record: Arc::clone(&self.record),
+        };
+        answer::translated(&self.call, way, self.asked()?).await
+    }
+
+    /// Sends copies whose answers nobody reads.
+    fn shadow(&self) {
+        for upstream in &self.plan.shadow {
+            let Ok(asked) = self.asked() else { return };
+            let gate = self.call.gate.clone();
+            let Some(place) = gate.hedges().shadow() else { return };
+            let upstream = Arc::clone(upstream);
+            let mut prompt = asked.prompt;
+            upstream.model().clone_into(&mut prompt.model);
+            gate.tasks().spawn("shadow", async move {
+                let outcome = upstream.send(&prompt).await;
+                tracing::info!(
+                    provider = upstream.provider(),
+                    model = upstream.model(),
+                    ok = outcome.is_ok(),
+                    "shadow copy"
+                );
+                drop(place);
+            });
+        }
+    }
+}
+
+/// Looks at the beginning of a stream: an error that comes before any content is no answer.
+async fn peeked(upstream: &Arc<Upstream>, mut answer: Answer) -> Result<Answer, Fault> {
+    let mut reader = upstream.dialect().stream();
+    let (mut seen, mut bytes, mut events) = (VecDeque::new(), 0, Vec::new());
+    while bytes < PEEK_BYTES_MAX {
+        match answer.chunk().await {
+            Ok(Some(chunk)) => {
+                bytes += chunk.len();
+                reader.push(&chunk, &mut events);
+                seen.push_back(chunk);
+            }
+            Ok(None) => {
+                reader.finish(&mut events);
+                if !events.iter().any(is_content) {
+                    return Err(fault_in(&mut events).unwrap_or_else(|| empty(upstream)));
+                }
+                break;
+            }
+            Err(ended) => return Err(ended.fault),
+        }
+        if let Some(fault) = fault_in(&mut events) {
+            return Err(fault);
+        }
+        if events.iter().any(is_content) {
+            break;
+        }
+    }
+    answer.put_back(seen);
+    Ok(answer)
+}
+
+fn empty(upstream: &Upstream) -> Fault {
+    let text = format!("the answer of provider `{}` ended before it began", upstream.provider());
+    Fault::new(wire::Code::UpstreamInvalid, text)
+}
+
+fn is_content(event: &Event) -> bool {
+    !matches!(event, Event::Start { .. } | Event::Ping | Event::Open { .. } | Event::Fault(_))
+}
+
+fn fault_in(events: &mut Vec<Event>) -> Option<Fault> {
+    let place = events.iter().position(|event| matches!(event, Event::Fault(_)))?;
+    match events.swap_remove(place) {
+        Event::Fault(fault) => Some(fault),
+        _ => None,
+    }
+}
+
+/// What goes by, read for its token counts and its end.
+enum Reading {
+    Stream(Box<dyn StreamReader>),
+    Whole(Vec<u8>),
+    /// Nothing to be learned from it.
+    Blind,
+}
+
+impl Reading {
+    fn of(call: &Call, answer: &Answer) -> Self {
+        let kind = answer.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+        if !answer.status.is_success() {
+            Self::Blind
+        } else if kind.starts_with(call.dialect.stream_type()) {
+            Self::Stream(call.dialect.stream())
+        } else {
+            Self::Whole(Vec::new())
+        }
+    }
+}
+
+/// Watches an answer on its way to the caller, and writes down what became of it.
+pub(super) struct Meter {
+    gate: Gateway,
+    record: Record,
+    upstream: Arc<Upstream>,
+    flight: Flight,
+    reading: Reading,
+    begun: bool,
+}
+
+impl Meter {
+    fn saw(&mut self, bytes: &Bytes) {
+        if !self.begun {
+            self.begun = true;
+            if !matches!(self.reading, Reading::Blind) {
+                self.flight.worked();
+            }
+        }
+        match &mut self.reading {
+            Reading::Stream(reader) => {
+                let mut events = Vec::new();
+                reader.push(bytes, &mut events);
+                for event in events {
+                    match event {
+                        Event::Done(reply) => self.done(Some(reply.usage)),
+                        Event::Fault(fault) => self.failed(&fault),
+                        _ => {}
+                    }
+                }
+            }
+            Reading::Whole(held) if held.len() + bytes.len() <= METER_BYTES_MAX => {
+                held.extend_from_slice(bytes);
+            }
+            Reading::Whole(_) => self.done(None),
+            Reading::Blind => {}
+        }
+    }
+
+    fn ended(&mut self) {
+        match std::mem::replace(&mut self.reading, Reading::Blind) {
+            Reading::Whole(held) => {
+                let usage = self.upstream.dialect().read(&held).ok().map(|reply| reply.usage);
+                self.done(usage);
+            }
+            Reading::Stream(_) => {
+                // Some dialects say their end only by ending.
+                self.record.lock().done(None);
+            }
+            Reading::Blind => {}
+        }
+    }
+
+    fn done(&mut self, usage: Option<Usage>) {
+        self.reading = Reading::Blind;
+        if let Some(usage) = &usage {
+            self.gate.metrics().spent(self.upstream.model(), usage);
+        }
+        self.record.lock().done(usage);
+    }
+
+    fn failed(&mut self, fault: &Fault) {
+        self.reading = Reading::Blind;
+        self.flight.failed(culprit(fault));
+        self.gate.metrics().fault(fault);
+        if fault.kind() == fault::Kind::Upstream {
+            tracing::warn!(
+                provider = self.upstream.provider(),
+                "the upstream's answer broke off: {}",
+                fault.chain()
+            );
+        }
+        self.record.lock().failed(fault);
+    }
+}
+
+/// The upstream's answer as the body of ours; the call ends when the caller lets go of it.
+pub(super) fn metered(answer: Answer, meter: Meter) -> Body {
+    let stream = futures_util::stream::unfold(Some((answer, meter)), |state| async move {
+        let (mut answer, mut meter) = state?;
+        match answer.chunk().await {
+            Ok(Some(bytes)) => {
+                meter.saw(&bytes);
+                Some((Ok::<Bytes, Infallible>(bytes), Some((answer, meter))))
+            }
+            Ok(None) => {
+                meter.ended();
+                None
+            }
+            Err(ended) => {
+                // The head has gone out: a cut body is all that can still be said.
+                meter.failed(&ended.fault);
+                None
+            }
+        }
+    });
+    Body::from_stream(stream)
+}

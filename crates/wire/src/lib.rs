@@ -6,6 +6,7 @@
 //! - a message that is written in the dialect it was read from keeps its bytes.
 
 pub mod dialect;
+pub mod embed;
 pub mod event;
 pub mod fault;
 pub mod frame;

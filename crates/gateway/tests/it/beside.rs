@@ -166,3 +166,82 @@ async fn an_upload_beyond_the_limit_is_refused_and_not_sent_whole() {
     assert!(counted.text.contains("100000"), "{counted:?}");
     assert_eq!(stub.count(), 0);
 }
+
+#[tokio::test]
+async fn the_built_in_embedding_answers_in_every_api() {
+    let house = House::new().await;
+    let model = json!({"model": "hash-embed", "input": ["a b", "b a"], "prompt": "a b",
+                       "texts": ["a b"], "dimensions": 8});
+    let openai = house.post("/v1/embeddings", &model).await;
+    assert_eq!(openai.header("x-rapport-provider"), "offline");
+    let data = openai.json()["data"].as_array().unwrap().clone();
+    assert_eq!((data.len(), data[0]["embedding"].as_array().unwrap().len()), (2, 8), "{openai:?}");
+    let vector = &data[0]["embedding"];
+    let ollama = house.post("/api/embed", &model).await.json();
+    assert_eq!(&ollama["embeddings"][0], vector);
+    let one = house.post("/api/embeddings", &model).await.json();
+    assert_eq!(one["embedding"].as_array().unwrap().len(), 256);
+    let cohere = house.post("/v2/embed", &model).await.json();
+    assert_eq!(cohere["embeddings"]["float"].as_array().unwrap().len(), 1, "{cohere}");
+    let part = json!({"content": {"parts": [{"text": "a b"}]}, "outputDimensionality": 8});
+    let path = "/v1beta/models/hash-embed";
+    let gemini = house.post(&format!("{path}:embedContent"), &part).await.json();
+    assert_eq!(&gemini["embedding"]["values"], vector, "{gemini}");
+    let body = json!({"requests": [part]});
+    let batch = house.post(&format!("{path}:batchEmbedContents"), &body).await.json();
+    assert_eq!(&batch["embeddings"][0]["values"], vector);
+    let chat = house.post("/v1/embeddings", &json!({"model": "demo", "input": "a"})).await;
+    assert_eq!(chat.status, StatusCode::BAD_REQUEST);
+    assert!(chat.text.contains("hash-embed"), "{chat:?}");
+}
+
+#[tokio::test]
+async fn embeddings_pass_untouched_or_are_translated_and_short_answers_are_refused() {
+    let reply = r#"{"object":"list", "data":[{"index":0,"embedding":[0.50,1]}],"model":"e"}"#;
+    let stub = Stub::start(200, "application/json", reply).await;
+    let house = before("openai_chat", &stub, &["e"]).await;
+    let same = house.post("/v1/embeddings", &json!({"model": "there/e", "input": "a"})).await;
+    assert_eq!(same.text, reply);
+    assert_eq!(stub.last().text(), r#"{"model":"e","input":"a"}"#);
+    let ollama = house.post("/api/embed", &json!({"model": "e", "input": "a"})).await;
+    assert_eq!(ollama.json()["embeddings"], json!([[0.5, 1.0]]), "{ollama:?}");
+    assert_eq!(stub.last().path, "/v1/embeddings");
+    let two = house.post("/api/embed", &json!({"model": "e", "input": ["a", "b"]})).await;
+    assert_eq!(two.status, StatusCode::BAD_GATEWAY);
+    assert!(two.text.contains("1 embeddings of 2"), "{two:?}");
+    let gemini = Stub::start(200, "application/json", r#"{"embeddings":[{"values":[1]}]}"#).await;
+    let house = before("gemini", &gemini, &["g"]).await;
+    let openai = house.post("/v1/embeddings", &json!({"model": "g", "input": "a"})).await;
+    assert_eq!(openai.json()["data"][0]["embedding"], json!([1.0]), "{openai:?}");
+    assert_eq!(gemini.last().path, "/v1beta/models/g:batchEmbedContents");
+    let limit = r#"{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}"#;
+    let broken = Stub::start(429, "application/json", limit).await;
+    let house = before("gemini", &broken, &["g"]).await;
+    let limited = house.post("/v1/embeddings", &json!({"model": "g", "input": "a"})).await;
+    assert_eq!(limited.status, StatusCode::TOO_MANY_REQUESTS, "{limited:?}");
+}
+
+#[tokio::test]
+async fn documents_are_ranked_offline_and_by_providers() {
+    let house = House::new().await;
+    let body = json!({"model": "lexical-rerank", "query": "red house", "top_n": 1,
+                      "documents": ["a blue car", {"text": "the red house"}],
+                      "return_documents": true});
+    for path in ["/v1/rerank", "/v2/rerank"] {
+        let ranked = house.post(path, &body).await.json();
+        assert_eq!(ranked["results"].as_array().unwrap().len(), 1, "{ranked}");
+        assert_eq!(ranked["results"][0]["index"], 1);
+        assert_eq!(ranked["results"][0]["document"]["text"], "the red house");
+    }
+    let voyage = json!({"model": "lexical-rerank", "query": "x", "top_k": 2, "documents": ["x"]});
+    let voyage = house.post("/v1/rerank", &voyage).await.json();
+    assert_eq!(voyage["data"][0]["index"], 0);
+    let wrong = house.post("/v2/rerank", &json!({"query": "x"})).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert!(wrong.json()["message"].as_str().unwrap().contains("documents"), "{wrong:?}");
+    let stub = Stub::start(200, "application/json", "{\"results\":[]}").await;
+    let house = before("openai_chat", &stub, &["r"]).await;
+    let body = json!({"model": "there/r", "query": "x", "documents": ["y"]});
+    assert_eq!(house.post("/v1/rerank", &body).await.text, "{\"results\":[]}");
+    assert_eq!(stub.last().text(), body.to_string().replace("there/r", "r"));
+}

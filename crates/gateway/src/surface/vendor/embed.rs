@@ -1,0 +1,188 @@
+//! Embeddings in every API, from any provider that has them or from the built-in model.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use wire::embed::{
+    Asked, Cohere, Embedder, Gemini, GeminiOne, Input, Ollama, OllamaOne, OpenAi, Vectors,
+};
+use wire::{Code, Fault};
+
+use super::{Call, Who, answer, relay};
+use crate::gate::Gateway;
+use crate::model::{Target, Upstream};
+use crate::offline;
+use crate::surface::problem::Failed;
+
+/// OpenAI's Embeddings API, answered by any provider that embeds, or by `hash-embed`.
+#[utoipa::path(post, path = "/v1/embeddings", tag = "model APIs", request_body = Object,
+    responses((status = 200, description = "Vectors", body = Object)))]
+pub(super) async fn openai(gate: State<Gateway>, who: Who, r: Request) -> Result<Response, Failed> {
+    Ok(serve(gate.0, who, r, ("openai_chat", &OpenAi)).await?)
+}
+
+/// Ollama's embeddings of many texts.
+#[utoipa::path(post, path = "/api/embed", tag = "model APIs", request_body = Object,
+    responses((status = 200, description = "Vectors", body = Object)))]
+pub(super) async fn ollama(gate: State<Gateway>, who: Who, r: Request) -> Result<Response, Failed> {
+    Ok(serve(gate.0, who, r, ("ollama_chat", &Ollama)).await?)
+}
+
+/// Ollama's embedding of one text, as its first versions had it.
+#[utoipa::path(post, path = "/api/embeddings", tag = "model APIs", request_body = Object,
+    responses((status = 200, description = "A vector", body = Object)))]
+pub(super) async fn ollama_one(
+    gate: State<Gateway>,
+    who: Who,
+    r: Request,
+) -> Result<Response, Failed> {
+    Ok(serve(gate.0, who, r, ("ollama_chat", &OllamaOne)).await?)
+}
+
+/// Cohere's embeddings.
+#[utoipa::path(post, path = "/v2/embed", tag = "model APIs", request_body = Object,
+    responses((status = 200, description = "Vectors", body = Object)))]
+pub(super) async fn cohere(gate: State<Gateway>, who: Who, r: Request) -> Result<Response, Failed> {
+    Ok(serve(gate.0, who, r, ("openai_chat", &Cohere)).await?)
+}
+
+async fn serve(
+    gate: Gateway,
+    (Extension(caller), Extension(id)): Who,
+    r: Request,
+    (dialect, embedder): (&str, &'static dyn Embedder),
+) -> Result<Response, Fault> {
+    let call = Call::read(gate, (caller, id), r, dialect).await?;
+    embed(call, embedder).await
+}
+
+/// Gemini's embeddings, whose model stands in the path.
+pub(super) async fn gemini(call: Call, method: &str) -> Result<Response, Fault> {
+    let embedder: &dyn Embedder = if method == "embedContent" { &GeminiOne } else { &Gemini };
+    embed(call, embedder).await
+}
+
+async fn embed(call: Call, embedder: &dyn Embedder) -> Result<Response, Fault> {
+    let name = call.head.model.as_deref().unwrap_or_default();
+    let bare = name.strip_prefix("offline/").unwrap_or(name);
+    // Without a name, what is built in answers: no chat model can.
+    if bare == offline::EMBED || name.is_empty() {
+        let asked = embedder.request(&call.bytes)?;
+        return Ok(built_in(&asked, embedder));
+    }
+    let upstream = match call.target()? {
+        Target::Upstream(upstream) => upstream,
+        Target::Offline(model) => {
+            let text = format!("the built-in model `{}` makes no embeddings", model.name());
+            return Err(Fault::new(Code::InvalidInput, text)
+                .hint(format!("ask for `{}`, or for a provider's model", offline::EMBED)));
+        }
+    };
+    let theirs = spoken(&upstream)?;
+    if theirs.name() == embedder.name() || is_family(theirs, embedder) {
+        let path = embedder.path_for(upstream.model());
+        let sent = (call.bytes, &call.head);
+        return relay::pass(upstream, sent, &call.headers, Some(&path)).await;
+    }
+    let asked = embedder.request(&call.bytes)?;
+    translated(&call.headers, &upstream, (&asked, embedder, theirs)).await
+}
+
+/// The API in which a provider embeds, by its dialect.
+fn spoken(upstream: &Upstream) -> Result<&'static dyn Embedder, Fault> {
+    match upstream.dialect().name() {
+        "gemini" => Ok(&Gemini),
+        name if name.starts_with("ollama") => Ok(&Ollama),
+        name if name.starts_with("cohere") => Ok(&Cohere),
+        name if name.starts_with("openai") => Ok(&OpenAi),
+        _ => {
+            let text = format!("provider `{}` makes no embeddings", upstream.provider());
+            let hint = format!(
+                "ask a provider that does, such as `openai/text-embedding-3-small`, or the built-in `{}`",
+                offline::EMBED
+            );
+            Err(Fault::new(Code::InvalidInput, text).hint(hint))
+        }
+    }
+}
+
+/// Both forms of one vendor are understood where one is.
+fn is_family(theirs: &dyn Embedder, ours: &dyn Embedder) -> bool {
+    ours.name().strip_suffix("_one") == Some(theirs.name())
+}
+
+async fn translated(
+    headers: &HeaderMap,
+    upstream: &Arc<Upstream>,
+    (asked, ours, theirs): (&Asked, &dyn Embedder, &dyn Embedder),
+) -> Result<Response, Fault> {
+    let body = theirs.write(asked, upstream.model())?;
+    let path = theirs.path_for(upstream.model());
+    let mut answered = upstream.pass(Bytes::from(body), headers, Some(&path)).await?;
+    let body = answered.whole().await.map_err(|ended| ended.fault)?;
+    if !answered.status.is_success() {
+        let header = |name: &str| {
+            let value = answered.headers.get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        return Err(upstream.dialect().fault(answered.status.as_u16(), &header, &body));
+    }
+    let mut vectors = theirs.read(&body)?;
+    if vectors.vectors.len() != asked.inputs.len() {
+        let (came, wanted) = (vectors.vectors.len(), asked.inputs.len());
+        let text = format!("the provider made {came} embeddings of {wanted} inputs");
+        return Err(Fault::new(Code::UpstreamInvalid, text));
+    }
+    vectors.model.clone_from(&asked.model);
+    let mut response = answer::whole(ours.reply(&vectors, asked));
+    relay::mark(response.headers_mut(), upstream);
+    lost(&mut response, &asked.dropped);
+    Ok(response)
+}
+
+/// The answer of the built-in model.
+fn built_in(asked: &Asked, embedder: &dyn Embedder) -> Response {
+    let wanted = asked.dimensions.and_then(|count| usize::try_from(count).ok());
+    let dimensions = wanted.unwrap_or(offline::DIMENSIONS);
+    let texts: Vec<String> = asked.inputs.iter().map(words).collect();
+    let vectors = Vectors {
+        model: offline::EMBED.to_owned(),
+        vectors: texts
+            .iter()
+            .map(|text| offline::embed(text, dimensions).into_iter().map(f64::from).collect())
+            .collect(),
+        tokens: Some(texts.iter().map(|text| u64::from(context::tokens(text))).sum()),
+    };
+    let head = [
+        (CONTENT_TYPE, "application/json"),
+        (HeaderName::from_static("x-rapport-provider"), offline::PROVIDER),
+        (HeaderName::from_static("x-rapport-model"), offline::EMBED),
+    ];
+    let body = embedder.reply(&vectors, asked);
+    let mut response = (StatusCode::OK, head, body).into_response();
+    lost(&mut response, &asked.dropped);
+    response
+}
+
+/// Nobody here can read tokens; but the same tokens are the same words.
+fn words(input: &Input) -> String {
+    match input {
+        Input::Text(text) => text.clone(),
+        Input::Tokens(tokens) => {
+            let words: Vec<String> = tokens.iter().map(|token| format!("t{token}")).collect();
+            words.join(" ")
+        }
+    }
+}
+
+fn lost(response: &mut Response, dropped: &[String]) {
+    if let Ok(value) = HeaderValue::from_str(&dropped.join(", "))
+        && !dropped.is_empty()
+    {
+        response.headers_mut().insert(HeaderName::from_static("x-rapport-dropped"), value);
+    }
+}

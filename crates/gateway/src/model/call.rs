@@ -381,7 +381,7 @@ impl Upstream {
 
     /// The fault as callers may see it: a limit as a limit, not as an outage, and no secret of
     /// ours, even when the upstream repeats it.
-    fn passed_on(&self, fault: Fault) -> Fault {
+    pub(super) fn passed_on(&self, fault: Fault) -> Fault {
         let status = fault.detail_values().and_then(|d| d.get("upstream_status"));
         let limited = fault.code() == Code::UpstreamUnavailable && status == Some(&json!(429));
         let text = self.site.clean(fault.text());

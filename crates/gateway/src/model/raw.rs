@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName};
-use http::{Method, Uri};
+use http::{Method, StatusCode, Uri};
 use serde_json::json;
 use wire::{Code, Fault};
 
-use super::upstream::Site;
+use super::upstream::{Site, Upstream};
 use super::{Models, config};
 use crate::client::{Answer, Request, after};
 use crate::provider::{self, Ask, AuthKind};
@@ -150,6 +150,17 @@ impl Raw {
         *request.headers_mut() = signed.headers;
         site.hold.pass(self.name(), until).await?;
         site.client.relay(request, until).await.map_err(|ended| ended.fault)
+    }
+}
+
+impl Upstream {
+    /// Reads the refusal of a call that went out by [`Upstream::pass`] and was answered in another
+    /// API than the caller's. None of our secrets is in it.
+    #[must_use]
+    pub fn refusal(&self, status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Fault {
+        let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
+        let body = self.site.clean_bytes(body);
+        self.passed_on(self.dialect().fault(status.as_u16(), &header, &body))
     }
 }
 

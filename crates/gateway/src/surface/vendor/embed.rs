@@ -125,11 +125,7 @@ async fn translated(
     let mut answered = upstream.pass(Bytes::from(body), headers, Some(&path)).await?;
     let body = answered.whole().await.map_err(|ended| ended.fault)?;
     if !answered.status.is_success() {
-        let header = |name: &str| {
-            let value = answered.headers.get(name)?;
-            value.to_str().ok().map(str::to_owned)
-        };
-        return Err(upstream.dialect().fault(answered.status.as_u16(), &header, &body));
+        return Err(upstream.refusal(answered.status, &answered.headers, &body));
     }
     let mut vectors = theirs.read(&body)?;
     if vectors.vectors.len() != asked.inputs.len() {

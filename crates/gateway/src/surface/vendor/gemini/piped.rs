@@ -68,11 +68,28 @@ impl Dialect for Piped {
 
     fn writer(&self, shown: &Shown) -> Box<dyn StreamWriter> {
         let inner = Gemini.writer(shown);
-        if self.is_list { Box::new(List { inner, has_begun: false }) } else { inner }
+        if self.is_list {
+            Box::new(List { inner, has_begun: false })
+        } else {
+            Box::new(Quiet { inner })
+        }
     }
 
     fn refuse(&self, status: u16, fault: &Fault) -> Vec<u8> {
         Gemini.refuse(status, fault)
+    }
+}
+
+/// Writes events without comments between them: Google's own clients cannot read those.
+struct Quiet {
+    inner: Box<dyn StreamWriter>,
+}
+
+impl StreamWriter for Quiet {
+    fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
+        if !matches!(event, Event::Ping) {
+            self.inner.write(event, out);
+        }
     }
 }
 
@@ -101,6 +118,14 @@ impl StreamWriter for List {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_comment_stands_between_the_events() {
+        let mut writer = EVENTS.writer(&Shown::default());
+        let mut out = Vec::new();
+        writer.write(&Event::Ping, &mut out);
+        assert!(out.is_empty(), "{}", String::from_utf8_lossy(&out));
+    }
 
     #[test]
     fn the_list_is_valid_json_however_the_stream_ends() {

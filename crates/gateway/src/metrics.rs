@@ -84,6 +84,7 @@ pub struct Metrics {
     memory: Gauge,
     cpu: Gauge<f64, AtomicU64>,
     store_ok: Gauge<i64, AtomicI64>,
+    stayed: Gauge,
 }
 
 /// From a loopback echo (0.1 ms) to a long thought (10 min).
@@ -118,6 +119,7 @@ impl Metrics {
             memory: Gauge::default(),
             cpu: Gauge::default(),
             store_ok: Gauge::default(),
+            stayed: Gauge::default(),
         };
         new.register();
         new
@@ -149,6 +151,8 @@ impl Metrics {
         r.register_with_unit("process_resident", help, Unit::Bytes, self.memory.clone());
         let help = "Processor time used by the process";
         r.register_with_unit("process_cpu", help, Unit::Seconds, self.cpu.clone());
+        let help = "Calls that stayed with the target of their conversation";
+        r.register("affinity_hits", help, self.stayed.clone());
         r.register("store_ok", "1 while the store can write", self.store_ok.clone());
     }
 
@@ -225,6 +229,7 @@ impl Metrics {
         self.context_bytes.set(signed(counts.bytes));
         let connections = gate.connections().load(std::sync::atomic::Ordering::Relaxed);
         self.connections.set(signed(connections as u64));
+        self.stayed.set(signed(gate.affinity().hits()));
         self.store_ok.set(i64::from(gate.database().health().ok));
         if let Some((memory, cpu)) = process() {
             self.memory.set(signed(memory));

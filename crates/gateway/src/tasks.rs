@@ -54,6 +54,12 @@ impl Tasks {
         self.tracker.len()
     }
 
+    /// Whether shutdown has begun: what would go on for ever ends now.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.tracker.is_closed()
+    }
+
     /// Waits until every task has ended, at most `within`; says whether all did.
     pub async fn drain(&self, within: Duration) -> bool {
         self.tracker.close();

@@ -10,14 +10,15 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 use tracing::Level;
-use wire::event::{Event, Part};
-use wire::prompt::{Block, Message, Prompt};
+use wire::event::Event;
+use wire::prompt::{Message, Prompt};
 use wire::reply::Reply;
 use wire::{Code, Fault};
 
 use super::culprit::{Culprit, culprit};
 use super::hold::PATIENCE;
 use super::live::News;
+use super::replay::replay;
 use super::trail::Try;
 use super::upstream::{Failed, Upstream};
 use crate::client::{Advice, Answer, Ended, Request, advice, after, backoff};
@@ -118,6 +119,9 @@ impl Upstream {
     ) -> Result<Option<usize>, Fault> {
         let until = if self.hurried { Instant::now() } else { until };
         self.site.hold.pass(self.provider(), until).await?;
+        if let Some(trail) = &self.trail {
+            trail.tries();
+        }
         Ok(self.site.keys.pick(tried))
     }
 
@@ -473,37 +477,6 @@ enum Form {
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.trim().to_owned())
-}
-
-/// Plays a whole reply as the stream it should have been.
-async fn replay(reply: &Reply, events: &Sender<Event>) {
-    let (id, model) = (reply.id.clone(), reply.model.clone());
-    let mut all = vec![Event::Start { id, model, usage: reply.usage }];
-    for (index, block) in reply.message.blocks.iter().enumerate() {
-        let (part, piece) = match block {
-            Block::Text(text) => (Part::Text, Some(Event::Text { index, text: text.clone() })),
-            Block::Thinking { text, .. } => {
-                (Part::Thinking, Some(Event::Thinking { index, text: text.clone() }))
-            }
-            Block::ToolUse { id, name, input } => (
-                Part::Tool { id: id.clone(), name: name.clone() },
-                Some(Event::Input { index, json: input.get().to_owned() }),
-            ),
-            Block::ToolResult { .. } => (Part::Other("tool_result".to_owned()), None),
-            Block::Image(_) => (Part::Other("image".to_owned()), None),
-            Block::Document(_) => (Part::Other("document".to_owned()), None),
-            Block::Audio(_) => (Part::Other("audio".to_owned()), None),
-            Block::Other { kind } => (Part::Other(kind.clone()), None),
-        };
-        all.push(Event::Open { index, part });
-        all.extend(piece);
-        all.push(Event::Close { index });
-    }
-    for event in all {
-        if events.send(event).await.is_err() {
-            return;
-        }
-    }
 }
 
 /// The time of the wall, for dates in headers and statuses.

@@ -9,6 +9,7 @@ mod live;
 mod nearest;
 mod pass;
 mod raw;
+mod replay;
 mod status;
 #[cfg(test)]
 mod tests;

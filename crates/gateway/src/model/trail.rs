@@ -1,5 +1,6 @@
 //! What happened on the way to an answer: every try of every upstream, for those who ask why.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -45,12 +46,13 @@ pub struct Attempt {
 #[derive(Debug)]
 pub struct Trail {
     begun: Instant,
+    tried: AtomicU32,
     attempts: Mutex<Vec<Attempt>>,
 }
 
 impl Default for Trail {
     fn default() -> Self {
-        Self { begun: Instant::now(), attempts: Mutex::default() }
+        Self { begun: Instant::now(), tried: AtomicU32::new(0), attempts: Mutex::default() }
     }
 }
 
@@ -66,6 +68,17 @@ impl Trail {
     #[must_use]
     pub fn attempts(&self) -> Vec<Attempt> {
         self.attempts.lock().clone()
+    }
+
+    /// How many tries were begun.
+    #[must_use]
+    pub fn tried(&self) -> u32 {
+        self.tried.load(Ordering::Relaxed)
+    }
+
+    /// A try begins.
+    pub(super) fn tries(&self) {
+        self.tried.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How long it has been since the call came.

@@ -163,8 +163,8 @@ impl Open {
     }
 
     /// The tries so far.
-    pub(crate) fn tries(&self) -> usize {
-        self.trail.attempts().len()
+    pub(crate) fn tries(&self) -> u32 {
+        self.trail.tried()
     }
 
     fn elapsed_ms(&self) -> f64 {

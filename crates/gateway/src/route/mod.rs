@@ -93,7 +93,7 @@ impl Plan {
 pub(crate) fn plan(
     snapshot: &Snapshot,
     affinity: &Affinity,
-    wanted: Wanted<'_>,
+    wanted: &Wanted<'_>,
 ) -> Result<Plan, Fault> {
     let name = wanted.model.map(str::trim).filter(|name| !name.is_empty());
     let name = name.or(snapshot.settings.models.default.as_deref());

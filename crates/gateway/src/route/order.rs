@@ -28,13 +28,13 @@ pub(super) fn of(
     snapshot: &Snapshot,
     affinity: &Affinity,
     route: &Arc<RouteSettings>,
-    wanted: Wanted<'_>,
+    wanted: &Wanted<'_>,
 ) -> Result<Plan, Fault> {
     let mut left_out = Vec::new();
     let mut broken = None;
     let mut candidates = Vec::new();
     let mut take = |setting: &TargetSettings, reason: &str| -> Option<Candidate> {
-        if let Err(why) = fits(&setting.when, &wanted) {
+        if let Err(why) = fits(&setting.when, wanted) {
             left_out.push(missing(setting, why));
             return None;
         }
@@ -53,13 +53,13 @@ pub(super) fn of(
     for setting in &route.targets {
         candidates.extend(take(setting, ""));
     }
-    sort(route.strategy, &mut candidates, &wanted);
+    sort(route.strategy, &mut candidates, wanted);
     if let Some(canary) = route.canary.as_ref().and_then(|canary| take(canary, "it is the canary"))
     {
         candidates.retain(|other| !same(&other.target, &canary.target));
         candidates.insert(0, canary);
     } else {
-        stay(affinity, route, &mut candidates, &wanted);
+        stay(affinity, route, &mut candidates, wanted);
     }
     let shadow = route.shadow.iter().filter_map(|setting| take(setting, ""));
     let shadow = shadow.filter_map(|candidate| match candidate.target {

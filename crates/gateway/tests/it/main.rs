@@ -15,6 +15,7 @@ mod mcp;
 #[cfg(test)]
 mod native;
 mod native_branches;
+mod native_life;
 mod native_windows;
 #[cfg(test)]
 mod provider;
@@ -26,6 +27,8 @@ mod provider_faults;
 mod provider_streams;
 #[cfg(test)]
 mod record;
+#[cfg(test)]
+mod routes;
 #[cfg(test)]
 mod stub;
 #[cfg(test)]

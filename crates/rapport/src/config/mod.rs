@@ -19,6 +19,7 @@ mod read;
 pub(crate) mod reload;
 mod resolve;
 mod resolved;
+mod routes;
 pub(crate) mod running;
 mod secret;
 pub(crate) mod show;

@@ -13,6 +13,7 @@ use ledger::Prices;
 use super::problem::Place;
 use super::providers;
 use super::resolved::{Config, Log, LogFormat, Ports, Store, Tls, TlsMode};
+use super::routes;
 use super::values::Values;
 
 /// The data folder alone: it is needed before all sources are known.
@@ -186,6 +187,7 @@ fn settings(values: &mut Values<'_>) -> Settings {
             mock: values.bool("models.mock"),
         },
         providers: providers::all(values),
+        routes: routes::all(values),
         prices: prices(values),
         auth: values.choice("auth.mode", &auth).unwrap_or(AuthMode::Auto),
         allowed_hosts: values.list("server.allowed_hosts").0,

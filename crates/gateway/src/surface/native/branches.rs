@@ -44,6 +44,8 @@ pub(crate) struct Fork {
     pub(crate) messages: Option<Vec<NewMessage>>,
     /// After so many seconds the fork is gone; the parent's time does not count for it.
     pub(crate) expires_in_seconds: Option<u64>,
+    /// After so many seconds without a change the fork is gone.
+    pub(crate) idle_seconds: Option<u64>,
     /// The same as the header `Idempotency-Key`.
     pub(crate) request_id: Option<String>,
 }
@@ -83,6 +85,7 @@ pub(crate) async fn fork(
         metadata: asked.metadata,
         messages: asked.messages,
         expires_in_seconds: asked.expires_in_seconds,
+        idle_seconds: asked.idle_seconds,
         request_id: None,
     })?;
     let made = match idem {

@@ -73,6 +73,7 @@ pub(crate) fn new_of(asked: NewContext) -> Result<New, Fault> {
         metadata: asked.metadata.unwrap_or_default().0,
         messages: messages.iter().map(read::entry).collect::<Result<_, _>>()?,
         expires_in: asked.expires_in_seconds.map(Duration::from_secs),
+        idle_for: asked.idle_seconds.map(Duration::from_secs),
     })
 }
 
@@ -188,6 +189,7 @@ pub(crate) async fn edit(
         metadata: asked.metadata.map(map),
         state: asked.state.map(|Object(state)| StateEdit::MergePatch(state)),
         expires_in: asked.expires_in_seconds.map(|s| s.map(Duration::from_secs)),
+        idle_for: asked.idle_seconds.map(|s| s.map(Duration::from_secs)),
     };
     let changed = gate.contexts().edit(&key, edit, read::expected(&headers)?).await?;
     Ok(answer(&gate, &changed))

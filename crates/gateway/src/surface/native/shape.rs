@@ -35,8 +35,11 @@ pub(crate) struct NewContext {
     pub(crate) metadata: Option<Object>,
     /// Messages that were said before.
     pub(crate) messages: Option<Vec<NewMessage>>,
-    /// After so many seconds without use the context is gone.
+    /// After so many seconds the context is gone.
     pub(crate) expires_in_seconds: Option<u64>,
+    /// After so many seconds without a change the context is gone; instead of
+    /// `expires_in_seconds`.
+    pub(crate) idle_seconds: Option<u64>,
     /// The same as the header `Idempotency-Key`.
     pub(crate) request_id: Option<String>,
 }
@@ -81,6 +84,10 @@ pub(crate) struct EditContext {
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<u64>)]
     pub(crate) expires_in_seconds: Option<Option<u64>>,
+    /// A new time to live after the last change; `null` keeps the context for ever.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<u64>)]
+    pub(crate) idle_seconds: Option<Option<u64>>,
 }
 
 /// Tells `null` from an absent field.
@@ -119,6 +126,9 @@ pub(crate) struct NewTurn {
     /// Answer with Server-Sent Events.
     #[serde(default)]
     pub(crate) stream: bool,
+    /// Answer `202` as soon as the question is stored; the reply is read from the context.
+    #[serde(default)]
+    pub(crate) background: bool,
     /// Merge patch over the state, before the model answers.
     pub(crate) state: Option<Object>,
     /// Instructions of this turn, instead of the context's.

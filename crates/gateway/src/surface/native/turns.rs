@@ -3,17 +3,18 @@
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use context::{Key, Plan, StateEdit};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
 use wire::prompt::Knobs;
 use wire::{Code, Fault};
 
-use super::contexts::{bad_query, tag, touched};
+use super::contexts::{bad_query, escape, tag, touched};
 use super::read;
 use super::shape::{self, NewTurn, Object, Problem, Retry};
 use crate::auth::Caller;
-use crate::flow::{self, Answered, Ask, Overrides};
+use crate::flow::{self, Answered, Ask, Overrides, Step};
 use crate::gate::Gateway;
 use crate::model::{Door, Target};
 use crate::surface::body::{self, Json};
@@ -42,10 +43,14 @@ pub(crate) async fn send(
     let (Extension(caller), Extension(request)) = who;
     let key = read::key(&caller, &id)?;
     let streamed = asked.stream || stream::wanted(&headers);
+    let background = asked.background;
     let place = format!("turns/{id}");
     let idem = read::idem(&headers, asked.request_id.as_deref(), &place, &bytes)?;
     let expect = read::expected(&headers)?;
     let ask = Ask { idem, expect, ..ask(key.clone(), asked)? };
+    if background {
+        return Ok(touched(behind(&gate, ask).await?, &key));
+    }
     if streamed {
         let gate = gate.clone();
         let start = move |steps| -> stream::Turning {
@@ -55,6 +60,34 @@ pub(crate) async fn send(
     }
     let answered = flow::turn(&gate, ask, None).await?;
     Ok(touched(whole(&answered), &key))
+}
+
+/// Starts a turn and does not wait for it: `202` as soon as the question is stored.
+async fn behind(gate: &Gateway, ask: Ask) -> Result<Response, Fault> {
+    let (steps, mut came) = mpsc::channel(flow::STEPS_MAX);
+    let (own, place) = (gate.clone(), format!("/api/v1/contexts/{}", escape(&ask.key.id)));
+    let mut turn = gate
+        .tasks()
+        .spawn("background turn", async move { flow::turn(&own, ask, Some(steps)).await });
+    let lost = |error| Fault::internal("the turn was cut off").because(error);
+    let Some(step) = came.recv().await else {
+        // It was answered, or refused, before it began.
+        return turn.await.map_err(lost)?.map(|answered| whole(&answered));
+    };
+    let Step::Start { context, turn: number, model, provider } = step else {
+        return turn.await.map_err(lost)?.map(|answered| whole(&answered));
+    };
+    // Nobody reads the steps any more; the turn goes on without them.
+    drop(came);
+    let body = json!({
+        "context_id": &*context, "turn": number, "model": model, "provider": provider,
+        "status": "running", "poll": place, "events": format!("{place}/events?after=now"),
+    });
+    // An offline model has answered by now.
+    if let Ok(Ok(Ok(done))) = tokio::time::timeout(std::time::Duration::ZERO, &mut turn).await {
+        return Ok(whole(&done));
+    }
+    Ok((StatusCode::ACCEPTED, axum::Json(body)).into_response())
 }
 
 fn ask(key: Key, asked: NewTurn) -> Result<Ask, Fault> {

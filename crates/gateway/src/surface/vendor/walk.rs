@@ -70,7 +70,7 @@ fn plan(call: &Call, snapshot: &Snapshot, asked: Option<&Asked>) -> Result<Plan,
         tokens: prompt.map_or(0, super::count::estimate),
         owner: prompt.map(|prompt| Owner::of(tenant, &call.headers, prompt)),
     };
-    route::plan(snapshot, call.gate.affinity(), wanted)
+    route::plan(snapshot, call.gate.affinity(), &wanted)
 }
 
 struct Walk {
@@ -226,6 +226,11 @@ impl Walk {
                 return Err(fault);
             }
             failed = Some(fault);
+        } else if let Some(fault) = stranger(upstream, &answer) {
+            // A page of somebody in between is no answer to anybody's question.
+            flight.failed(culprit(&fault));
+            answer.let_go();
+            return Err(fault);
         } else if call.streams() && self.plan.targets.len() > place + 1 {
             answer = peeked(upstream, answer)
                 .await
@@ -322,6 +327,17 @@ async fn peeked(upstream: &Arc<Upstream>, mut answer: Answer) -> Result<Answer, 
     }
     answer.put_back(seen);
     Ok(answer)
+}
+
+/// The fault of a good status with a body that is none of an API's.
+fn stranger(upstream: &Upstream, answer: &Answer) -> Option<Fault> {
+    let kind = answer.headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim();
+    if !kind.eq_ignore_ascii_case("text/html") {
+        return None;
+    }
+    let text = format!("provider `{}` answered with a web page", upstream.provider());
+    let hint = "check that base_url leads to its API, and that no proxy or log-in page is between";
+    Some(Fault::new(wire::Code::UpstreamInvalid, text).hint(hint))
 }
 
 fn empty(upstream: &Upstream) -> Fault {

@@ -28,6 +28,10 @@ pub(crate) fn starter() -> String {
             providers(&mut page, &keys);
             continue;
         }
+        if group == "routes" {
+            routes(&mut page, &keys);
+            continue;
+        }
         for key in keys {
             for line in wrap(key.doc, WIDTH) {
                 line_to(&mut page, &format!("{inside}# {line}"));
@@ -81,6 +85,22 @@ fn providers(page: &mut String, keys: &[&Key]) {
             }
             _ => line_to(page, &format!("{start}{name}: {}", written(key))),
         }
+    }
+}
+
+/// One example of a route, with all its keys.
+fn routes(page: &mut String, keys: &[&Key]) {
+    page.push_str(
+        "  # A name that callers use as a model's; whoever fails is followed by the next:\n  # \
+         fast:\n  #   targets: [anthropic/claude-haiku-5-5, openai/gpt-5.4-mini]\n  #\n  # \
+         Everything that can be said about a route:\n  # NAME:\n",
+    );
+    for key in keys {
+        let name = key.path.strip_prefix("routes.NAME.").unwrap_or(key.path);
+        for line in wrap(key.doc, WIDTH - 4) {
+            line_to(page, &format!("  #   # {line}"));
+        }
+        line_to(page, &format!("  #   {name}: {}", written(key)));
     }
 }
 

@@ -8,6 +8,7 @@ mod limits;
 mod models;
 mod process;
 mod providers;
+mod routes;
 mod server;
 
 /// What the value of a key looks like.
@@ -81,8 +82,15 @@ const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
 
 /// Every group of keys, in the order of the generated pages.
-const GROUPS: &[&[Key]] =
-    &[server::KEYS, limits::KEYS, cache::KEYS, models::KEYS, providers::KEYS, process::KEYS];
+const GROUPS: &[&[Key]] = &[
+    server::KEYS,
+    limits::KEYS,
+    cache::KEYS,
+    models::KEYS,
+    routes::KEYS,
+    providers::KEYS,
+    process::KEYS,
+];
 
 /// Every key, in the order of the generated pages.
 pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {

@@ -32,9 +32,9 @@ pub(super) async fn answer(
         drop(place);
     }
     if let Some(model) = choice.taken() {
-        let target = snapshot.models.resolve(Some(&model), door)?;
-        if let Target::Upstream(upstream) = target {
-            return remote::begin(gate, upstream, (new, overrides, None), steps).await;
+        let plan = super::plan(gate, &snapshot, &new.key, (Some(&model), door, 0))?;
+        if !plan.is_offline() {
+            return remote::begin(gate, plan, (new, overrides, None), steps).await;
         }
     }
     let turn = outcome?;

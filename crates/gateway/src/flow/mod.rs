@@ -25,6 +25,7 @@ pub(crate) use translate::{plain, provider_of, usage_value};
 
 use crate::gate::{Gateway, Snapshot};
 use crate::model::{Door, Target};
+use crate::route::{self, Owner, Plan, Wanted};
 
 /// How many steps of a stream wait for a slow reader before the model is slowed down too.
 pub const STEPS_MAX: usize = 64;
@@ -94,11 +95,11 @@ pub async fn turn(
 ) -> Result<Answered, Fault> {
     let started = Instant::now();
     let snapshot = gate.now();
-    let turn = match route(gate, &snapshot, &ask).await? {
-        (Target::Offline(_), _) => Box::pin(local::answer(gate, snapshot, ask, steps)).await,
-        (Target::Upstream(upstream), settings) => {
-            Box::pin(remote::answer(gate, upstream, (ask, settings), steps)).await
-        }
+    let (plan, settings) = route(gate, &snapshot, &ask).await?;
+    let turn = if plan.is_offline() {
+        Box::pin(local::answer(gate, snapshot, ask, steps)).await
+    } else {
+        Box::pin(remote::answer(gate, plan, (ask, settings), steps)).await
     };
     conclude(gate, turn, started)
 }
@@ -117,11 +118,10 @@ pub async fn retry(
     let snapshot = gate.now();
     let settings = gate.contexts().get(&key).await?.settings;
     let wanted = overrides.model.as_deref().or(settings.model.as_deref());
-    let turn = match snapshot.models.resolve(wanted, Door::Context)? {
-        Target::Offline(model) => Box::pin(local::again(gate, model, &key, steps)).await,
-        Target::Upstream(upstream) => {
-            Box::pin(remote::again(gate, upstream, (key, settings), overrides, steps)).await
-        }
+    let plan = plan(gate, &snapshot, &key, (wanted, Door::Context, 0))?;
+    let turn = match plan.targets.first() {
+        Some(Target::Offline(model)) => Box::pin(local::again(gate, *model, &key, steps)).await,
+        _ => Box::pin(remote::again(gate, plan, (key, settings), overrides, steps)).await,
     };
     conclude(gate, turn, started)
 }
@@ -143,35 +143,53 @@ fn conclude(
     turn.map(|turn| Answered { turn, elapsed })
 }
 
-/// Step 4: request, then conversation, then door decide which model answers. The conversation's
-/// settings come along where they had to be read for it.
+/// Step 4: request, then conversation, then door decide who answers. The conversation's settings
+/// come along where they had to be read for it.
 async fn route(
     gate: &Gateway,
     snapshot: &Snapshot,
     ask: &Ask,
-) -> Result<(Target, Option<Settings>), Fault> {
+) -> Result<(Plan, Option<Settings>), Fault> {
     if let Some(name) = ask.overrides.model.as_deref() {
-        return Ok((snapshot.models.resolve(Some(name), ask.door)?, None));
+        return Ok((plan(gate, snapshot, &ask.key, (Some(name), ask.door, 0))?, None));
     }
-    let target = snapshot.models.resolve(None, ask.door)?;
-    if matches!(target, Target::Offline(_)) {
+    let default = plan(gate, snapshot, &ask.key, (None, ask.door, 0))?;
+    if default.is_offline() {
         // The conversation's own model is looked up by the offline path inside its transaction:
         // a read before would cost as much as the turn itself.
-        return Ok((target, None));
+        return Ok((default, None));
     }
     match gate.contexts().get(&ask.key).await {
         Ok(found) => {
-            let target = match found.settings.model.as_deref() {
-                Some(model) => snapshot.models.resolve(Some(model), ask.door)?,
-                None => target,
-            };
-            Ok((target, Some(found.settings)))
+            let named = found.settings.model.as_deref();
+            let plan = plan(gate, snapshot, &ask.key, (named, ask.door, found.size.tokens))?;
+            Ok((plan, Some(found.settings)))
         }
         Err(fault) if fault.code() == Code::ContextNotFound && ask.create => {
-            Ok((target, Some(Settings::default())))
+            Ok((default, Some(Settings::default())))
         }
         Err(fault) => Err(fault),
     }
+}
+
+/// Who answers a turn of this conversation.
+fn plan(
+    gate: &Gateway,
+    snapshot: &Snapshot,
+    key: &Key,
+    (model, door, tokens): (Option<&str>, Door, u64),
+) -> Result<Plan, Fault> {
+    let headers = http::HeaderMap::new();
+    let tenant = key.tenant.0;
+    let wanted = Wanted {
+        model,
+        door,
+        tenant,
+        headers: &headers,
+        tokens,
+        owner: Some(Owner::named(tenant, "context", &key.id)),
+    };
+    route::plan(snapshot, gate.affinity(), &wanted)
 }
 
 impl Ask {

@@ -11,23 +11,24 @@ use wire::{Code, Fault};
 
 use super::{Ask, Overrides, Place, STEPS_MAX, Step, local, replayed, sit, summary, translate};
 use crate::gate::Gateway;
-use crate::model::Upstream;
+use crate::model::{Upstream, culprit};
+use crate::route::{Began, Open, Plan};
 
 /// Stores the question, asks the model, stores the reply.
 pub(super) async fn answer(
     gate: &Gateway,
-    upstream: Arc<Upstream>,
+    plan: Plan,
     (ask, known): (Ask, Option<Settings>),
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Turn, Fault> {
     let (new, overrides) = ask.into_new_turn();
-    begin(gate, upstream, (new, overrides, known), steps).await
+    begin(gate, plan, (new, overrides, known), steps).await
 }
 
 /// As [`answer`], from the store's own request.
 pub(super) async fn begin(
     gate: &Gateway,
-    upstream: Arc<Upstream>,
+    plan: Plan,
     (new, overrides, known): (NewTurn, Overrides, Option<Settings>),
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Turn, Fault> {
@@ -43,7 +44,7 @@ pub(super) async fn begin(
     };
     let place = sit(gate, &new.key, &settings).await?;
     match replayed(gate.contexts().begin(new).await?) {
-        Ok(open) => run(gate, upstream, (open, place), overrides, steps).await,
+        Ok(open) => run(gate, plan, (open, place), overrides, steps).await,
         Err(turn) => {
             if let Some(steps) = steps {
                 local::tell(&turn, &steps).await;
@@ -56,26 +57,40 @@ pub(super) async fn begin(
 /// Asks the model once more about the last failed question.
 pub(super) async fn again(
     gate: &Gateway,
-    upstream: Arc<Upstream>,
+    plan: Plan,
     (key, settings): (Key, Settings),
     overrides: Overrides,
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Turn, Fault> {
     let place = sit(gate, &key, &settings).await?;
     let open = Box::new(gate.contexts().reopen(&key).await?);
-    run(gate, upstream, (open, place), overrides, steps).await
+    run(gate, plan, (open, place), overrides, steps).await
 }
 
 /// Runs the turn in a task of its own, so that a caller who hangs up does not end it.
 async fn run(
     gate: &Gateway,
-    upstream: Arc<Upstream>,
+    plan: Plan,
     (open, place): (Box<OpenTurn>, Place),
     overrides: Overrides,
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Turn, Fault> {
     let (done, result) = oneshot::channel();
-    let task = Task { gate: gate.clone(), upstream, open, place, overrides };
+    let targets: Vec<Arc<Upstream>> = plan.upstreams().cloned().collect();
+    let Some(first) = targets.first().cloned() else {
+        return Err(Fault::internal("a turn without an upstream"));
+    };
+    let id: Arc<str> = format!("{}.{}", open.context.id, open.number).into();
+    let began = Began {
+        id: &id,
+        tenant: open.key.tenant.0,
+        dialect: "context",
+        model: overrides.model.as_deref().or(open.context.settings.model.as_deref()),
+        stream: steps.is_some(),
+    };
+    let record = parking_lot::Mutex::new(Open::new(gate.cases(), &plan, &began));
+    let asked = Mutex::new(first);
+    let task = Task { gate: gate.clone(), targets, plan, asked, record, open, place, overrides };
     gate.tasks().spawn("turn", async move {
         task.run(steps, done).await;
     });
@@ -86,7 +101,12 @@ async fn run(
 
 struct Task {
     gate: Gateway,
-    upstream: Arc<Upstream>,
+    plan: Plan,
+    targets: Vec<Arc<Upstream>>,
+    /// Who was asked last.
+    asked: Mutex<Arc<Upstream>>,
+    /// Written down when the turn is over.
+    record: parking_lot::Mutex<Open>,
     open: Box<OpenTurn>,
     place: Place,
     overrides: Overrides,
@@ -123,41 +143,97 @@ impl Task {
         drop(done.send(result));
     }
 
-    /// Asks the model; what it says is also noted in `heard`, for a turn that is cancelled.
+    /// Asks one target after the other until one answers; what is said is also noted in `heard`,
+    /// for a turn that is cancelled.
     async fn ask(
         &self,
-        steps: Option<mpsc::Sender<Step>>,
+        mut steps: Option<mpsc::Sender<Step>>,
         heard: &Mutex<String>,
     ) -> Result<(Reply, Asked), Broken> {
+        let mut last = Broken::from(Fault::internal("a turn without an upstream"));
+        for (place, upstream) in self.targets.iter().enumerate() {
+            *lock(&self.asked) = Arc::clone(upstream);
+            let others = place + 1 < self.targets.len();
+            match Box::pin(self.ask_one(upstream, &mut steps, heard, others)).await {
+                Ok(answered) => {
+                    if let Some(owner) = self.plan.owner {
+                        let affinity = self.gate.affinity();
+                        affinity.keep(owner, upstream.provider(), upstream.model());
+                    }
+                    return Ok(answered);
+                }
+                Err(broken) => {
+                    let said = !lock(heard).is_empty();
+                    if said || !others || !culprit(&broken.fault).is_elsewhere() {
+                        return Err(broken);
+                    }
+                    tracing::info!(
+                        provider = upstream.provider(),
+                        "asking the next target: {}",
+                        broken.fault
+                    );
+                    last = broken;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    async fn ask_one(
+        &self,
+        upstream: &Arc<Upstream>,
+        steps: &mut Option<mpsc::Sender<Step>>,
+        heard: &Mutex<String>,
+        others: bool,
+    ) -> Result<(Reply, Asked), Broken> {
         let (prompt, asked) =
-            translate::prompt(&self.gate, &self.upstream, &self.open, &self.overrides).await?;
+            translate::prompt(&self.gate, upstream, &self.open, &self.overrides).await?;
         let Some(steps) = steps else {
-            let reply = self.upstream.send(&prompt).await?;
+            let reply = upstream.send(&prompt).await?;
+            self.record.lock().answers(Some(upstream));
             return Ok((reply, asked));
         };
         let start = Step::Start {
             context: Arc::clone(&self.open.context.id),
             turn: self.open.number,
-            model: self.upstream.model().to_owned(),
-            provider: self.upstream.provider().to_owned(),
+            model: upstream.model().to_owned(),
+            provider: upstream.provider().to_owned(),
         };
-        let mut open = steps.send(start).await.is_ok();
+        // While others can be asked nothing goes out before there is content.
+        let mut held = vec![start];
+        let mut open = true;
+        if !others {
+            open = flush(steps, &mut held).await;
+        }
         let (events, mut came) = mpsc::channel(STEPS_MAX);
-        let call = self.upstream.stream(&prompt, events);
+        let call = upstream.stream(&prompt, events);
         let relay = async {
             while let Some(event) = came.recv().await {
                 if let Event::Text { text, .. } = &event {
                     lock(heard).push_str(text);
                 }
                 // `Done` waits until the reply is durable; the door sends it.
-                if open && !matches!(event, Event::Done(_) | Event::Fault(_)) {
-                    open = steps.send(Step::Event(event)).await.is_ok();
+                if matches!(event, Event::Done(_) | Event::Fault(_)) {
+                    continue;
+                }
+                let begins =
+                    matches!(event, Event::Start { .. } | Event::Ping | Event::Open { .. });
+                if !begins {
+                    self.record.lock().answers(Some(upstream));
+                }
+                held.push(Step::Event(event));
+                if open && (!others || !begins) {
+                    open = flush(steps, &mut held).await;
                 }
             }
         };
         let (outcome, ()) = tokio::join!(call, relay);
         match outcome {
-            Ok(reply) => Ok((reply, asked)),
+            Ok(reply) => {
+                // A reply without a word still begins.
+                flush(steps, &mut held).await;
+                Ok((reply, asked))
+            }
             Err(failed) => Err(Broken { fault: failed.fault, partial: failed.partial }),
         }
     }
@@ -165,29 +241,34 @@ impl Task {
     /// Steps 8 and 9: the reply, or what came of it, becomes durable.
     async fn keep(&self, outcome: Result<(Reply, Asked), Broken>) -> Result<Turn, Fault> {
         let contexts = self.gate.contexts();
+        let upstream = Arc::clone(&lock(&self.asked));
+        match &outcome {
+            Ok((reply, _)) => self.record.lock().done(Some(reply.usage)),
+            Err(broken) => self.record.lock().failed(&broken.fault),
+        }
         match outcome {
             Ok((reply, mut asked)) => {
                 let step = asked.step(&reply.usage);
-                let outcome = self.outcome(reply, &asked);
+                let outcome = self.outcome(&upstream, reply, &asked);
                 let turn = match step {
                     Some(step) => contexts.finish_step(&self.open, outcome, step).await,
                     None => contexts.finish(&self.open, outcome).await,
                 }?;
-                summary::consider(&self.gate, &self.upstream, &self.open);
+                summary::consider(&self.gate, &upstream, &self.open);
                 Ok(turn)
             }
             Err(Broken { fault, partial }) => {
                 tracing::warn!(
                     context = %self.open.context.id, turn = self.open.number,
-                    provider = self.upstream.provider(), code = fault.code().as_str(),
+                    provider = upstream.provider(), code = fault.code().as_str(),
                     blame = fault.blame().label(), "turn failed: {}", fault.chain()
                 );
-                self.gate.metrics().turn_failed(self.upstream.provider(), &fault);
+                self.gate.metrics().turn_failed(upstream.provider(), &fault);
                 let partial = partial.map(|message| Outcome {
                     content: translate::content(message),
-                    model: self.upstream.model().to_owned(),
+                    model: upstream.model().to_owned(),
                     status: EntryStatus::Partial,
-                    meta: translate::failed_meta(&self.upstream, &fault),
+                    meta: translate::failed_meta(&upstream, &fault),
                     usage_tokens: None,
                 });
                 contexts.fail(&self.open, fault.code().as_str(), partial).await?;
@@ -196,8 +277,8 @@ impl Task {
         }
     }
 
-    fn outcome(&self, reply: Reply, asked: &Asked) -> Outcome {
-        let meta = translate::meta(&self.upstream, &reply, asked);
+    fn outcome(&self, upstream: &Upstream, reply: Reply, asked: &Asked) -> Outcome {
+        let meta = translate::meta(upstream, &reply, asked);
         if reply.stop == Stop::Refusal {
             tracing::info!(context = %self.open.context.id, "the model refused to answer");
         }
@@ -228,6 +309,16 @@ fn cancelled(heard: &Mutex<String>) -> Broken {
     Broken { fault, partial }
 }
 
-fn lock(heard: &Mutex<String>) -> std::sync::MutexGuard<'_, String> {
-    heard.lock().unwrap_or_else(PoisonError::into_inner)
+/// Sends what was held back; whether somebody still listens.
+async fn flush(steps: &mpsc::Sender<Step>, held: &mut Vec<Step>) -> bool {
+    for step in held.drain(..) {
+        if steps.send(step).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+fn lock<T>(held: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }

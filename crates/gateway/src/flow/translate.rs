@@ -136,6 +136,11 @@ fn build(upstream: &Upstream, window: Window, overrides: &Overrides) -> (Prompt,
     let mut rest = entries.iter().peekable();
     while let Some(entry) = rest.next() {
         let mut message = entry.to_message();
+        let elsewhere = text_of(entry, "provider").is_some_and(|p| p != upstream.provider());
+        if entry.role == Role::Assistant && elsewhere {
+            // Thoughts and signatures are of use to nobody but the provider that wrote them.
+            message = message.without_private();
+        }
         if entry.role == Role::User {
             // What a question told the model stands in the reply's meta, so that the question is
             // rendered with the same bytes in every later turn.

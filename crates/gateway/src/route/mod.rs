@@ -71,6 +71,19 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Whether a model of ours answers.
+    pub(crate) fn is_offline(&self) -> bool {
+        matches!(self.targets.first(), Some(Target::Offline(_)))
+    }
+
+    /// The upstreams among the targets, in order.
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.targets.iter().filter_map(|target| match target {
+            Target::Upstream(upstream) => Some(upstream),
+            Target::Offline(_) => None,
+        })
+    }
+
     /// A plan of one, for a call that may go nowhere else.
     pub(crate) fn only(target: Target, why: &str) -> Self {
         let trail = Arc::<Trail>::default();

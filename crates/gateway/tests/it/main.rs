@@ -14,8 +14,11 @@ mod house;
 mod mcp;
 #[cfg(test)]
 mod native;
+#[cfg(test)]
 mod native_branches;
+#[cfg(test)]
 mod native_life;
+#[cfg(test)]
 mod native_windows;
 #[cfg(test)]
 mod provider;

@@ -334,3 +334,48 @@ async fn a_route_is_listed_and_a_wrong_one_is_refused() {
         assert!(problems.iter().any(|p| p.text().contains(wanted)), "{wanted}: {problems:?}");
     }
 }
+
+#[tokio::test]
+async fn a_turn_of_a_context_is_answered_by_whoever_can() {
+    let town = town(
+        ("anthropic", "default.status = 529"),
+        ("openai_chat", "default.text = \"from-two\""),
+        |_| {},
+    )
+    .await;
+    let body = json!({"message": "hello", "model": "both"});
+    town.house.post("/api/v1/contexts", &json!({"id": "c"})).await;
+    for (turn, stream) in [(1, false), (2, true)] {
+        let mut body = body.clone();
+        body["stream"] = json!(stream);
+        let answer = town.house.post("/api/v1/contexts/c/turns", &body).await;
+        assert!(answer.text.contains("from-two"), "{answer:?}");
+        assert_eq!(answer.text.matches("event: start").count(), usize::from(stream));
+        let told =
+            town.house.call("GET", &format!("/api/v1/requests/c.{turn}/explain")).await.json();
+        assert_eq!((&told["outcome"], &told["provider"]), (&json!("ok"), &json!("two")), "{told}");
+    }
+    assert_eq!(town.asked(), (1, 2), "the second turn stays with who answered the first");
+    let kept = town.house.call("GET", "/api/v1/contexts/c/messages").await.json();
+    assert_eq!(kept["messages"][1]["meta"]["provider"], "two", "{kept}");
+}
+
+#[tokio::test]
+async fn thoughts_of_one_provider_are_never_sent_to_another() {
+    let thinks = "default.text = \"I think so\"\n\
+                  default.thinking = { text = \"secret thought\", signature = \"sig-of-one\" }";
+    let town = town(("anthropic", thinks), ("anthropic", "default.text = \"two\""), |_| {}).await;
+    town.house.post("/api/v1/contexts", &json!({"id": "c"})).await;
+    let turn = async |model: &str| {
+        let body = json!({"message": "well?", "model": model});
+        town.house.post("/api/v1/contexts/c/turns", &body).await
+    };
+    turn("one/one-m").await;
+    turn("one/one-m").await;
+    let own = town.one.requests().pop().unwrap().json().to_string();
+    assert!(own.contains("sig-of-one"), "its own provider gets it back: {own}");
+    turn("two/two-m").await;
+    let sent = town.two.requests().pop().unwrap().json().to_string();
+    assert!(sent.contains("I think so"), "{sent}");
+    assert!(!sent.contains("sig-of-one") && !sent.contains("secret thought"), "{sent}");
+}

@@ -1,5 +1,6 @@
 //! What a request asks for, read without keeping more than the rules and the counts need.
 
+use crate::dialect::Dialect;
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -44,6 +45,24 @@ struct Body<'a> {
     user: Option<String>,
     #[serde(default, alias = "sessionId")]
     session_id: Option<String>,
+    /// Gemini's messages.
+    #[serde(default, borrow)]
+    contents: Option<Vec<Turn<'a>>>,
+    /// What a Responses call says: a text, or items.
+    #[serde(default, borrow)]
+    input: Option<&'a RawValue>,
+    /// What Ollama's `generate` says.
+    #[serde(default)]
+    prompt: Option<String>,
+}
+
+/// A message of Gemini.
+#[derive(Deserialize)]
+struct Turn<'a> {
+    #[serde(default, borrow)]
+    role: Cow<'a, str>,
+    #[serde(default, borrow)]
+    parts: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -78,9 +97,30 @@ struct Part<'a> {
 ///
 /// # Errors
 /// The text says what is not JSON, or which field has the wrong type.
-pub(crate) fn read(body: &[u8], headers: &HeaderMap) -> Result<Ask, serde_json::Error> {
+pub(crate) fn read(
+    body: &[u8],
+    headers: &HeaderMap,
+    (dialect, path): (Dialect, &str),
+) -> Result<Ask, serde_json::Error> {
     let body: Body<'_> = serde_json::from_slice(body)?;
-    let messages = body.messages.unwrap_or_default();
+    let mut messages = body.messages.unwrap_or_default();
+    messages.extend(body.contents.unwrap_or_default().into_iter().map(|turn| Message {
+        role: if turn.role.is_empty() { "user".into() } else { turn.role },
+        content: turn.parts,
+    }));
+    let whole;
+    match body.input {
+        Some(raw) if raw.get().starts_with('[') => {
+            messages.extend(serde_json::from_str::<Vec<Message<'_>>>(raw.get())?);
+        }
+        Some(raw) => messages.push(Message { role: "user".into(), content: Some(raw) }),
+        None => {}
+    }
+    if let Some(prompt) = &body.prompt {
+        whole = serde_json::value::to_raw_value(prompt)?;
+        messages.push(Message { role: "user".into(), content: Some(&whole) });
+    }
+    let by_path = path.rsplit('/').next().unwrap_or_default().split_once(':');
     let mut bytes = body.system.map_or(0, |raw| text_of(raw).len());
     let mut message = Cow::Borrowed("");
     for each in &messages {
@@ -93,8 +133,16 @@ pub(crate) fn read(body: &[u8], headers: &HeaderMap) -> Result<Ask, serde_json::
         }
     }
     Ok(Ask {
-        model: body.model.unwrap_or_default(),
-        stream: body.stream.unwrap_or(false),
+        model: match (body.model, by_path) {
+            (Some(model), _) => model,
+            (None, Some((model, _))) => model.to_owned(),
+            (None, None) => String::new(),
+        },
+        stream: match dialect {
+            Dialect::Gemini => by_path.is_some_and(|(_, call)| call.starts_with("stream")),
+            Dialect::Ollama(_) => body.stream.unwrap_or(true),
+            _ => body.stream.unwrap_or(false),
+        },
         usage_chunk: body.stream_options.and_then(|o| o.include_usage).unwrap_or(false),
         message: message.into_owned(),
         session: session_header(headers)

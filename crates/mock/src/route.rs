@@ -3,7 +3,8 @@
 use crate::ask::{self, Ask};
 use crate::content::Content;
 use crate::control;
-use crate::dialect::{Dialect, Frame, anthropic, openai};
+use crate::dialect::ollama::Api;
+use crate::dialect::{Dialect, Frame, anthropic};
 use crate::play::{Cut, Playback, plan};
 use crate::record::Recorded;
 use crate::script::{ErrorText, Fault, Reply};
@@ -86,7 +87,7 @@ pub(crate) async fn answer(
     let ask = if body.is_empty() && parts.method == Method::GET {
         Ok(Ask::default())
     } else {
-        ask::read(&body, &parts.headers)
+        ask::read(&body, &parts.headers, (dialect, path))
     };
     let active = state.active();
     let empty = Ask::default();
@@ -121,16 +122,26 @@ fn door(method: &Method, path: &str, headers: &HeaderMap) -> (Door, Dialect) {
     } else {
         Dialect::OpenAi
     };
-    let (wanted, door, dialect) = if path.ends_with("/messages") {
-        (Method::POST, Door::Conversation, Dialect::Anthropic)
-    } else if path.ends_with("/messages/count_tokens") {
-        (Method::POST, Door::Count, Dialect::Anthropic)
-    } else if path.ends_with("/chat/completions") {
-        (Method::POST, Door::Conversation, Dialect::OpenAi)
-    } else if path.ends_with("/models") {
-        (Method::GET, Door::Models, by_header)
-    } else {
-        return (Door::Unknown, by_header);
+    let (post, get) = (Method::POST, Method::GET);
+    let conversation = Door::Conversation;
+    let is_call = |name: &str| path.ends_with(&format!(":{name}"));
+    let (wanted, door, dialect) = match path {
+        _ if path.ends_with("/messages") => (post, conversation, Dialect::Anthropic),
+        _ if path.ends_with("/messages/count_tokens") => (post, Door::Count, Dialect::Anthropic),
+        _ if path.ends_with("/chat/completions") => (post, conversation, Dialect::OpenAi),
+        _ if path.ends_with("/responses") => (post, conversation, Dialect::Responses),
+        _ if is_call("generateContent") || is_call("streamGenerateContent") => {
+            (post, conversation, Dialect::Gemini)
+        }
+        _ if is_call("countTokens") => (post, Door::Count, Dialect::Gemini),
+        _ if path.ends_with("/api/chat") => (post, conversation, Dialect::Ollama(Api::Chat)),
+        _ if path.ends_with("/api/generate") => {
+            (post, conversation, Dialect::Ollama(Api::Generate))
+        }
+        _ if path.ends_with("/api/tags") => (get, Door::Models, Dialect::Ollama(Api::Chat)),
+        _ if path.ends_with("/v1beta/models") => (get, Door::Models, Dialect::Gemini),
+        _ if path.ends_with("/models") => (get, Door::Models, by_header),
+        _ => return (Door::Unknown, by_header),
     };
     (if *method == wanted { door } else { Door::Unknown }, dialect)
 }
@@ -164,7 +175,7 @@ impl Call<'_> {
         let status = reply.status.unwrap_or(200);
         if let Some(body) = &reply.body {
             let is_events = is_stream && status < 400;
-            let content_type = if is_events { "text/event-stream" } else { JSON };
+            let content_type = if is_events { self.dialect.stream_type() } else { JSON };
             return Answer { status, content_type, body: whole(body.clone()) };
         }
         if reply.fault == Some(Fault::Html) {
@@ -181,7 +192,11 @@ impl Call<'_> {
                 Err(message) => self.error(400, &said(message)),
                 Ok(ask) if self.door == Door::Count => {
                     let tokens = reply.usage.input_tokens.unwrap_or(ask.tokens);
-                    json(status, anthropic::count(tokens))
+                    let body = match self.dialect {
+                        Dialect::Gemini => format!("{{\"totalTokens\":{tokens}}}"),
+                        _ => anthropic::count(tokens),
+                    };
+                    json(status, body)
                 }
                 Ok(ask) => self.conversation(status, ask),
             },
@@ -224,7 +239,8 @@ impl Call<'_> {
             frames.truncate(place_after(&frames, error.after));
             frames.push(self.dialect.error_event(error, self.number));
         }
-        Answer { status, content_type: "text/event-stream", body: Written::Stream(frames) }
+        let content_type = self.dialect.stream_type();
+        Answer { status, content_type, body: Written::Stream(frames) }
     }
 
     fn error(&self, status: u16, text: &ErrorText) -> Answer {
@@ -236,10 +252,7 @@ impl Call<'_> {
         let scripted = &active.script.models;
         let ids =
             if scripted.is_empty() { MODELS.map(str::to_owned).to_vec() } else { scripted.clone() };
-        match self.dialect {
-            Dialect::Anthropic => anthropic::models(&ids),
-            Dialect::OpenAi => openai::models(&ids),
-        }
+        self.dialect.models(&ids)
     }
 
     fn fill(&self, headers: &mut HeaderMap, answer: &Answer) {
@@ -249,7 +262,7 @@ impl Call<'_> {
         }
         let id = match self.dialect {
             Dialect::Anthropic => HeaderName::from_static("request-id"),
-            Dialect::OpenAi => HeaderName::from_static("x-request-id"),
+            _ => HeaderName::from_static("x-request-id"),
         };
         set(headers, id, &anthropic::request_id(self.number));
         if let Some(after) = &self.reply.retry_after {

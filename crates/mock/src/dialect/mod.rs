@@ -1,7 +1,10 @@
-//! The two wire formats, written by hand from their public description.
+//! The wire formats, written by hand from their public description.
 
 pub(crate) mod anthropic;
+mod gemini;
+pub(crate) mod ollama;
 pub(crate) mod openai;
+mod responses;
 
 use crate::content::Content;
 use crate::script::{ErrorText, StreamError};
@@ -15,6 +18,9 @@ const ARGUMENT_CHARS: usize = 16;
 pub(crate) enum Dialect {
     Anthropic,
     OpenAi,
+    Responses,
+    Gemini,
+    Ollama(ollama::Api),
 }
 
 /// One event of a stream, framed.
@@ -31,6 +37,9 @@ impl Dialect {
         match self {
             Self::Anthropic => anthropic::whole(content),
             Self::OpenAi => openai::whole(content),
+            Self::Responses => responses::whole(content),
+            Self::Gemini => gemini::whole(content),
+            Self::Ollama(api) => ollama::whole(api, content),
         }
     }
 
@@ -39,6 +48,9 @@ impl Dialect {
         match self {
             Self::Anthropic => anthropic::stream(content),
             Self::OpenAi => openai::stream(content, usage_chunk),
+            Self::Responses => responses::stream(content),
+            Self::Gemini => gemini::stream(content),
+            Self::Ollama(api) => ollama::stream(api, content),
         }
     }
 
@@ -46,7 +58,27 @@ impl Dialect {
     pub(crate) fn error(self, status: u16, text: &ErrorText, number: u64) -> String {
         match self {
             Self::Anthropic => anthropic::error(status, text, number),
-            Self::OpenAi => openai::error(status, text),
+            Self::OpenAi | Self::Responses => openai::error(status, text),
+            Self::Gemini => gemini::error(status, text),
+            Self::Ollama(_) => ollama::error(status, text),
+        }
+    }
+
+    /// The model list.
+    pub(crate) fn models(self, ids: &[String]) -> String {
+        match self {
+            Self::Anthropic => anthropic::models(ids),
+            Self::OpenAi | Self::Responses => openai::models(ids),
+            Self::Gemini => gemini::models(ids),
+            Self::Ollama(_) => ollama::models(ids),
+        }
+    }
+
+    /// The media type of a stream.
+    pub(crate) fn stream_type(self) -> &'static str {
+        match self {
+            Self::Ollama(_) => "application/x-ndjson",
+            _ => "text/event-stream",
         }
     }
 
@@ -56,7 +88,9 @@ impl Dialect {
         let body = self.error(529, &text, number);
         match self {
             Self::Anthropic => anthropic::frame("error", &body, false),
-            Self::OpenAi => openai::frame(&body, false),
+            Self::OpenAi | Self::Gemini => openai::frame(&body, false),
+            Self::Responses => responses::error_frame(&body),
+            Self::Ollama(_) => ollama::frame(&body, false),
         }
     }
 
@@ -69,6 +103,9 @@ impl Dialect {
                 false,
             ),
             Self::OpenAi => openai::frame(r#"{"id":"chatcmpl-mock","choices":[{"ind"#, false),
+            Self::Responses => responses::broken(),
+            Self::Gemini => openai::frame(r#"{"candidates":[{"content":{"par"#, false),
+            Self::Ollama(_) => ollama::frame(r#"{"model":"mock","mess"#, false),
         }
     }
 }

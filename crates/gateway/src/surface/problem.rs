@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 use wire::dialect::Dialect;
 use wire::{Code, Fault};
 
+use crate::model::{Culprit, culprit};
+
 /// The status of each code: the only place that decides it.
 #[must_use]
 pub fn status(fault: &Fault) -> StatusCode {
@@ -134,10 +136,27 @@ impl Form {
     }
 }
 
+/// The upstream's own status, where a vendor's client must see it to do the right thing: what the
+/// request itself got wrong must not look like an outage, or it is sent again and again. What is
+/// ours to mend (the provider's key, its bill) stays a bad gateway.
+fn passed_on(fault: &Fault) -> Option<StatusCode> {
+    let details = fault.detail_values()?;
+    let upstream = details.get("upstream_status")?.as_u64()?;
+    let is_the_callers = match culprit(fault) {
+        Culprit::Request | Culprit::Window | Culprit::Model | Culprit::Limit => true,
+        Culprit::Key | Culprit::Quota | Culprit::Provider => false,
+    };
+    let status = StatusCode::from_u16(u16::try_from(upstream).ok()?).ok()?;
+    (is_the_callers && status.is_client_error()).then_some(status)
+}
+
 /// Writes the error's body and headers.
 pub(crate) fn write(failed: &Failed, request: &str, form: Form) -> Response {
     let fault = &failed.fault;
-    let status = status(fault);
+    let status = match form {
+        Form::Dialect(_) | Form::Message => passed_on(fault).unwrap_or_else(|| status(fault)),
+        Form::Native | Form::Plain => status(fault),
+    };
     let mut out = Map::new();
     if matches!(form, Form::Native) {
         let code = fault.code().as_str();

@@ -30,6 +30,11 @@ fn schema() -> Value {
     json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]})
 }
 
+fn talk() -> Value {
+    let user = json!({"role": "user", "content": "weather?"});
+    json!([{"role": "system", "content": "be kind"}, user])
+}
+
 fn with(mut body: Value, field: &str, wanted: bool, value: Value) -> Value {
     if wanted {
         body[field] = value;
@@ -62,8 +67,7 @@ const CALLERS: &[Caller] = &[
         name: "openai_chat",
         path: |_| "/v1/chat/completions",
         body: |stream, tools| {
-            let body = json!({"model": "m", "stream": stream, "messages": [
-                {"role": "system", "content": "be kind"}, {"role": "user", "content": "weather?"}]});
+            let body = json!({"model": "m", "stream": stream, "messages": talk()});
             let function = json!({"name": "look", "description": "d", "parameters": schema()});
             with(body, "tools", tools, json!([{"type": "function", "function": function}]))
         },
@@ -101,8 +105,7 @@ const CALLERS: &[Caller] = &[
         name: "ollama_chat",
         path: |_| "/api/chat",
         body: |stream, tools| {
-            let body = json!({"model": "m", "stream": stream, "messages": [
-                {"role": "system", "content": "be kind"}, {"role": "user", "content": "weather?"}]});
+            let body = json!({"model": "m", "stream": stream, "messages": talk()});
             let function = json!({"name": "look", "description": "d", "parameters": schema()});
             with(body, "tools", tools, json!([{"type": "function", "function": function}]))
         },

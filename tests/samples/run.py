@@ -21,7 +21,7 @@ from types import SimpleNamespace
 
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGE = HERE.parent.parent / "clients" / "python" / "src"
-SAMPLE_SECONDS = 30
+SAMPLE_SECONDS = 60
 ONLY = "a number of a sample, as in S17 (S43 to S45 go on from S42, S48 from S24)"
 
 sys.dont_write_bytecode = True
@@ -44,7 +44,8 @@ runpy.run_path(sample, run_name="__main__")
 class World:
     """What the samples share: the server, a port at which nobody listens, how to run a client."""
 
-    def __init__(self, port, folder):
+    def __init__(self, binary, port, folder):
+        self.binary = binary
         self.port = port
         self.context = None
         self._environment = {**clean_environment(folder), "PYTHONPATH": str(PACKAGE)}
@@ -66,18 +67,18 @@ class World:
         """Runs a shell client with host, port and more words."""
         return self._run(["sh", client, host, str(port or self.port), *words])
 
-    def python(self, client, host="127.0.0.1", port=None):
-        """Runs a Python client."""
-        return self._run([sys.executable, "-B", client, host, str(port or self.port)])
+    def python(self, client, *words, host="127.0.0.1", port=None):
+        """Runs a Python client with host, port and more words."""
+        return self._run([sys.executable, "-B", client, host, str(port or self.port), *words])
 
     def python_mapped(self, client, number):
         """Runs a Python client with a number that its library takes for the real port."""
         words = [client, str(self.port), "localhost", str(number)]
         return self._run([sys.executable, "-B", "-c", MAPPED, *words])
 
-    def node(self, client, host="127.0.0.1", port=None):
-        """Runs a JavaScript client."""
-        return self._run(["node", client, host, str(port or self.port)])
+    def node(self, client, *words, host="127.0.0.1", port=None):
+        """Runs a JavaScript client with host, port and more words."""
+        return self._run(["node", client, host, str(port or self.port), *words])
 
     def _run(self, command):
         try:
@@ -181,12 +182,13 @@ def main():
     with tempfile.TemporaryDirectory(prefix="rapport-samples-") as folder:
         folder = pathlib.Path(folder)
         try:
-            server = Server(os.path.abspath(options.binary), folder)
+            binary = os.path.abspath(options.binary)
+            server = Server(binary, folder)
         except (OSError, RuntimeError) as error:
             print(f"the server did not start: {error}", file=sys.stderr)
             print(f"0 passed, {len(samples)} failed")
             return 1
-        world = World(server.port, folder)
+        world = World(binary, server.port, folder)
         try:
             passed, failed = run_all(samples, world, server, options.allow_missing)
         finally:

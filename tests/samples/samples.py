@@ -9,6 +9,7 @@ import re
 import uuid
 
 import expect
+import matrix
 
 HELLO = "Hello there! How can I help you today?"
 TUESDAY = "Got it, a flight for next Tuesday. Any specific time or airline?"
@@ -322,4 +323,6 @@ SAMPLES = [
     ("S53", "mcp_client: the same with port 619009", s53_desktop_619009, []),
     ("S54", "Python socket: the handshake", s54_handshake, []),
     ("M01", "the packages of Anthropic and OpenAI", m01_vendor_packages, []),
+    ("M02", "every vendor's package before every upstream's API", matrix.m02_every_package, []),
+    ("M03", "Vercel's ai before every upstream's API", matrix.m03_vercel, ["node (nodejs)"]),
 ]

@@ -44,6 +44,32 @@ impl Line {
         Ok(self.held.drain(..length).collect())
     }
 
+    /// Sends a POST and reads the whole answer, with a length or in chunks.
+    pub(crate) async fn answered(&mut self, path: &str, body: &str) -> Result<()> {
+        self.send(path, body).await?;
+        let (head, length) = self.head().await?;
+        if !head.starts_with("HTTP/1.1 2") {
+            bail!("{head}");
+        }
+        let Some(length) = length else { return self.rest(b"\r\n0\r\n\r\n").await };
+        while self.held.len() < length {
+            self.more().await?;
+        }
+        self.held.drain(..length);
+        Ok(())
+    }
+
+    /// Reads on until these bytes have come.
+    pub(crate) async fn rest(&mut self, mark: &[u8]) -> Result<()> {
+        loop {
+            if let Some(at) = find(&self.held, mark) {
+                self.held.drain(..at + mark.len());
+                return Ok(());
+            }
+            self.more().await?;
+        }
+    }
+
     /// Sends a POST and returns when these bytes have come in the body.
     pub(crate) async fn until(&mut self, path: &str, body: &str, mark: &[u8]) -> Result<()> {
         self.send(path, body).await?;

@@ -30,6 +30,8 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// The body.
     pub(crate) text: String,
+    /// It broke off before its end.
+    pub(crate) broken: bool,
 }
 
 impl Answer {
@@ -78,10 +80,17 @@ impl House {
         head.extensions.insert(Peer { addr, tls: false });
         let request = Request::from_parts(head, body);
         let response = self.gate.router(axum::Router::new()).oneshot(request).await.unwrap();
-        let (head, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        let text = String::from_utf8(bytes.to_vec()).unwrap();
-        Answer { status: head.status, headers: head.headers, text }
+        let (head, mut body) = response.into_parts();
+        let (mut bytes, mut broken) = (Vec::new(), false);
+        while let Some(frame) = body.frame().await {
+            match frame.map(http_body::Frame::into_data) {
+                Ok(Ok(data)) => bytes.extend_from_slice(&data),
+                Ok(Err(_trailers)) => {}
+                Err(_) => broken = true,
+            }
+        }
+        let text = String::from_utf8(bytes).unwrap();
+        Answer { status: head.status, headers: head.headers, text, broken }
     }
 
     /// Sends a request and hands out its body as it comes.

@@ -1,7 +1,7 @@
 //! The walk over the targets of a plan: whoever can answers, in the caller's own dialect.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -460,16 +460,17 @@ pub(super) fn metered(answer: Answer, meter: Meter) -> Body {
         match answer.chunk().await {
             Ok(Some(bytes)) => {
                 meter.saw(&bytes);
-                Some((Ok::<Bytes, Infallible>(bytes), Some((answer, meter))))
+                Some((Ok::<Bytes, io::Error>(bytes), Some((answer, meter))))
             }
             Ok(None) => {
                 meter.ended();
                 None
             }
             Err(ended) => {
-                // The head has gone out: a cut body is all that can still be said.
+                // The head has gone out: a body that breaks off is all that can still be said, and
+                // it must not look like one that is complete.
                 meter.failed(&ended.fault);
-                None
+                Some((Err(io::Error::other(ended.fault.text().to_owned())), None))
             }
         }
     });

@@ -1,0 +1,205 @@
+//! The gateway beside a direct call and nginx's `proxy_pass`, in one run: requests per second and
+//! what each adds to one call, for bodies of several sizes and many streams at once.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use mock::{Mock, Script};
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+use crate::program::Program;
+use crate::report::{Report, percentile};
+use crate::turns::{spawn, us};
+use crate::wire::Line;
+
+/// Bytes of the question.
+const SIZES: &[(usize, &str)] =
+    &[(1 << 10, "1 KiB"), (16 << 10, "16 KiB"), (256 << 10, "256 KiB"), (4 << 20, "4 MiB")];
+/// Connections that ask at the same time.
+const CONNECTIONS: usize = 32;
+/// How long each figure is measured.
+const FOR: Duration = Duration::from_secs(3);
+/// Streams at the same time.
+const STREAMS: &[usize] = &[128, 512, 2_000];
+
+/// A way to the model server.
+struct Way {
+    name: &'static str,
+    address: String,
+    path: &'static str,
+    /// The caller speaks the upstream's dialect.
+    same: bool,
+}
+
+/// Measures every way for every size, turn about.
+pub(crate) async fn beside(binary: &Path, report: &mut Report) -> Result<()> {
+    let script = Script::parse("default.text = \"a short answer of the model\"")?;
+    let mock = Mock::start("127.0.0.1:0".parse()?, script).await?;
+    let base = format!("http://{}", mock.addr());
+    let variables = [
+        ("ANTHROPIC_API_KEY", "sk-bench"),
+        ("ANTHROPIC_BASE_URL", base.as_str()),
+        ("RAPPORT_LIMITS_REQUESTS_PER_MINUTE", "100000000"),
+    ];
+    let program = Program::start(binary, &variables).await?;
+    let nginx = Nginx::start(&mock.addr().to_string()).await?;
+    let mut ways = vec![Way {
+        name: "direct",
+        address: mock.addr().to_string(),
+        path: "/v1/messages",
+        same: true,
+    }];
+    if let Some(nginx) = &nginx {
+        let address = nginx.address.clone();
+        ways.push(Way { name: "nginx", address, path: "/v1/messages", same: true });
+    }
+    for (name, path, same) in [
+        ("rapport, passed", "/v1/messages", true),
+        ("rapport, translated", "/v1/chat/completions", false),
+    ] {
+        ways.push(Way { name, address: program.address.clone(), path, same });
+    }
+    for (size, shown) in SIZES {
+        let mut direct = 0.0;
+        for way in &ways {
+            let (rate, alone) = measured(way, *size).await?;
+            if way.name == "direct" {
+                direct = rate;
+            }
+            report.add(format!("{shown}, {}", way.name), (rate, "req/s"), None);
+            let share = rate / f64::max(direct, 1.0);
+            report.add(format!("{shown}, {}: share of direct", way.name), (share, ""), None);
+            report.add(format!("{shown}, {}: alone, p50", way.name), (alone, "us"), None);
+        }
+    }
+    for count in STREAMS {
+        for way in ways.iter().filter(|way| way.same) {
+            let (whole, first) = streams(way, *count).await?;
+            report.add(format!("{count} streams, {}: complete", way.name), (whole, ""), None);
+            report.add(
+                format!("{count} streams, {}: first text, p99", way.name),
+                (first, "us"),
+                None,
+            );
+        }
+    }
+    report.add("memory after all that", (program.memory_mib()?, "MiB"), None);
+    mock.shutdown().await;
+    Ok(())
+}
+
+fn question(size: usize, same: bool, stream: bool) -> String {
+    let text = "word ".repeat(size / 5);
+    let max = if same { "\"max_tokens\":100," } else { "" };
+    format!(
+        "{{\"model\":\"claude-sonnet-5\",{max}\"stream\":{stream},\
+         \"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}]}}"
+    )
+}
+
+/// Requests per second of many connections, and the median of one alone.
+async fn measured(way: &Way, size: usize) -> Result<(f64, f64)> {
+    let body: Arc<str> = question(size, way.same, false).into();
+    let mut alone = Vec::new();
+    let mut line = Line::open(&way.address).await?;
+    let until = Instant::now() + FOR / 3;
+    while Instant::now() < until {
+        let began = Instant::now();
+        line.answered(way.path, &body).await?;
+        alone.push(us(began.elapsed()));
+    }
+    let until = Instant::now() + FOR;
+    let mut tasks = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let (address, path, body) = (way.address.clone(), way.path, Arc::clone(&body));
+        tasks.push(spawn(async move {
+            let mut line = Line::open(&address).await?;
+            let mut count = 0_u32;
+            while Instant::now() < until {
+                line.answered(path, &body).await?;
+                count += 1;
+            }
+            Ok::<u32, anyhow::Error>(count)
+        }));
+    }
+    let mut total = 0.0;
+    for task in tasks {
+        total += f64::from(task.await??);
+    }
+    Ok((total / FOR.as_secs_f64(), percentile(&mut alone, 0.5)))
+}
+
+/// Many streams at once: how many came whole, and the first text's 99th percentile.
+async fn streams(way: &Way, count: usize) -> Result<(f64, f64)> {
+    let body: Arc<str> = question(200, true, true).into();
+    let mut tasks = Vec::new();
+    for _ in 0..count {
+        let (address, path, body) = (way.address.clone(), way.path, Arc::clone(&body));
+        tasks.push(spawn(async move {
+            let mut line = Line::open(&address).await?;
+            let began = Instant::now();
+            line.until(path, &body, b"text_delta").await?;
+            let first = us(began.elapsed());
+            line.rest(b"message_stop").await?;
+            Ok::<f64, anyhow::Error>(first)
+        }));
+    }
+    let mut firsts = Vec::new();
+    for task in tasks {
+        if let Ok(first) = task.await? {
+            firsts.push(first);
+        }
+    }
+    let whole = f64::from(u32::try_from(firsts.len())?);
+    Ok((whole, percentile(&mut firsts, 0.99)))
+}
+
+/// nginx in front of the model server; none where it is not installed.
+struct Nginx {
+    address: String,
+    _child: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Nginx {
+    async fn start(upstream: &str) -> Result<Option<Self>> {
+        let folder = tempfile::tempdir()?;
+        let free = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let address = free.local_addr()?.to_string();
+        drop(free);
+        let at = folder.path().display();
+        let page = format!(
+            "daemon off; worker_processes 2; pid {at}/pid; error_log {at}/error.log;\n\
+             events {{ worker_connections 8192; }}\n\
+             http {{\n  access_log {at}/access.log; client_body_temp_path {at}/body;\n  \
+             proxy_temp_path {at}/proxy; client_max_body_size 64m; client_body_buffer_size 8m;\n  \
+             keepalive_requests 1000000;\n  \
+             upstream model {{ server {upstream}; keepalive 256; keepalive_requests 1000000; }}\n  \
+             server {{\n    listen {address};\n    location / {{\n      \
+             proxy_pass http://model; proxy_http_version 1.1;\n      \
+             proxy_set_header Connection \"\"; proxy_buffering off;\n    }}\n  }}\n}}\n"
+        );
+        let file = folder.path().join("nginx.conf");
+        std::fs::write(&file, page)?;
+        let started = Command::new("nginx")
+            .args(["-p"])
+            .arg(folder.path())
+            .arg("-c")
+            .arg(&file)
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        let Ok(child) = started else { return Ok(None) };
+        for _ in 0..100 {
+            if Line::open(&address).await.is_ok() {
+                return Ok(Some(Self { address, _child: child, _folder: folder }));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(anyhow::anyhow!("nginx does not answer")).context("its configuration may be refused")
+    }
+}

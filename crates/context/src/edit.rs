@@ -23,6 +23,8 @@ pub struct Edit {
     pub state: Option<StateEdit>,
     /// A new time to live from now on; `Some(None)` is for ever.
     pub expires_in: Option<Option<Duration>>,
+    /// A new time to live after the last change; `Some(None)` is for ever.
+    pub idle_for: Option<Option<Duration>>,
 }
 
 /// A change of the state.

@@ -39,7 +39,7 @@ pub use branch::{
     Branches, Checkpoint, Child, Comparison, Difference, Left, Merged, OnConflict, To,
 };
 pub use content::Content;
-pub use contexts::{Contexts, Counts, Defect, NewShare, Report, Share};
+pub use contexts::{Contexts, Counts, Defect, NewShare, News, Report, Seen, Share};
 pub use count::tokens;
 pub use edit::{Edit, StateEdit, merge_patch};
 pub use epoch::{Epoch, Footing, Reason, Step};

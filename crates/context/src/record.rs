@@ -109,6 +109,8 @@ pub struct New {
     pub messages: Vec<NewEntry>,
     /// Time to live; for ever when absent.
     pub expires_in: Option<Duration>,
+    /// Time to live after the last change, instead of `expires_in`.
+    pub idle_for: Option<Duration>,
 }
 
 /// What became of an entry.

@@ -361,7 +361,7 @@ impl Job<'_> {
 
 impl Chain {
     /// The last entry up to `head` that this log and `other` read from the same place.
-    fn shared_with(&self, other: &Self, head: u32) -> u32 {
+    pub(super) fn shared_with(&self, other: &Self, head: u32) -> u32 {
         let mut borders: Vec<u32> = self.borders().chain(other.borders()).collect();
         borders.push(head);
         borders.sort_unstable();

@@ -4,12 +4,12 @@ use storage::Stored;
 use storage::rusqlite::params;
 use wire::Fault;
 
-use super::manage::line;
+use super::manage::{lifetimes, line};
 use super::{Contexts, Job, admit_contents, figures};
 use crate::rows::ctx::{self, Row};
 use crate::rows::entry::{self, Fresh};
 use crate::rows::{branches, parts};
-use crate::{Context, EntryStatus, Idem, Key, New, Settings, clock, merge_patch};
+use crate::{Context, EntryStatus, Idem, Key, New, Settings, merge_patch};
 
 impl Contexts {
     /// Makes a context that goes on from entry `at` of another one (its newest one when absent; a
@@ -71,7 +71,8 @@ impl Job<'_> {
         line("user", new.user.as_deref())?;
         row.title = new.title.or_else(|| from.title.clone());
         row.user = new.user.or_else(|| from.user.clone());
-        row.expires = new.expires_in.map(|wait| clock::after(self.now, wait));
+        lifetimes(new.expires_in.is_some(), new.idle_for.is_some())?;
+        row.live_for(new.expires_in, new.idle_for, self.now);
         row.model = new.settings.model.clone().or_else(|| from.model.clone());
 
         let limit = self.inner.limits.state_bytes;

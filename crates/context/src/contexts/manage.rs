@@ -7,7 +7,7 @@ use wire::Fault;
 use super::{Contexts, Job, figures};
 use crate::rows::ctx::{self, Row};
 use crate::rows::parts::{self, Doc};
-use crate::rows::{branches, chain, list};
+use crate::rows::{branches, chain, list, unsigned};
 use crate::{
     Context, Edit, Filter, Key, New, Page, Settings, Status, Tenant, clock, merge_patch, refuse,
 };
@@ -117,7 +117,8 @@ impl Job<'_> {
         line("user", new.user.as_deref())?;
         row.title = new.title;
         row.user = new.user;
-        row.expires = new.expires_in.map(|wait| clock::after(self.now, wait));
+        lifetimes(new.expires_in.is_some(), new.idle_for.is_some())?;
+        row.live_for(new.expires_in, new.idle_for, self.now);
         row.model.clone_from(&new.settings.model);
         let doc = Doc { system: new.system, settings: new.settings, metadata: new.metadata };
         row.durability = doc.durability();
@@ -143,7 +144,7 @@ impl Job<'_> {
         }
         let limit = self.inner.limits.contexts;
         let count = self.inner.totals.contexts.load(std::sync::atomic::Ordering::Relaxed);
-        if crate::rows::unsigned(count) >= limit {
+        if unsigned(count) >= limit {
             return Err(refuse::full(limit));
         }
         ctx::insert(self.connection, key, self.now)
@@ -201,8 +202,11 @@ impl Job<'_> {
             line("user", user.as_deref())?;
             row.user = user;
         }
-        if let Some(wait) = edit.expires_in {
-            row.expires = wait.map(|wait| clock::after(self.now, wait));
+        lifetimes(edit.expires_in.flatten().is_some(), edit.idle_for.flatten().is_some())?;
+        if edit.expires_in.is_some() || edit.idle_for.is_some() {
+            row.live_for(edit.expires_in.flatten(), edit.idle_for.flatten(), self.now);
+        } else if let Some(ttl) = row.ttl {
+            row.live_for(None, Some(std::time::Duration::from_micros(unsigned(ttl))), self.now);
         }
         let has_doc = edit.system.is_some() || edit.settings.is_some() || edit.metadata.is_some();
         if let Some(system) = edit.system {
@@ -231,6 +235,17 @@ impl Job<'_> {
         self.inner.choices.set(key, row.durability);
         parts::whole(self.connection, &row, state, doc)
     }
+}
+
+/// A context lives for a time, or for a time after its last change.
+pub(super) fn lifetimes(age: bool, idle: bool) -> Result<(), Fault> {
+    if age && idle {
+        return Err(refuse::invalid(
+            "idle_seconds",
+            "cannot be set together with `expires_in_seconds`",
+        ));
+    }
+    Ok(())
 }
 
 pub(super) fn line(field: &str, text: Option<&str>) -> Result<(), Fault> {

@@ -7,6 +7,7 @@ mod knowledge;
 mod log;
 mod manage;
 mod merge;
+mod news;
 mod once;
 mod search;
 mod share;
@@ -23,12 +24,14 @@ use std::sync::{Arc, Mutex};
 
 use storage::rusqlite::Connection;
 use storage::{Database, Durability, Stored};
+use tokio::sync::watch;
 use wire::Fault;
 
 use crate::rows::ctx::Row;
 use crate::rows::{entry, unsigned};
 use crate::{Key, Limits};
 use choices::Choices;
+pub use news::{News, Seen};
 pub use share::{NewShare, Share};
 pub use verify::{Defect, Report};
 
@@ -58,6 +61,7 @@ struct Inner {
     totals: Totals,
     choices: Choices,
     summarising: Arc<Mutex<HashSet<i64>>>,
+    writes: watch::Sender<u64>,
 }
 
 /// The figures of [`Counts`], kept by the jobs; a commit that fails may leave them a little off
@@ -96,8 +100,8 @@ impl Contexts {
     /// `storage_error` when the store cannot be read or written.
     pub async fn open(db: Database, limits: Limits) -> Result<Self, Fault> {
         let (totals, choices) = db.read(|c| Ok((seed(c)?, Choices::read(c)?))).await?;
-        let summarising = Arc::default();
-        let inner = Arc::new(Inner { limits, totals, choices, summarising });
+        let (summarising, writes) = (Arc::default(), watch::Sender::new(0));
+        let inner = Arc::new(Inner { limits, totals, choices, summarising, writes });
         let this = Self { db, inner, durability: Durability::Group };
         this.recover().await?;
         Ok(this)
@@ -133,11 +137,15 @@ impl Contexts {
         job: impl FnOnce(&Job<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let inner = Arc::clone(&self.inner);
-        self.db
+        let done = self
+            .db
             .write(durability, move |connection| {
                 job(&Job { connection, inner: &inner, now: crate::clock::now() })
             })
-            .await
+            .await;
+        // Told after the commit, so that who looks then sees it.
+        self.inner.writes.send_modify(|count| *count = count.wrapping_add(1));
+        done
     }
 
     /// The durability for a write of this context.

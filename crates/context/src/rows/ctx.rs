@@ -1,6 +1,7 @@
 //! The row of a context: everything that changes with a turn, and nothing long.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use storage::rusqlite::{self, Connection, OptionalExtension, params};
 use storage::{Durability, Stored};
@@ -43,6 +44,8 @@ pub(crate) struct Row {
     pub(crate) chain: Chain,
     /// The newest entry, and the bytes, that lie in segments of others.
     pub(crate) base: (u32, u64),
+    /// Microseconds to live after the last change.
+    pub(crate) ttl: Option<i64>,
 }
 
 /// What the provider counted for the newest call.
@@ -59,7 +62,7 @@ macro_rules! ctx_columns {
         "n, tenant, id, title, user, status, created, updated, expires, revision, head, turns, \
          bytes, cum, start_seq, safe_seq, turn_seq, open_turn, open_tools, model, durability, \
          scale, anchor_prompt, anchor_cum, anchor_start, parent, fork_seq, log, base_seq, \
-         base_bytes"
+         base_bytes, ttl"
     };
 }
 pub(crate) use ctx_columns;
@@ -108,6 +111,7 @@ impl Row {
             },
             chain: Chain::alone(log.unwrap_or(n)),
             base: (row.get(28)?, unsigned(row.get(29)?)),
+            ttl: row.get(30)?,
         })
     }
 
@@ -160,6 +164,14 @@ impl Row {
             parent: None,
             fork_seq: self.parent.map(|(_, seq)| seq),
         }
+    }
+}
+
+impl Row {
+    /// Sets how long it lives: until a moment, or so long after its last change.
+    pub(crate) fn live_for(&mut self, age: Option<Duration>, idle: Option<Duration>, now: i64) {
+        self.ttl = idle.map(|wait| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
+        self.expires = idle.or(age).map(|wait| clock::after(now, wait));
     }
 }
 
@@ -235,6 +247,7 @@ pub(crate) fn insert(connection: &Connection, key: &Key, now: i64) -> Result<Row
         parent: None,
         chain: Chain::alone(n),
         base: (0, 0),
+        ttl: None,
     })
 }
 
@@ -264,6 +277,12 @@ pub(crate) fn save(connection: &Connection, row: &Row) -> Result<(), Fault> {
         row.anchor.map(|anchor| anchor.start),
     ];
     statement.execute(values).stored()?;
+    if let Some(ttl) = row.ttl {
+        let sql = "UPDATE ctx SET expires = ?2 WHERE n = ?1";
+        let wait = Duration::from_micros(unsigned(ttl));
+        let end = clock::after(row.updated, wait);
+        connection.prepare_cached(sql).stored()?.execute(params![row.n, end]).stored()?;
+    }
     Ok(())
 }
 
@@ -277,12 +296,13 @@ pub(crate) fn save_open(connection: &Connection, row: &Row) -> Result<(), Fault>
 
 /// Writes what only an edit changes.
 pub(crate) fn save_head(connection: &Connection, row: &Row) -> Result<(), Fault> {
-    let sql = "UPDATE ctx SET title = ?2, user = ?3, status = ?4, expires = ?5, durability = ?6
+    let sql = "UPDATE ctx SET title = ?2, user = ?3, status = ?4, expires = ?5, durability = ?6,
+                 ttl = ?7
                WHERE n = ?1";
     let mut statement = connection.prepare_cached(sql).stored()?;
     let status = i64::from(row.status == Status::Closed);
     let durability = row.durability.map(durability_number);
-    let values = params![row.n, row.title, row.user, status, row.expires, durability];
+    let values = params![row.n, row.title, row.user, status, row.expires, durability, row.ttl];
     statement.execute(values).stored()?;
     Ok(())
 }

@@ -200,6 +200,7 @@ fn about(context: &Map) -> Result<New, Fault> {
         metadata: object("metadata").unwrap_or_default(),
         messages: Vec::new(),
         expires_in: None,
+        idle_for: None,
     })
 }
 

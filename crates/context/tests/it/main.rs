@@ -10,6 +10,7 @@ mod contract;
 mod forks;
 mod limits;
 mod log;
+mod news;
 mod plans;
 mod recovery;
 mod state;

@@ -30,6 +30,7 @@ async fn sample(contexts: &Contexts) {
         metadata: map(r#"{"k":"v"}"#),
         messages,
         expires_in: None,
+        idle_for: None,
     };
     contexts.create(LOCAL, new).await.unwrap();
 }

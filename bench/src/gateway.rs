@@ -22,7 +22,7 @@ const SIZES: &[(usize, &str)] =
 /// Connections that ask at the same time.
 const CONNECTIONS: usize = 32;
 /// How long each figure is measured.
-const FOR: Duration = Duration::from_secs(3);
+const FOR: Duration = Duration::from_secs(2);
 /// Streams at the same time.
 const STREAMS: &[usize] = &[128, 512, 2_000];
 

@@ -33,7 +33,10 @@ impl Report {
         (value, unit): (f64, &'static str),
         goal: Option<Goal>,
     ) {
-        self.0.push(Row { what: what.into(), value, unit, goal });
+        let what = what.into();
+        // A long run shows that it goes on.
+        drop(writeln!(std::io::stderr(), "{what}: {value:.2} {unit}"));
+        self.0.push(Row { what, value, unit, goal });
     }
 
     /// Prints the table; fails when a goal was missed.

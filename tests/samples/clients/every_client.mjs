@@ -1,4 +1,5 @@
-// Talks with Vercel's `ai` to one upstream by every provider package: every_client.mjs HOST PORT MODEL
+// Talks with Vercel's `ai` to one upstream by every provider package:
+// every_client.mjs HOST PORT MODEL
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createGoogleGenerativeAI } from "@ai-sdk/google";
 import { createOpenAI } from "@ai-sdk/openai";

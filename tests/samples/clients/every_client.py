@@ -22,7 +22,8 @@ FUNCTION = {"type": "function", "function": {
 
 def said(name, **found):
     """One line: what worked, and what came instead."""
-    words = [word if seen == wanted else f"{word}={seen!r}" for word, (seen, wanted) in found.items()]
+    right = {word: seen == wanted for word, (seen, wanted) in found.items()}
+    words = [word if right[word] else f"{word}={found[word][0]!r}" for word in found]
     print(name, *words, flush=True)
 
 

@@ -5,15 +5,19 @@ use std::time::Duration;
 use clap::Args;
 use doctor::{Environment, Request, diagnose};
 
-use super::{Frame, block_on};
+use super::{Frame, block_on, given};
 use crate::config::load;
 use crate::print::Exit;
 
 /// Flags of `doctor`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The address: a URL, host:port, a port; the server's own when left out
+    /// The address: a URL, host:port, a port; the server's own when left out. Or `explain` and the
+    /// text of an error
     target: Option<String>,
+    /// After `explain`: the text of an error, as it was shown; `-` reads it from standard input
+    #[arg(value_name = "TEXT")]
+    text: Vec<String>,
     /// Run one check, with those it builds on
     #[arg(long, value_name = "CHECK")]
     only: Option<String>,
@@ -28,6 +32,19 @@ pub(super) struct Options {
 /// Runs the ladder of checks. Its exit codes are its own: 0 healthy, 1 a named fault, 2 usage,
 /// 3 broken for an uncertain reason.
 pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
+    match (options.target.as_deref(), options.text.is_empty()) {
+        (Some("explain"), false) => return explain(frame, &given::text(&options.text)?),
+        (Some("explain"), true) => {
+            frame.printer.error("explain what? Put the error's text after it, in quotes");
+            return Ok(Exit::Usage);
+        }
+        (_, false) => {
+            let more = options.text.join(" ");
+            frame.printer.error(&format!("one address at a time: `{more}` is one more"));
+            return Ok(Exit::Usage);
+        }
+        (_, true) => {}
+    }
     let mut request = Request {
         target: options.target.clone(),
         environment: Environment::from_variables(
@@ -70,4 +87,30 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         // The doctor's own 3 has the number of another meaning elsewhere.
         _ => Exit::InvalidPort,
     })
+}
+
+/// Says what the text of an error means: its cause, and what to do. 3 when nobody here knows it.
+fn explain(frame: &mut Frame, text: &str) -> anyhow::Result<Exit> {
+    let Some(found) = doctor::knowledge::explain_text(text) else {
+        frame.printer.error("this text is not known here");
+        frame.printer.hint("look at the address itself: rapport doctor HOST:PORT");
+        return Ok(Exit::InvalidPort);
+    };
+    if frame.printer.is_json() {
+        frame.printer.json(&serde_json::json!({
+            "id": found.id, "tool": found.tool, "recognised": found.recognised,
+            "cause": found.cause, "steps": found.steps, "port": found.port,
+        }))?;
+        return Ok(Exit::Fine);
+    }
+    frame.printer.line(&found.cause);
+    frame.printer.line("");
+    frame.printer.line(&format!("  recognised  {} (said by {})", found.recognised, found.tool));
+    if let Some(port) = &found.port {
+        frame.printer.line(&format!("  port        {port}"));
+    }
+    for (number, step) in (1..).zip(&found.steps) {
+        frame.printer.line(&format!("  {number}. {step}"));
+    }
+    Ok(Exit::Fine)
 }

@@ -152,3 +152,19 @@ fn pages_are_served_to_browsers_and_a_list_of_doors_to_programs() {
     let docs = server.get("/docs");
     assert!(docs.contains("/api/v1/contexts") && !docs.contains("<script"), "{docs}");
 }
+
+#[test]
+fn the_doctor_explains_the_text_of_an_error() {
+    let house = House::new();
+    let error = "curl: (7) Failed to connect to localhost port 619009: Connection refused";
+    let known = house.run(&["doctor", "explain", error]);
+    assert_eq!(known.status.code(), Some(0), "{known:?}");
+    let said = text(&known.stdout);
+    assert!(said.starts_with("Nothing listens") && said.contains("16-bit"), "{said}");
+    let json = house.run(&["doctor", "explain", error, "--json"]);
+    let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert!(value["steps"].as_array().unwrap().len() >= 2, "{value}");
+    assert_eq!(house.run(&["doctor", "explain", "all is well"]).status.code(), Some(3));
+    assert_eq!(house.run(&["doctor", "explain"]).status.code(), Some(2));
+    assert_eq!(house.run(&["doctor", "localhost", "again"]).status.code(), Some(2));
+}

@@ -44,7 +44,7 @@ async fn an_unknown_id_is_404_at_every_door() {
             assert_eq!(answer.json()["error"], "Context not found");
         }
     }
-    for path in ["/api/v1/nothing", "/mcp", "/v1/", "/%00", "/../../etc/passwd"] {
+    for path in ["/api/v1/nothing", "/mcp/nothing", "/v1/", "/%00", "/../../etc/passwd"] {
         let answer = server.get(path).await;
         assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{path}");
     }

@@ -21,6 +21,7 @@ READY = "mock is listening on "
 PYTHON = [
     "anthropic text stream tool",
     "openai text stream tool",
+    "responses text stream kept tool",
     "google-genai text stream tool",
     "ollama text stream generate tool",
     "cohere rerank embed",

@@ -56,6 +56,21 @@ def with_openai():
          tool=((call.name, call.arguments.replace(" ", "")), ("look", '{"city":"Rome"}')))
 
 
+def with_responses():
+    responses = openai.OpenAI(base_url=f"{url}/v1", api_key="none").responses
+    first = responses.create(model=model, input=HELLO)
+    with responses.stream(model=model, input=HELLO, previous_response_id=first.id) as stream:
+        streamed = "".join(e.delta for e in stream if e.type == "response.output_text.delta")
+        second = stream.get_final_response()
+    kept = responses.retrieve(second.id)
+    reply = responses.create(model=model, input="use a tool", previous_response_id=second.id, tools=[
+        {"type": "function", "name": "look", "description": "the weather", "parameters": SCHEMA}])
+    call = next(item for item in reply.output if item.type == "function_call")
+    said("responses", text=(first.output_text, WANTED), stream=(streamed, WANTED),
+         kept=(kept.output_text, WANTED),
+         tool=((call.name, call.arguments.replace(" ", "")), ("look", '{"city":"Rome"}')))
+
+
 def with_google():
     client = genai.Client(api_key="none", http_options={"base_url": url})
     text = client.models.generate_content(model=model, contents=HELLO).text
@@ -93,7 +108,8 @@ def with_cohere():
     said("cohere", rerank=(ranked.results[0].index, 2), embed=(len(embedded.embeddings.float_), 3))
 
 
-for one in (with_anthropic, with_openai, with_google, with_ollama, with_cohere):
+EVERY = (with_anthropic, with_openai, with_responses, with_google, with_ollama, with_cohere)
+for one in EVERY:
     try:
         one()
     except Exception as error:  # The table shows what broke, and goes on.

@@ -367,6 +367,7 @@ fn surface_of(path: &str) -> &'static str {
         ("/api/mcp/", "context_second"),
         ("/v1/messages", "anthropic"),
         ("/v1/chat/", "openai"),
+        ("/v1/responses", "openai"),
         ("/v1/completions", "openai"),
         ("/v1/embeddings", "openai"),
         ("/v1/moderations", "openai"),

@@ -33,6 +33,8 @@ mod provider_streams;
 #[cfg(test)]
 mod record;
 #[cfg(test)]
+mod responses;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod stub;

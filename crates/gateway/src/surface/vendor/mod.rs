@@ -13,6 +13,7 @@ mod ollama;
 mod relay;
 mod remember;
 mod rerank;
+mod responses;
 mod walk;
 
 use std::sync::Arc;
@@ -40,6 +41,9 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(count_tokens))
         .routes(routes!(chat_completions))
         .routes(routes!(completions::completions))
+        .routes(routes!(responses::create))
+        .routes(routes!(responses::get, responses::delete))
+        .routes(routes!(responses::input_items))
         .routes(routes!(models::list))
         .routes(routes!(models::one, gemini::stable))
         .routes(routes!(models::list_beta))

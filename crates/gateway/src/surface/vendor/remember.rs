@@ -1,7 +1,7 @@
 //! A model call that is a turn of a context: the caller sends the new message, we send the rest.
 
 use axum::response::Response;
-use context::{Content, Key, Turn};
+use context::{Content, Entry, Key, Turn};
 use http::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -20,11 +20,23 @@ use crate::surface::native::read;
 
 /// Runs the call as a turn of the context with this id, which is made on first use.
 pub(super) async fn turn(call: Call, id: &str) -> Result<Response, Fault> {
+    turn_named(call, id, None).await
+}
+
+/// As [`turn`]; the answer gets this id.
+pub(super) async fn turn_named(
+    call: Call,
+    id: &str,
+    name: Option<String>,
+) -> Result<Response, Fault> {
     let asked = call.dialect.request(&call.bytes)?;
-    let (streamed, wants_usage) = (asked.stream, asked.wants_usage);
+    let (streamed, wants_usage) = (asked.stream || call.streams(), asked.wants_usage);
+    let asked_echo = asked.echo.clone();
     let ask = ask(&call, id, asked)?;
     let key = ask.key.clone();
-    let shown = answer::shown(&call, wants_usage);
+    let mut shown = answer::shown(&call, wants_usage);
+    shown.echo = asked_echo;
+    shown.id = name.unwrap_or_default();
     let gate = call.gate.clone();
     let mut response = if streamed {
         let (steps, mut came) = mpsc::channel(STEPS_MAX);
@@ -90,24 +102,29 @@ fn ask(call: &Call, id: &str, mut asked: Asked) -> Result<Ask, Fault> {
 
 /// The stored reply as a model's reply.
 fn reply_of(turn: &Turn) -> Reply {
-    let meta = &turn.message.meta;
+    reply_of_entry(&turn.message, format!("msg_{}_{}", turn.context, turn.number))
+}
+
+/// A stored message as a model's reply; `id` is for one whose provider gave it none.
+pub(super) fn reply_of_entry(entry: &Entry, id: String) -> Reply {
+    let meta = &entry.meta;
     let text = |name: &str| meta.get(name).and_then(Value::as_str).unwrap_or_default();
     let count = |name: &str| {
         meta.get("usage").and_then(|u| u.get(name)).and_then(Value::as_u64).unwrap_or(0)
     };
-    let message = match &turn.message.content {
+    let message = match &entry.content {
         Content::Text(text) => Message::text(Role::Assistant, text.clone()),
         Content::Raw(raw) => wire::dialect::named(&raw.dialect)
             .and_then(|dialect| dialect.message(Role::Assistant, raw.clone()).ok())
-            .unwrap_or_else(|| Message::text(Role::Assistant, flow::plain(&turn.message.content))),
+            .unwrap_or_else(|| Message::text(Role::Assistant, flow::plain(&entry.content))),
     };
     let id = match text("upstream_id") {
-        "" => format!("msg_{}_{}", turn.context, turn.number),
-        id => id.to_owned(),
+        "" => id,
+        own => own.to_owned(),
     };
     Reply {
         id,
-        model: turn.message.model.clone().unwrap_or_default(),
+        model: entry.model.clone().unwrap_or_default(),
         message,
         stop: stop_of(text("stop_reason")),
         usage: Usage {

@@ -1,0 +1,116 @@
+//! OpenAI's Responses API over any model: what is kept, how it goes on, what is refused.
+
+use http::StatusCode;
+use mock::{Mock, Script};
+use serde_json::{Value, json};
+
+use crate::house::House;
+
+async fn start(script: &str) -> (Mock, House) {
+    let script = Script::parse(script).unwrap();
+    let mock = Mock::start("127.0.0.1:0".parse().unwrap(), script).await.unwrap();
+    let house = House::before(mock.addr()).await;
+    (mock, house)
+}
+
+fn ask(input: &str, after: Option<&str>) -> Value {
+    json!({"model": "claude-3-opus-20240229", "input": input, "previous_response_id": after})
+}
+
+fn text(response: &Value) -> &str {
+    response["output"][0]["content"][0]["text"].as_str().unwrap_or_default()
+}
+
+/// What the model was told the last time.
+fn told(mock: &Mock) -> Vec<String> {
+    let sent = mock.requests().pop().unwrap().json();
+    let messages = sent["messages"].as_array().unwrap();
+    messages.iter().map(|m| m["content"].as_str().unwrap_or("?").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_response_is_gone_on_with_from_any_point() {
+    let (mock, house) = start("default.text = \"answer {n}\"").await;
+    let create = async |input: &str, after: Option<&str>| {
+        let answer = house.post("/v1/responses", &ask(input, after)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.json()
+    };
+    let first = create("one", None).await;
+    assert_eq!((text(&first), &first["object"]), ("answer 1", &json!("response")));
+    let id = |response: &Value| response["id"].as_str().unwrap().to_owned();
+    assert!(id(&first).starts_with("resp_"), "{first}");
+    let second = create("two", Some(&id(&first))).await;
+    assert_eq!(told(&mock), ["one", "answer 1", "two"]);
+    assert_eq!(second["previous_response_id"], id(&first).as_str());
+    create("other two", Some(&id(&first))).await;
+    assert_eq!(told(&mock), ["one", "answer 1", "other two"], "the old one is untouched");
+    create("three", Some(&id(&second))).await;
+    assert_eq!(told(&mock), ["one", "answer 1", "two", "answer 2", "three"]);
+    let kept = house.call("GET", &format!("/v1/responses/{}", id(&second))).await.json();
+    assert_eq!((text(&kept), &kept["id"]), ("answer 2", &second["id"]));
+    assert_eq!(kept["previous_response_id"], id(&first).as_str());
+    let items = house.call("GET", &format!("/v1/responses/{}/input_items", id(&second))).await;
+    assert_eq!(items.json()["data"][0]["content"][0]["text"], "two", "{items:?}");
+    let gone = house.call("DELETE", &format!("/v1/responses/{}", id(&first))).await;
+    assert_eq!(gone.json()["deleted"], true);
+    create("four", Some(&id(&second))).await;
+    assert_eq!(told(&mock).len(), 5, "what follows keeps what it read");
+    for (method, path) in [("GET", id(&first)), ("DELETE", id(&first)), ("GET", "kept".into())] {
+        let missing = house.call(method, &format!("/v1/responses/{path}")).await;
+        assert_eq!(missing.status, StatusCode::NOT_FOUND, "{missing:?}");
+        assert!(missing.json()["error"]["message"].as_str().unwrap().contains(&path));
+    }
+    let lost = house.post("/v1/responses", &ask("five", Some(&id(&first)))).await;
+    assert_eq!(lost.status, StatusCode::NOT_FOUND, "{lost:?}");
+}
+
+#[tokio::test]
+async fn a_streamed_response_is_there_before_its_last_event() {
+    let (_mock, house) = start("default.fragments = [\"good \", \"day\"]").await;
+    let mut after: Option<String> = None;
+    for _ in 0..100 {
+        let mut body = ask("hi", after.as_deref());
+        body["stream"] = json!(true);
+        let answer = house.post("/v1/responses", &body).await;
+        let last = answer.text.lines().rev().find_map(|line| line.strip_prefix("data: ")).unwrap();
+        let last: Value = serde_json::from_str(last).unwrap();
+        assert_eq!(last["type"], "response.completed", "{answer:?}");
+        assert_eq!(text(&last["response"]), "good day");
+        let id = last["response"]["id"].as_str().unwrap().to_owned();
+        let kept = house.call("GET", &format!("/v1/responses/{id}")).await;
+        assert_eq!(text(&kept.json()), "good day", "{kept:?}");
+        after = Some(id);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_to_be_kept_is_not_and_several_messages_are() {
+    let (mock, house) = start("default.text = \"answer\"").await;
+    let mut body = ask("once", None);
+    body["store"] = json!(false);
+    let answer = house.post("/v1/responses", &body).await.json();
+    assert_eq!(text(&answer), "answer");
+    let list = house.call("GET", "/api/v1/contexts").await.json();
+    assert_eq!(list["contexts"], json!([]), "nothing was kept");
+    let body = json!({"model": "claude-3-opus-20240229", "instructions": "be kind", "input": [
+        {"role": "user", "content": "one"}, {"role": "assistant", "content": "two"},
+        {"role": "user", "content": "three"}]});
+    let first = house.post("/v1/responses", &body).await.json();
+    assert_eq!(told(&mock), ["one", "two", "three"]);
+    house.post("/v1/responses", &ask("four", first["id"].as_str())).await;
+    assert_eq!(told(&mock), ["one", "two", "three", "answer", "four"]);
+    let sent = mock.requests().pop().unwrap().json();
+    assert!(sent.get("system").is_none(), "instructions are not inherited: {sent}");
+}
+
+#[tokio::test]
+async fn offline_models_answer_too() {
+    let house = House::new().await;
+    let body = json!({"model": "demo", "input": "hello"});
+    let first = house.post("/v1/responses", &body).await;
+    assert_eq!(text(&first.json()), "Hello there! How can I help you today?", "{first:?}");
+    let body = json!({"model": "demo", "input": "hello", "stream": true});
+    let streamed = house.post("/v1/responses", &body).await;
+    assert!(streamed.text.contains("response.completed"), "{streamed:?}");
+}

@@ -63,8 +63,9 @@ def with_responses():
         streamed = "".join(e.delta for e in stream if e.type == "response.output_text.delta")
         second = stream.get_final_response()
     kept = responses.retrieve(second.id)
-    reply = responses.create(model=model, input="use a tool", previous_response_id=second.id, tools=[
-        {"type": "function", "name": "look", "description": "the weather", "parameters": SCHEMA}])
+    look = {"type": "function", "name": "look", "description": "the weather", "parameters": SCHEMA}
+    reply = responses.create(
+        model=model, input="use a tool", previous_response_id=second.id, tools=[look])
     call = next(item for item in reply.output if item.type == "function_call")
     said("responses", text=(first.output_text, WANTED), stream=(streamed, WANTED),
          kept=(kept.output_text, WANTED),

@@ -114,3 +114,74 @@ async fn offline_models_answer_too() {
     let streamed = house.post("/v1/responses", &body).await;
     assert!(streamed.text.contains("response.completed"), "{streamed:?}");
 }
+
+#[tokio::test]
+async fn the_result_of_a_tool_goes_on_a_kept_conversation() {
+    let script = "[[rules]]\ntimes = 1\nreply = { tools = [{ name = \"look\", id = \"call_1\", \
+                  input = { city = \"Rome\" } }] }\n[default]\ntext = \"sunny\"";
+    let (mock, house) = start(script).await;
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
+    let tool = json!({"type": "function", "name": "look", "parameters": schema});
+    let mut body = ask("weather?", None);
+    body["tools"] = json!([tool]);
+    let first = house.post("/v1/responses", &body).await.json();
+    let call = first["output"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(
+        (&call["type"], &call["name"]),
+        (&json!("function_call"), &json!("look")),
+        "{first}"
+    );
+    let result = json!({"type": "function_call_output", "call_id": call["call_id"],
+                        "output": "28 degrees"});
+    let body = json!({"model": "claude-3-opus-20240229", "input": [result], "tools": [tool],
+                      "previous_response_id": first["id"]});
+    let second = house.post("/v1/responses", &body).await;
+    assert_eq!(second.status, StatusCode::OK, "{second:?}");
+    assert_eq!(text(&second.json()), "sunny", "{second:?}");
+    let sent = mock.requests().pop().unwrap().json();
+    let said = sent["messages"].as_array().unwrap();
+    assert_eq!(said.len(), 3, "{sent}");
+    assert_eq!(said[1]["content"][0]["type"], "tool_use", "{sent}");
+    assert_eq!(said[2]["content"][0]["type"], "tool_result", "{sent}");
+    assert!(said[2].to_string().contains("28 degrees"), "{sent}");
+}
+
+#[tokio::test]
+async fn a_tool_result_is_a_turn_of_a_context_in_the_other_apis_too() {
+    let script = "[[rules]]\ntimes = 1\nreply = { tools = [{ name = \"look\", id = \"call_1\", \
+                  input = { city = \"Rome\" } }] }\n[default]\ntext = \"sunny\"";
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
+    let function = json!({"name": "look", "parameters": schema});
+    let openai = json!([{"type": "function", "function": function}]);
+    let claude = json!([{"name": "look", "input_schema": schema}]);
+    for (path, tools, result) in [
+        (
+            "/v1/chat/completions",
+            openai,
+            json!({"role": "tool", "tool_call_id": "call_1", "content": "28 degrees"}),
+        ),
+        (
+            "/v1/messages",
+            claude,
+            json!({"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "call_1", "content": "28 degrees"}]}),
+        ),
+    ] {
+        let (mock, house) = start(script).await;
+        let headers = [("x-rapport-context", "c")];
+        let turn = async |message: &Value| {
+            let body = json!({"model": "claude-3-opus-20240229", "max_tokens": 9, "tools": tools,
+                              "messages": [message]});
+            let answer = house.with_headers("POST", path, &headers, &body).await;
+            assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
+            answer.text
+        };
+        turn(&json!({"role": "user", "content": "weather?"})).await;
+        let second = turn(&result).await;
+        assert!(second.contains("sunny"), "{path}: {second}");
+        let sent = mock.requests().pop().unwrap().json();
+        let said = sent["messages"].as_array().unwrap();
+        assert_eq!(said.len(), 3, "{path}: {sent}");
+        assert_eq!(said[2]["content"][0]["type"], "tool_result", "{path}: {sent}");
+    }
+}

@@ -71,9 +71,10 @@ pub(super) async fn turn_named(
 }
 
 fn ask(call: &Call, id: &str, mut asked: Asked) -> Result<Ask, Fault> {
-    let last = asked.prompt.messages.pop().filter(|message| message.role == Role::User);
+    let says = |message: &Message| matches!(message.role, Role::User | Role::Tool);
+    let last = asked.prompt.messages.pop().filter(says);
     let Some(last) = last else {
-        return Err(Fault::new(Code::InvalidInput, "the last message must be the user's")
+        return Err(Fault::new(Code::InvalidInput, "the last message must not be the model's")
             .hint("with a context only the new message is sent; the rest is kept here")
             .details(serde_json::json!({"field": "messages"})));
     };

@@ -368,6 +368,7 @@ fn surface_of(path: &str) -> &'static str {
         ("/v1/messages", "anthropic"),
         ("/v1/chat/", "openai"),
         ("/v1/responses", "openai"),
+        ("/v1/conversations", "openai"),
         ("/v1/completions", "openai"),
         ("/v1/embeddings", "openai"),
         ("/v1/moderations", "openai"),

@@ -185,3 +185,42 @@ async fn a_tool_result_is_a_turn_of_a_context_in_the_other_apis_too() {
         assert_eq!(said[2]["content"][0]["type"], "tool_result", "{path}: {sent}");
     }
 }
+
+#[tokio::test]
+async fn a_conversation_is_a_context() {
+    let (mock, house) = start("default.text = \"answer\"").await;
+    let body = json!({"metadata": {"topic": "trip"},
+                      "items": [{"type": "message", "role": "user", "content": "we met"}]});
+    let made = house.post("/v1/conversations", &body).await.json();
+    let id = made["id"].as_str().unwrap().to_owned();
+    assert!(id.starts_with("conv_"), "{made}");
+    let mut body = ask("hello", None);
+    body["conversation"] = json!(id);
+    let answer = house.post("/v1/responses", &body).await;
+    assert_eq!(text(&answer.json()), "answer", "{answer:?}");
+    assert_eq!(told(&mock).len(), 2, "what was there before is told");
+    let path = format!("/v1/conversations/{id}");
+    let more = json!({"items": [{"type": "message", "role": "user", "content": "and more"}]});
+    house.post(&format!("{path}/items"), &more).await;
+    let items = house.call("GET", &format!("{path}/items")).await.json();
+    let texts: Vec<&str> = items["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["content"][0]["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(texts, ["and more", "answer", "hello", "we met"]);
+    let native = house.call("GET", &format!("/api/v1/contexts/{id}")).await.json();
+    assert_eq!(
+        (&native["size"]["messages"], &native["metadata"]["topic"]),
+        (&json!(4), &json!("trip"))
+    );
+    let changed = house.post(&path, &json!({"metadata": {"topic": "home"}})).await.json();
+    assert_eq!(changed["metadata"]["topic"], "home");
+    assert_eq!(house.call("DELETE", &path).await.json()["deleted"], true);
+    let gone = house.call("GET", &path).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+    assert!(gone.json()["error"]["message"].is_string(), "{gone:?}");
+    let empty = house.post(&format!("{path}/items"), &json!({"items": []})).await;
+    assert_eq!(empty.status, StatusCode::BAD_REQUEST, "{empty:?}");
+}

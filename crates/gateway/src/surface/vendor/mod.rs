@@ -5,6 +5,7 @@ mod beside;
 mod cached;
 mod completions;
 mod continued;
+mod conversations;
 mod count;
 mod embed;
 mod gemini;
@@ -41,6 +42,9 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(count_tokens))
         .routes(routes!(chat_completions))
         .routes(routes!(completions::completions))
+        .routes(routes!(conversations::create))
+        .routes(routes!(conversations::get, conversations::edit, conversations::delete))
+        .routes(routes!(conversations::items, conversations::add))
         .routes(routes!(responses::create))
         .routes(routes!(responses::get, responses::delete))
         .routes(routes!(responses::input_items))

@@ -177,7 +177,8 @@ pub(super) async fn input_items(
     .into_response())
 }
 
-fn item(entry: &Entry) -> Value {
+/// A stored message as an item.
+pub(super) fn item(entry: &Entry) -> Value {
     let kind = if entry.role == Role::Assistant { "output_text" } else { "input_text" };
     json!({"id": format!("msg_{}", entry.seq), "type": "message", "status": "completed",
            "role": entry.role.as_str(),

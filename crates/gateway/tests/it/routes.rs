@@ -229,6 +229,19 @@ async fn a_slow_call_is_sent_twice_and_the_loser_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_hedged_call_whose_first_target_fails_at_once_goes_on() {
+    let town = town(
+        ("anthropic", "default.status = 500"),
+        ("anthropic", "default.text = \"fast\""),
+        |route| route.hedge = Some(Hedge { after: Duration::from_mins(5), percent: 100 }),
+    )
+    .await;
+    let answer = town.ask("/v1/messages", "hello", false).await;
+    assert!(answer.text.contains("fast"), "{answer:?}");
+    assert_eq!(town.asked(), (1, 1));
+}
+
+#[tokio::test]
 async fn a_shadow_gets_a_copy_and_changes_nothing() {
     let town = town(
         ("anthropic", "default.text = \"one\""),

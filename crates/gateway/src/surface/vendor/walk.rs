@@ -90,7 +90,9 @@ impl Walk {
         {
             match self.hedged(hedge.after).await {
                 Ok(response) => return Ok(response),
-                Err((fault, _)) if !self.goes_on(culprit(&fault), 1) => return Err(fault),
+                Err((fault, tried)) if !self.goes_on(culprit(&fault), tried.saturating_sub(1)) => {
+                    return Err(fault);
+                }
                 Err((_, tried)) => place = tried,
             }
         }

@@ -109,6 +109,24 @@ fn an_exported_context_comes_back_with_every_message() {
 }
 
 #[test]
+fn what_was_said_is_found_and_branched_off_from() {
+    let house = House::new();
+    let _server = house.serve(&[]);
+    fine(&house, &["context", "new", "--id", "trip"]);
+    fine(&house, &["message", "send", "we fly to Lisbon"]);
+    fine(&house, &["message", "send", "and now?"]);
+    let found = fine(&house, &["context", "search", "Lisbon"]);
+    assert!(found.starts_with("trip 1 user: we fly to Lisbon"), "{found}");
+    assert!(fine(&house, &["context", "search", "Timbuktu"]).contains("nothing was said"));
+    let other = fine(&house, &["context", "fork", "trip", "--at", "2", "--new-id", "other"]);
+    assert_eq!(other.trim(), "other");
+    let messages = object(&house, &["context", "messages", "other"]);
+    assert_eq!(messages["messages"].as_array().unwrap().len(), 2, "{messages}");
+    let (code, text) = fails(&house, &["context", "fork", "nowhere"]);
+    assert!(code == 1 && text.contains("Context not found"), "{text}");
+}
+
+#[test]
 fn sessions_summaries_and_the_state_of_the_server_are_one_command_each() {
     let house = House::new();
     let server = house.serve(&[]);

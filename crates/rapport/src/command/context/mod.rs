@@ -1,5 +1,6 @@
 //! `rapport context`: conversations, one command for each operation of the API.
 
+mod branch;
 mod change;
 mod document;
 mod list;
@@ -43,6 +44,10 @@ enum Verb {
     Messages(view::Messages),
     /// Show the state of a context, or change it
     State(change::State),
+    /// Begin a context that shares what was said until now, or until a message, with another
+    Fork(branch::Fork),
+    /// Find messages in all contexts
+    Search(branch::Search),
     /// Make a context the current one of this directory
     Use(Named),
     /// End a context: it can still be read
@@ -86,6 +91,8 @@ async fn work(client: &mut Client<'_>, verb: &Verb) -> Result<(), Failure> {
         Verb::Send(send) => super::message::say(client, Some(&send.id), &send.said).await,
         Verb::Messages(messages) => view::messages(client, messages).await,
         Verb::State(state) => change::state(client, state).await,
+        Verb::Fork(fork) => branch::fork(client, fork).await,
+        Verb::Search(search) => branch::search(client, search).await,
         Verb::Use(named) => change::choose(client, named.id.as_deref()).await,
         Verb::Close(named) => change::close(client, named.id.as_deref()).await,
         Verb::Delete(named) => change::delete(client, named.id.as_deref()).await,

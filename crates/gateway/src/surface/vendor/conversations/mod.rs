@@ -2,14 +2,13 @@
 
 use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse as _, Response};
-use context::{Content, Context, Edit, Entry, Key, Map, New, NewEntry, Slice};
+use context::{Context, Edit, Entry, Key, Map, New, NewEntry, Slice};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::dialect::named;
-use wire::prompt::Message;
 use wire::{Code, Fault};
 
-use super::responses::item;
+use super::responses::{entry, item};
 use crate::auth::Caller;
 use crate::gate::Gateway;
 use crate::surface::body::Json;
@@ -150,13 +149,5 @@ fn entries(items: Option<Vec<Value>>) -> Result<Vec<NewEntry>, Fault> {
     let dialect = named("openai_responses").ok_or_else(|| Fault::internal("a dialect is gone"))?;
     let body = json!({"model": "none", "input": items}).to_string();
     let prompt = dialect.request(body.as_bytes())?.prompt;
-    Ok(prompt.messages.into_iter().map(entry).collect())
-}
-
-fn entry(message: Message) -> NewEntry {
-    let content = match message.raw {
-        Some(raw) => Content::Raw(raw),
-        None => Content::Text(message.plain()),
-    };
-    NewEntry { role: message.role, content, model: None, meta: Map::new() }
+    Ok(prompt.messages.iter().map(entry).collect())
 }

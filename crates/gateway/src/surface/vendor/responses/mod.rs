@@ -72,7 +72,8 @@ async fn begin(call: &Call, after: Option<&str>, asked: &Asked) -> Result<String
     Ok(id)
 }
 
-fn entry(message: &Message) -> NewEntry {
+/// A message as it is kept.
+pub(super) fn entry(message: &Message) -> NewEntry {
     let content = match &message.raw {
         Some(raw) => Content::Raw(raw.clone()),
         None => Content::Text(message.plain()),

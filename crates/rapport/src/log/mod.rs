@@ -3,6 +3,7 @@
 //! Invariant: bodies and secrets never reach a log at `info`; writing a log line never waits for a
 //! slow terminal or disk, and lines beyond the queue are dropped and counted instead.
 
+mod batch;
 mod level;
 mod panic;
 mod rotate;
@@ -11,13 +12,11 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
+use batch::{Sink, Takes, Tee, Writer};
 pub(crate) use level::check as check_level;
 use rotate::Rotating;
 
@@ -25,9 +24,6 @@ use crate::config::{Log, LogFormat};
 
 /// The target of lines that were printed already: they go to the files alone.
 pub(crate) const SAID: &str = "rapport::said";
-
-/// Limit: log lines that wait for the terminal or the disk.
-const LINES_MAX: usize = 8192;
 
 /// The log of everything that matters.
 const ALL: &str = "server.log";
@@ -39,7 +35,7 @@ const ERRORS: &str = "error.log";
 pub(crate) struct Logs {
     filter: reload::Handle<EnvFilter, Registry>,
     dir: Option<PathBuf>,
-    _workers: Vec<WorkerGuard>,
+    _writers: Vec<Writer>,
 }
 
 impl std::fmt::Debug for Logs {
@@ -57,27 +53,34 @@ impl Logs {
     /// # Errors
     /// When a log file cannot be opened.
     pub(crate) fn start(log: &Log) -> anyhow::Result<Self> {
-        let mut workers = Vec::new();
+        let mut writers = Vec::new();
         let mut layers: Vec<Boxed> = Vec::new();
         let terminal = std::io::stderr();
-        let colour = terminal.is_terminal();
-        let (writer, worker) = queue("log-stderr", terminal);
-        workers.push(worker);
-        let unsaid = filter_fn(|line| line.target() != SAID);
-        layers.push(match log.format {
-            LogFormat::Text => {
-                fmt::layer().with_writer(writer).with_ansi(colour).with_filter(unsaid).boxed()
-            }
-            LogFormat::Json => fmt::layer().json().with_writer(writer).with_filter(unsaid).boxed(),
-        });
+        let colour = terminal.is_terminal() && log.format == LogFormat::Text;
+        let (sink, writer) = Sink::start("log-stderr", terminal)?;
+        writers.push(writer);
+        // Sinks of one wording share it; only colours are a wording of their own.
+        let (mut plain, mut coloured) = (Tee::default(), Tee::default());
+        if colour { &mut coloured } else { &mut plain }.add(sink, Takes::Unsaid);
         if let Some(dir) = &log.dir {
             crate::data::private_folder(dir)?;
-            let (all, worker) = file(dir, ALL)?;
-            workers.push(worker);
-            layers.push(plain(all, log.format, LevelFilter::TRACE));
-            let (errors, worker) = file(dir, ERRORS)?;
-            workers.push(worker);
-            layers.push(plain(errors, log.format, LevelFilter::ERROR));
+            for (name, takes) in [(ALL, Takes::All), (ERRORS, Takes::Errors)] {
+                let path = dir.join(name);
+                let file = Rotating::open(&path)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                let (sink, writer) = Sink::start("log-file", file)?;
+                writers.push(writer);
+                plain.add(sink, takes);
+            }
+        }
+        if !coloured.is_empty() {
+            layers.push(fmt::layer().with_writer(coloured).with_ansi(true).boxed());
+        }
+        if !plain.is_empty() {
+            layers.push(match log.format {
+                LogFormat::Text => fmt::layer().with_writer(plain).with_ansi(false).boxed(),
+                LogFormat::Json => fmt::layer().json().with_writer(plain).boxed(),
+            });
         }
         let (filter, handle) = reload::Layer::new(level::filter(&log.level)?);
         tracing_subscriber::registry()
@@ -86,7 +89,7 @@ impl Logs {
             .try_init()
             .context("logs were started before")?;
         panic::log_panics();
-        Ok(Self { filter: handle, dir: log.dir.clone(), _workers: workers })
+        Ok(Self { filter: handle, dir: log.dir.clone(), _writers: writers })
     }
 
     /// Changes the level while the program runs.
@@ -100,31 +103,5 @@ impl Logs {
     /// Where the log files are.
     pub(crate) fn dir(&self) -> Option<&Path> {
         self.dir.as_deref()
-    }
-}
-
-fn queue(
-    name: &str,
-    writer: impl std::io::Write + Send + Sync + 'static,
-) -> (NonBlocking, WorkerGuard) {
-    NonBlockingBuilder::default()
-        .buffered_lines_limit(LINES_MAX)
-        .lossy(true)
-        .thread_name(name)
-        .finish(writer)
-}
-
-fn file(dir: &Path, name: &str) -> anyhow::Result<(NonBlocking, WorkerGuard)> {
-    let path = dir.join(name);
-    let file = Rotating::open(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(queue("log-file", file))
-}
-
-fn plain(writer: NonBlocking, format: LogFormat, level: LevelFilter) -> Boxed {
-    match format {
-        LogFormat::Text => {
-            fmt::layer().with_writer(writer).with_ansi(false).with_filter(level).boxed()
-        }
-        LogFormat::Json => fmt::layer().json().with_writer(writer).with_filter(level).boxed(),
     }
 }

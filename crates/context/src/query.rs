@@ -48,6 +48,8 @@ pub struct Filter {
     pub min_bytes: Option<u64>,
     /// At most so many bytes of messages.
     pub max_bytes: Option<u64>,
+    /// The beginning of the id.
+    pub id_prefix: Option<String>,
     /// A part of the title; upper and lower case are the same in ASCII.
     pub title_contains: Option<String>,
     /// The order.
@@ -75,6 +77,7 @@ impl Default for Filter {
             max_messages: None,
             min_bytes: None,
             max_bytes: None,
+            id_prefix: None,
             title_contains: None,
             sort: Sort::Updated,
             ascending: false,

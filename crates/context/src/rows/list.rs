@@ -99,6 +99,11 @@ fn conditions(tenant: Tenant, filter: &Filter, now: i64) -> Conditions {
     out.maybe("head <= ?", filter.max_messages.map(signed));
     out.maybe("bytes >= ?", filter.min_bytes.map(signed));
     out.maybe("bytes <= ?", filter.max_bytes.map(signed));
+    if let Some(start) = &filter.id_prefix {
+        // A range, so that the index on the id finds it; no id holds a character above the last.
+        out.add("id >= ?", start.clone());
+        out.add("id < ?", format!("{start}\u{10FFFF}"));
+    }
     out.maybe("instr(lower(title), lower(?)) > 0", filter.title_contains.clone());
     out
 }

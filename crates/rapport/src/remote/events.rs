@@ -40,7 +40,10 @@ impl Events {
     }
 
     /// The next event; `None` when the stream has ended.
-    async fn next(&mut self) -> Result<Option<SseEvent>, Failure> {
+    ///
+    /// # Errors
+    /// As [`Server::json`].
+    pub(crate) async fn next(&mut self) -> Result<Option<SseEvent>, Failure> {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Ok(Some(event));

@@ -5,6 +5,8 @@ mod cli;
 #[cfg(test)]
 mod cli_chat;
 #[cfg(test)]
+mod cli_context;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod connections;

@@ -92,6 +92,8 @@ pub(crate) struct ListQuery {
     status: Option<String>,
     /// Only those answered by this model.
     model: Option<String>,
+    /// Only those whose id begins so.
+    id_prefix: Option<String>,
     /// Only those whose title contains this.
     title: Option<String>,
     /// RFC 3339.
@@ -146,6 +148,7 @@ fn filter(query: ListQuery) -> Result<Filter, Fault> {
         updated_before: when("updated_before", query.updated_before.as_deref())?,
         min_messages: query.min_messages,
         max_messages: query.max_messages,
+        id_prefix: query.id_prefix,
         title_contains: query.title,
         sort,
         ascending,

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::path;
+use super::{find, path};
 use crate::command::reach::Client;
 use crate::remote::{Ask, Failure, PathOf};
 
@@ -33,7 +33,7 @@ pub(super) struct Search {
 
 /// Makes a context that goes on from another one, and prints its id.
 pub(super) async fn fork(client: &mut Client<'_>, fork: &Fork) -> Result<(), Failure> {
-    let id = client.context(Some(&fork.id))?;
+    let id = find(client, Some(&fork.id)).await?;
     let mut body = Map::new();
     if let Some(at) = fork.at {
         body.insert("at".to_owned(), at.into());

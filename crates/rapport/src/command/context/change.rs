@@ -3,9 +3,9 @@
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::super::given;
 use super::super::reach::Client;
-use super::path;
+use super::super::{given, speech};
+use super::{find, path, told};
 use crate::remote::{Ask, Failure};
 
 /// Flags of `context new`.
@@ -35,9 +35,12 @@ pub(super) struct New {
     /// What the application keeps beside it, as a JSON object
     #[arg(long, value_name = "JSON")]
     metadata: Option<String>,
-    /// Delete it after so many seconds without use
-    #[arg(long, value_name = "SECONDS")]
+    /// It is gone after so many seconds
+    #[arg(long, value_name = "SECONDS", conflicts_with = "idle")]
     expires: Option<u64>,
+    /// It is gone after so many seconds without a change
+    #[arg(long, value_name = "SECONDS")]
+    idle: Option<u64>,
 }
 
 /// Makes a context, which becomes the current one.
@@ -66,6 +69,7 @@ pub(super) async fn new(client: &mut Client<'_>, new: &New) -> Result<(), Failur
         body.insert("settings".to_owned(), settings);
     }
     body.extend(new.expires.map(|seconds| ("expires_in_seconds".to_owned(), json!(seconds))));
+    body.extend(new.idle.map(|seconds| ("idle_seconds".to_owned(), json!(seconds))));
     let ask = Ask::post("/api/v1/contexts", &Value::Object(body)).once();
     let reply = client.server.json(&ask).await?;
     client.remember(reply.text("id"));
@@ -75,6 +79,120 @@ pub(super) async fn new(client: &mut Client<'_>, new: &New) -> Result<(), Failur
         client.printer.line(reply.text("id"));
     }
     Ok(())
+}
+
+/// Flags of `context append`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Append {
+    /// The context; `-` is the current one
+    id: String,
+    /// user, assistant, system or tool
+    #[arg(long, value_name = "ROLE", default_value = "user")]
+    role: String,
+    /// What was said; `-` reads it from standard input
+    #[arg(required = true)]
+    message: Vec<String>,
+}
+
+/// Stores a message without asking a model.
+pub(super) async fn append(client: &mut Client<'_>, asked: &Append) -> Result<(), Failure> {
+    let id = find(client, Some(&asked.id)).await?;
+    let body = json!({"role": asked.role, "content": given::text(&asked.message)?});
+    let reply = client.server.json(&Ask::post(path(&id).then("messages"), &body).once()).await?;
+    let seq = reply.value.pointer("/messages/0/seq").and_then(Value::as_u64).unwrap_or_default();
+    told(client, &reply, &format!("message {seq} of `{id}`"))
+}
+
+/// Flags of `context retry`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Retry {
+    /// The context; `-` or nothing is the current one
+    id: Option<String>,
+    /// Ask this model instead, as NAME or PROVIDER/NAME
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+}
+
+/// Answers the last failed turn again.
+pub(super) async fn retry(client: &mut Client<'_>, asked: &Retry) -> Result<(), Failure> {
+    let id = find(client, asked.id.as_deref()).await?;
+    let mut body = Map::new();
+    body.extend(asked.model.iter().map(|model| ("model".to_owned(), json!(model))));
+    let path = path(&id).then("turns").then("retry");
+    speech::speak(client, &Ask::post(path, &Value::Object(body)).streaming()).await.map(drop)
+}
+
+/// Stops the running turn.
+pub(super) async fn cancel(client: &mut Client<'_>, id: Option<&str>) -> Result<(), Failure> {
+    let id = find(client, id).await?;
+    let ask = Ask::bare_post(path(&id).then("turns").then("cancel"));
+    let reply = client.server.json(&ask).await?;
+    let ran = reply.value.get("cancelled") == Some(&json!(true));
+    let text = if ran { "the running turn is stopped" } else { "no turn was running" };
+    told(client, &reply, text)
+}
+
+/// Flags of `context edit`.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct Changes {
+    /// Name for people; empty removes it
+    #[arg(long)]
+    title: Option<String>,
+    /// Whose conversation it is; empty removes them
+    #[arg(long)]
+    user: Option<String>,
+    /// Instructions for the model; empty removes them
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// Merge patch for the settings, as a JSON object
+    #[arg(long, value_name = "JSON")]
+    settings: Option<String>,
+    /// Merge patch for the metadata, as a JSON object
+    #[arg(long, value_name = "JSON")]
+    metadata: Option<String>,
+    /// It is gone after so many seconds from now; 0 is never
+    #[arg(long, value_name = "SECONDS", conflicts_with = "idle")]
+    expires: Option<u64>,
+    /// It is gone after so many seconds without a change; 0 is never
+    #[arg(long, value_name = "SECONDS")]
+    idle: Option<u64>,
+}
+
+/// Flags of `context edit`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Edit {
+    /// The context; `-` is the current one
+    id: String,
+    #[command(flatten)]
+    changes: Changes,
+}
+
+/// Changes what a context is beside its messages.
+pub(super) async fn edit(client: &mut Client<'_>, asked: &Edit) -> Result<(), Failure> {
+    let id = find(client, Some(&asked.id)).await?;
+    let changes = &asked.changes;
+    let mut body = Map::new();
+    let words = [("title", &changes.title), ("user", &changes.user), ("system", &changes.system)];
+    for (name, value) in words {
+        let shown =
+            value.as_deref().map(|text| if text.is_empty() { Value::Null } else { json!(text) });
+        body.extend(shown.map(|value| (name.to_owned(), value)));
+    }
+    let objects = [("settings", &changes.settings), ("metadata", &changes.metadata)];
+    for (name, value) in objects {
+        if let Some(text) = value {
+            body.insert(name.to_owned(), given::object(text, &format!("--{name}"))?);
+        }
+    }
+    let times = [("expires_in_seconds", changes.expires), ("idle_seconds", changes.idle)];
+    for (name, value) in times {
+        let shown = value.map(|seconds| if seconds == 0 { Value::Null } else { json!(seconds) });
+        body.extend(shown.map(|value| (name.to_owned(), value)));
+    }
+    let reply = client.server.json(&Ask::patch(path(&id), &Value::Object(body))).await?;
+    let revision = reply.value.get("revision").and_then(Value::as_u64).unwrap_or_default();
+    told(client, &reply, &format!("`{id}` has revision {revision} now"))
 }
 
 /// Flags of `context state`.
@@ -92,7 +210,7 @@ pub(super) struct State {
 
 /// Shows or changes the state; prints what it is then.
 pub(super) async fn state(client: &mut Client<'_>, state: &State) -> Result<(), Failure> {
-    let id = client.context(state.id.as_deref())?;
+    let id = find(client, state.id.as_deref()).await?;
     let path = path(&id).then("state");
     let ask = match (&state.patch, &state.replace) {
         (Some(text), _) => Ask::patch(path, &given::object(text, "--patch")?),
@@ -110,7 +228,7 @@ pub(super) async fn state(client: &mut Client<'_>, state: &State) -> Result<(), 
 
 /// Makes a context the current one; without an id it says which one that is.
 pub(super) async fn choose(client: &mut Client<'_>, id: Option<&str>) -> Result<(), Failure> {
-    let id = client.context(id)?;
+    let id = find(client, id).await?;
     let reply = super::get(client, &id).await?;
     client.remember(&id);
     if client.is_json() {
@@ -123,7 +241,7 @@ pub(super) async fn choose(client: &mut Client<'_>, id: Option<&str>) -> Result<
 
 /// Makes a context read-only.
 pub(super) async fn close(client: &mut Client<'_>, id: Option<&str>) -> Result<(), Failure> {
-    let id = client.context(id)?;
+    let id = find(client, id).await?;
     let reply = client.server.json(&Ask::bare_post(path(&id).then("close"))).await?;
     if client.is_json() {
         client.raw(&reply.raw);
@@ -135,7 +253,7 @@ pub(super) async fn close(client: &mut Client<'_>, id: Option<&str>) -> Result<(
 
 /// Deletes a context.
 pub(super) async fn delete(client: &mut Client<'_>, id: Option<&str>) -> Result<(), Failure> {
-    let id = client.context(id)?;
+    let id = find(client, id).await?;
     let reply = client.server.json(&Ask::delete(path(&id))).await?;
     client.forget(&id);
     if client.is_json() {

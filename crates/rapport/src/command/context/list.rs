@@ -25,6 +25,9 @@ pub(super) struct List {
     /// Only those answered by this model
     #[arg(long)]
     model: Option<String>,
+    /// Only those whose id begins so
+    #[arg(long, value_name = "TEXT")]
+    id_prefix: Option<String>,
     /// Only those with this in their title
     #[arg(long)]
     title: Option<String>,
@@ -48,6 +51,7 @@ pub(super) async fn list(client: &mut Client<'_>, list: &List) -> Result<(), Fai
         .query("user", list.user.as_deref())
         .query("status", list.status.as_deref())
         .query("model", list.model.as_deref())
+        .query("id_prefix", list.id_prefix.as_deref())
         .query("title", list.title.as_deref())
         .query("updated_after", list.after.as_deref())
         .query("sort", list.sort.as_deref())

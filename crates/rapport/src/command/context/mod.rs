@@ -3,9 +3,16 @@
 mod branch;
 mod change;
 mod document;
+mod find;
+mod follow;
+mod know;
 mod list;
+mod rewind;
+mod share;
 mod transfer;
+mod tree;
 mod view;
+mod window;
 
 use clap::{Args, Subcommand};
 
@@ -13,9 +20,10 @@ use super::Frame;
 use super::message::SaidTo;
 use super::reach::{Client, Reach};
 use crate::print::Exit;
-use crate::remote::{Ask, Failure, PathOf};
+use crate::remote::{Ask, Failure, PathOf, Reply};
 
 pub(super) use document::export;
+pub(super) use find::find;
 pub(super) use transfer::write;
 pub(super) use view::{print_messages, show_one};
 
@@ -38,32 +46,70 @@ enum Verb {
     /// Show a context and its messages
     #[command(visible_alias = "get")]
     Show(view::Show),
-    /// Send a message to a context and print the reply as it comes
-    Send(Send),
-    /// Show the messages of a context
-    Messages(view::Messages),
-    /// Show the state of a context, or change it
-    State(change::State),
-    /// Begin a context that shares what was said until now, or until a message, with another
-    Fork(branch::Fork),
-    /// Find messages in all contexts
-    Search(branch::Search),
     /// Make a context the current one of this directory
     Use(Named),
+    /// Send a message to a context and print the reply as it comes
+    Send(Send),
+    /// Store messages without asking a model
+    Append(change::Append),
+    /// Answer the last failed turn again and print the reply as it comes
+    Retry(change::Retry),
+    /// Stop the running turn; what was said until then is kept
+    Cancel(Named),
+    /// Show the messages of a context
+    Messages(view::Messages),
+    /// Show everything that is said in a context, as it is said
+    Events(follow::Events),
+    /// Show the state of a context, or change it
+    State(change::State),
+    /// Change title, user, instructions, settings, metadata or lifetime
+    Edit(change::Edit),
+    /// Find messages in all contexts
+    Search(branch::Search),
+    /// Find the messages of a context that have to do with a question
+    Recall(window::Recall),
+    /// Show the request that would go to the model, and why
+    Window(window::Window),
+    /// Show the stretches in which requests began alike, and what they cost
+    Epochs(Named),
+    /// Show the summaries that stand for older messages
+    Summaries(Named),
+    /// Let every request carry a message; list or release such messages
+    Pin(window::Pin),
+    /// Note a fact or the like for the model; list or forget notes
+    Note(know::Note),
+    /// Show or change what is known of a user in all their contexts
+    Profile(know::Profile),
+    /// Begin a context that shares what was said until now, or until a message, with another
+    Fork(branch::Fork),
+    /// Name the newest message, to come back to it; list or forget such names
+    Checkpoint(rewind::Checkpoint),
+    /// Take a context back to a message, a checkpoint or a branch
+    Rollback(rewind::Rollback),
+    /// Take the last rollback back
+    Undo(Named),
+    /// Show the branches a context left, and its forks
+    Branches(Named),
+    /// Show where two contexts part
+    Compare(tree::Compare),
+    /// Bring another context in: its state, and its messages by reference
+    Merge(tree::Merge),
+    /// Make a token that opens a context for reading; list or end tokens
+    Share(share::Share),
     /// End a context: it can still be read
     Close(Named),
     /// Delete a context and everything in it
     Delete(Named),
-    /// Write a context with its messages as one JSON document
+    /// Write a context with its messages as one document
     Export(transfer::Export),
-    /// Make a context from such a document
+    /// Make contexts from a document
     Import(transfer::Import),
 }
 
 /// A context by its id.
 #[derive(Clone, Debug, Args)]
 struct Named {
-    /// The context; `-` or nothing is the current one
+    /// The context, or the beginning of its id; `-` or nothing is the current one
     id: Option<String>,
 }
 
@@ -84,21 +130,63 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
 }
 
 async fn work(client: &mut Client<'_>, verb: &Verb) -> Result<(), Failure> {
+    let id = |named: &Named| named.id.clone();
     match verb {
         Verb::New(new) => change::new(client, new).await,
         Verb::List(list) => list::list(client, list).await,
         Verb::Show(show) => view::show(client, show).await,
-        Verb::Send(send) => super::message::say(client, Some(&send.id), &send.said).await,
+        Verb::Use(named) => change::choose(client, id(named).as_deref()).await,
+        Verb::Send(send) => {
+            let id = find(client, Some(&send.id)).await?;
+            super::message::say(client, Some(&id), &send.said).await
+        }
+        Verb::Append(append) => change::append(client, append).await,
+        Verb::Retry(retry) => change::retry(client, retry).await,
+        Verb::Cancel(named) => change::cancel(client, id(named).as_deref()).await,
         Verb::Messages(messages) => view::messages(client, messages).await,
+        Verb::Events(events) => follow::events(client, events).await,
         Verb::State(state) => change::state(client, state).await,
-        Verb::Fork(fork) => branch::fork(client, fork).await,
+        Verb::Edit(edit) => change::edit(client, edit).await,
         Verb::Search(search) => branch::search(client, search).await,
-        Verb::Use(named) => change::choose(client, named.id.as_deref()).await,
-        Verb::Close(named) => change::close(client, named.id.as_deref()).await,
-        Verb::Delete(named) => change::delete(client, named.id.as_deref()).await,
+        Verb::Recall(recall) => window::recall(client, recall).await,
+        Verb::Window(window) => window::window(client, window).await,
+        Verb::Epochs(named) => window::epochs(client, id(named).as_deref()).await,
+        Verb::Summaries(named) => window::summaries(client, id(named).as_deref()).await,
+        Verb::Pin(pin) => window::pin(client, pin).await,
+        Verb::Note(note) => know::note(client, note).await,
+        Verb::Profile(profile) => know::profile(client, profile).await,
+        verb => branches(client, verb).await,
+    }
+}
+
+/// The verbs about branches, the end, and documents.
+async fn branches(client: &mut Client<'_>, verb: &Verb) -> Result<(), Failure> {
+    let id = |named: &Named| named.id.clone();
+    match verb {
+        Verb::Fork(fork) => branch::fork(client, fork).await,
+        Verb::Checkpoint(point) => rewind::checkpoint(client, point).await,
+        Verb::Rollback(goal) => rewind::rollback(client, goal).await,
+        Verb::Undo(named) => rewind::undo(client, id(named).as_deref()).await,
+        Verb::Branches(named) => tree::branches(client, id(named).as_deref()).await,
+        Verb::Compare(two) => tree::compare(client, two).await,
+        Verb::Merge(two) => tree::merge(client, two).await,
+        Verb::Share(share) => share::share(client, share).await,
+        Verb::Close(named) => change::close(client, id(named).as_deref()).await,
+        Verb::Delete(named) => change::delete(client, id(named).as_deref()).await,
         Verb::Export(export) => transfer::export(client, export).await,
         Verb::Import(import) => transfer::import(client, import).await,
+        _ => Ok(()),
     }
+}
+
+/// Prints the API's JSON where it is wanted, else `text`.
+fn told(client: &mut Client<'_>, reply: &Reply, text: &str) -> Result<(), Failure> {
+    if client.is_json() {
+        client.raw(&reply.raw);
+    } else {
+        client.printer.line(text);
+    }
+    Ok(())
 }
 
 /// The path of a context.
@@ -110,6 +198,6 @@ pub(super) fn path(id: &str) -> PathOf {
 ///
 /// # Errors
 /// Of every class.
-pub(super) async fn get(client: &Client<'_>, id: &str) -> Result<crate::remote::Reply, Failure> {
+pub(super) async fn get(client: &Client<'_>, id: &str) -> Result<Reply, Failure> {
     client.server.json(&Ask::get(path(id))).await
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::super::given;
 use super::super::reach::Client;
 use super::document::{self, Document, FORMAT};
-use super::path;
+use super::{find, path};
 use crate::remote::{Ask, Class, Failure};
 
 /// Limit: bytes of messages in one request; one that is larger goes alone.
@@ -28,7 +28,7 @@ pub(super) struct Export {
 
 /// Writes the document.
 pub(super) async fn export(client: &mut Client<'_>, export: &Export) -> Result<(), Failure> {
-    let id = client.context(export.id.as_deref())?;
+    let id = find(client, export.id.as_deref()).await?;
     let text = document::export(client, &id).await?;
     match export.output.as_deref().filter(|file| *file != "-") {
         Some(file) => write(file, &text),

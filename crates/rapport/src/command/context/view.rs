@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::reach::Client;
 use super::super::table::{cell, moment, said};
-use super::path;
+use super::{find, path};
 use crate::remote::{Ask, Failure};
 
 /// Flags of `context show`.
@@ -21,7 +21,7 @@ pub(super) struct Show {
 
 /// Shows a context; with JSON without its messages, as the API does.
 pub(super) async fn show(client: &mut Client<'_>, show: &Show) -> Result<(), Failure> {
-    let id = client.context(show.id.as_deref())?;
+    let id = find(client, show.id.as_deref()).await?;
     if client.is_json() {
         let reply = super::get(client, &id).await?;
         client.raw(&reply.raw);
@@ -103,7 +103,7 @@ pub(super) struct Messages {
 
 /// Shows a page of messages.
 pub(super) async fn messages(client: &mut Client<'_>, messages: &Messages) -> Result<(), Failure> {
-    let id = client.context(messages.id.as_deref())?;
+    let id = find(client, messages.id.as_deref()).await?;
     let number = |value: Option<u32>| value.map(|value| value.to_string());
     let path = path(&id)
         .then("messages")

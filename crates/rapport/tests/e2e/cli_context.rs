@@ -1,0 +1,119 @@
+//! `rapport context`: every verb that the API has, on a real server.
+
+use serde_json::Value;
+
+use crate::cli::{err, fine, out};
+use crate::house::House;
+
+fn json(house: &House, arguments: &[&str]) -> Value {
+    let text = fine(house, &[arguments, &["--json"]].concat());
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// A house with a context `talk-one` of four messages.
+fn talked() -> (House, crate::house::Server) {
+    let house = House::new();
+    let server = house.serve(&[]);
+    fine(&house, &["context", "new", "--id", "talk-one", "--model", "echo"]);
+    fine(&house, &["context", "send", "talk-one", "about", "trains"]);
+    fine(&house, &["context", "send", "talk-one", "about", "ships"]);
+    (house, server)
+}
+
+#[test]
+fn the_beginning_of_an_id_is_enough_where_it_is_clear() {
+    let (house, _server) = talked();
+    assert!(fine(&house, &["context", "messages", "talk"]).contains("1 user: about trains"));
+    fine(&house, &["context", "new", "--id", "talk-two"]);
+    let unclear = house.run(&["context", "messages", "talk"]);
+    assert_eq!(unclear.status.code(), Some(2));
+    let said = err(&unclear);
+    assert!(said.contains("`talk-one`") && said.contains("`talk-two`"), "{said}");
+    assert!(said.contains("write more of the id"), "{said}");
+    let nobody = house.run(&["context", "messages", "walk"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(err(&nobody).contains("rapport context list"), "{}", err(&nobody));
+    assert_eq!(
+        json(&house, &["context", "list", "--id-prefix", "talk-t"])["contexts"][0]["id"],
+        "talk-two"
+    );
+}
+
+#[test]
+fn going_back_and_forth_between_branches() {
+    let (house, _server) = talked();
+    let named = fine(&house, &["context", "checkpoint", "talk-one", "ships", "--note", "both"]);
+    assert_eq!(named.trim(), "`ships` is message 4 of `talk-one`");
+    fine(&house, &["context", "send", "talk-one", "about", "planes"]);
+    let back = fine(&house, &["context", "rollback", "talk-one", "--checkpoint", "ships"]);
+    assert!(back.contains("has 4 messages now") && back.contains("context undo"), "{back}");
+    let branches = fine(&house, &["context", "branches", "talk-one"]);
+    assert!(branches.contains("`talk-one` has 4 messages"), "{branches}");
+    assert_eq!(json(&house, &["context", "branches", "talk-one"])["left"][0]["messages"], 6);
+    assert!(fine(&house, &["context", "undo", "talk-one"]).contains("has 6 messages"));
+    assert!(fine(&house, &["context", "checkpoint", "talk-one"]).contains("both"));
+
+    fine(&house, &["context", "fork", "talk-one", "--at", "2", "--new-id", "side"]);
+    fine(&house, &["context", "state", "side", "--patch", "{\"topic\":\"ferries\"}"]);
+    let compared = fine(&house, &["context", "compare", "talk-one", "side"]);
+    assert!(compared.contains("shared messages: 2"), "{compared}");
+    assert!(compared.contains("ferries"), "{compared}");
+    fine(&house, &["context", "merge", "talk-one", "side"]);
+    assert!(fine(&house, &["context", "state", "talk-one"]).contains("ferries"));
+    fine(&house, &["context", "checkpoint", "talk-one", "ships", "--delete"]);
+    let none = house.run(&["context", "checkpoint", "talk-one"]);
+    assert!(err(&none).contains("There are none"), "{}", err(&none));
+}
+
+#[test]
+fn what_goes_to_a_model_and_what_is_found_again() {
+    let (house, _server) = talked();
+    assert_eq!(
+        fine(&house, &["context", "pin", "talk-one", "1"]).trim(),
+        "pinned message 1 of `talk-one`"
+    );
+    assert_eq!(fine(&house, &["context", "pin", "talk-one"]).trim(), "1");
+    fine(&house, &["context", "pin", "talk-one", "1", "--release"]);
+    assert_eq!(fine(&house, &["context", "pin", "talk-one"]).trim(), "nothing is pinned");
+    assert!(fine(&house, &["context", "window", "talk-one"]).contains("offline"));
+    assert!(err(&house.run(&["context", "epochs", "talk-one"])).contains("There are none"));
+    let found = fine(&house, &["context", "recall", "talk-one", "which", "ships?"]);
+    assert!(found.contains("* 3 user: about ships"), "{found}");
+    fine(&house, &["context", "note", "talk-one", "the ferry leaves at 9"]);
+    assert!(fine(&house, &["context", "note", "talk-one"]).contains("the ferry leaves at 9"));
+    fine(&house, &["context", "note", "talk-one", "--forget", "1"]);
+    fine(&house, &["context", "profile", "ann", "--patch", "{\"likes\":\"trains\"}"]);
+    assert_eq!(json(&house, &["context", "profile", "ann"])["profile"]["likes"], "trains");
+}
+
+#[test]
+fn sharing_following_and_the_end() {
+    let (house, server) = talked();
+    let made = json(&house, &["context", "share", "talk-one", "--name", "a friend"]);
+    let token = made["token"].as_str().unwrap();
+    assert!(fine(&house, &["context", "share", "talk-one", "--list"]).contains("a friend"));
+    assert!(!fine(&house, &["context", "share", "talk-one", "--list"]).contains(token));
+    fine(&house, &["context", "share", "talk-one", "--end", "1"]);
+
+    let told = fine(&house, &["context", "events", "talk-one", "--after", "2"]);
+    assert!(told.starts_with("3 user: about ships") && !told.contains("trains"), "{told}");
+    let lines = fine(&house, &["context", "events", "talk-one", "--json"]);
+    assert_eq!(lines.lines().filter(|line| line.contains("\"event\":\"message\"")).count(), 4);
+    let mut command = house.command(&["context", "events", "talk-one", "--after", "now", "-f"]);
+    let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let stored = fine(&house, &["context", "append", "talk-one", "--role", "user", "one more"]);
+    assert_eq!(stored.trim(), "message 5 of `talk-one`");
+    fine(&house, &["context", "edit", "talk-one", "--title", "Travel", "--idle", "3600"]);
+    let shown = json(&house, &["context", "show", "talk-one"]);
+    assert!(shown["title"] == "Travel" && shown["expires_at"].is_string(), "{shown}");
+    fine(&house, &["context", "close", "talk-one"]);
+    // It ends by itself, because the context is closed.
+    let followed = child.wait_with_output().unwrap();
+    assert!(followed.status.success());
+    let last = server.get("/api/v1/contexts/talk-one/messages");
+    assert!(last.contains("one more"), "{last}");
+    assert!(err(&house.run(&["context", "send", "talk-one", "x"])).contains("closed"));
+    assert!(out(&house.run(&["context", "cancel", "talk-one"])).contains("no turn was running"));
+    fine(&house, &["context", "delete", "talk"]);
+    assert!(fine(&house, &["context", "list", "--json"]).starts_with("{\"contexts\":[]"));
+}

@@ -41,6 +41,8 @@ pub(crate) struct Counted {
     pub(crate) output: u64,
     pub(crate) cache_read: u64,
     pub(crate) cache_creation: u64,
+    /// Those of them that are kept for an hour; `None` without a simulated cache.
+    pub(crate) one_hour: Option<u64>,
 }
 
 impl Content {
@@ -75,8 +77,20 @@ impl Content {
                 output: reply.usage.output_tokens.unwrap_or_else(|| ask::tokens(bytes)),
                 cache_read: reply.usage.cache_read_input_tokens.unwrap_or(0),
                 cache_creation: reply.usage.cache_creation_input_tokens.unwrap_or(0),
+                one_hour: None,
             },
             parts,
+        }
+    }
+}
+
+impl Content {
+    /// Signs the thoughts.
+    pub(crate) fn sign(&mut self, sign: impl Fn(&str) -> String) {
+        for part in &mut self.parts {
+            if let Part::Thinking { text, signature } = part {
+                *signature = sign(text);
+            }
         }
     }
 }

@@ -19,6 +19,20 @@ pub(crate) fn answer(state: &State, method: &Method, path: &str, body: &[u8]) ->
             state.clear();
             respond(StatusCode::NO_CONTENT, Bytes::new())
         }
+        (&Method::GET, "cache") => {
+            let body = serde_json::to_vec(&state.cache().report).unwrap_or_default();
+            respond(StatusCode::OK, body.into())
+        }
+        (&Method::POST, "clock") => match seconds(body) {
+            Some(seconds) => {
+                state.cache().advance(seconds);
+                respond(StatusCode::NO_CONTENT, Bytes::new())
+            }
+            None => {
+                let text = "the body must be {\"seconds\": N}, how far the cache's clock moves";
+                respond(StatusCode::BAD_REQUEST, error(text))
+            }
+        },
         (&Method::PUT, "script") => match read(body) {
             Ok(script) => {
                 state.set_script(script);
@@ -29,8 +43,8 @@ pub(crate) fn answer(state: &State, method: &Method, path: &str, body: &[u8]) ->
         _ => respond(
             StatusCode::NOT_FOUND,
             error(
-                "not found; there is `GET /__mock/requests`, `DELETE /__mock/requests` and \
-                 `PUT /__mock/script`",
+                "not found; there is `GET /__mock/requests`, `DELETE /__mock/requests`, \
+                 `PUT /__mock/script`, `GET /__mock/cache` and `POST /__mock/clock`",
             ),
         ),
     }
@@ -39,6 +53,11 @@ pub(crate) fn answer(state: &State, method: &Method, path: &str, body: &[u8]) ->
 fn read(body: &[u8]) -> Result<Script, String> {
     let text = str::from_utf8(body).map_err(|e| format!("the script is not UTF-8: {e}"))?;
     Script::parse(text).map_err(|e| e.to_string())
+}
+
+fn seconds(body: &[u8]) -> Option<u64> {
+    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    value.get("seconds")?.as_u64()
 }
 
 fn error(message: &str) -> Bytes {

@@ -18,6 +18,7 @@ mod route;
 mod script;
 mod server;
 mod socket;
+mod strict;
 mod tasks;
 
 pub use record::Recorded;
@@ -26,6 +27,7 @@ pub use script::{
     Usage, When,
 };
 pub use server::Mock;
+pub use strict::{CachePrices, CacheReport, PromptCache};
 
 /// A complete, commented script in TOML: what `--script FILE` accepts.
 pub const EXAMPLE: &str = include_str!("../example.toml");

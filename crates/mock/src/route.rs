@@ -7,9 +7,10 @@ use crate::dialect::ollama::Api;
 use crate::dialect::{Dialect, Frame, anthropic};
 use crate::play::{Cut, Playback, plan};
 use crate::record::Recorded;
-use crate::script::{ErrorText, Fault, Reply};
+use crate::script::{ErrorText, Fault, Reply, Script};
 use crate::server::State;
 use crate::socket::Flushes;
+use crate::strict::{self, Found, Spoken};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -47,6 +48,8 @@ struct Call<'a> {
     ask: Result<Ask, serde_json::Error>,
     reply: &'a Reply,
     path: &'a str,
+    script: &'a Script,
+    body: Bytes,
 }
 
 /// A response before its headers.
@@ -93,12 +96,14 @@ pub(crate) async fn answer(
     let empty = Ask::default();
     let rule = active.rule(path, door == Door::Conversation, ask.as_ref().unwrap_or(&empty));
     let name = rule.map(|rule| rule.name.as_str()).filter(|name| !name.is_empty());
-    let number = record(&state, &parts, body, name);
+    let number = record(&state, &parts, body.clone(), name);
     let reply = rule.map_or(&active.script.default, |rule| &rule.reply);
     // The default reply is for conversations; elsewhere only a rule that names the path has a say.
     let plain = Reply::default();
     let reply = if rule.is_none() && door != Door::Conversation { &plain } else { reply };
-    Call { state: &state, number, door, dialect, ask, reply, path }.answer(flushes).await
+    let script = &active.script;
+    let call = Call { state: &state, number, door, dialect, ask, reply, path, script, body };
+    call.answer(flushes).await
 }
 
 fn record(state: &State, parts: &Parts, body: Bytes, rule: Option<&str>) -> u64 {
@@ -220,7 +225,10 @@ impl Call<'_> {
     }
 
     fn conversation(&self, status: u16, ask: &Ask) -> Answer {
-        let content = Content::new(self.reply, ask, self.number);
+        let mut content = Content::new(self.reply, ask, self.number);
+        if let Err(message) = self.strictly(&mut content) {
+            return self.error(400, &said(message));
+        }
         let is_broken = self.reply.fault == Some(Fault::MalformedJson);
         if !ask.stream {
             let mut body = self.dialect.whole(&content);
@@ -241,6 +249,30 @@ impl Call<'_> {
         }
         let content_type = self.dialect.stream_type();
         Answer { status, content_type, body: Written::Stream(frames) }
+    }
+
+    /// What Anthropic alone insists on, and counts.
+    fn strictly(&self, content: &mut Content) -> Result<(), String> {
+        let is_strict = self.script.check_thinking || self.script.prompt_cache.is_some();
+        if self.dialect != Dialect::Anthropic || !is_strict {
+            return Ok(());
+        }
+        let spoken = Spoken::read(&self.body);
+        if self.script.check_thinking {
+            strict::check(&spoken)?;
+            content.sign(|text| strict::signature(&spoken, text));
+        }
+        if let Some(rules) = &self.script.prompt_cache {
+            let mut cache = self.state.cache();
+            let found = cache.ask(rules, &spoken);
+            cache.count(&rules.prices, found, content.usage.output);
+            let Found { input, read, written_5m, written_1h } = found;
+            content.usage.input = input;
+            content.usage.cache_read = read;
+            content.usage.cache_creation = written_5m + written_1h;
+            content.usage.one_hour = Some(written_1h);
+        }
+        Ok(())
     }
 
     fn error(&self, status: u16, text: &ErrorText) -> Answer {

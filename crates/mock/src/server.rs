@@ -6,6 +6,7 @@ use crate::record::{Recorded, Ring};
 use crate::route;
 use crate::script::{Rule, Script};
 use crate::socket::{Flushes, Socket};
+use crate::strict::{Cache, CacheReport};
 use crate::tasks::Tasks;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -40,6 +41,7 @@ pub(crate) struct State {
     numbers: AtomicU64,
     seen: watch::Sender<u64>,
     left: watch::Sender<u64>,
+    cache: Mutex<Cache>,
     tasks: Tasks,
 }
 
@@ -65,6 +67,7 @@ impl Mock {
             numbers: AtomicU64::new(0),
             seen: watch::Sender::new(0),
             left: watch::Sender::new(0),
+            cache: Mutex::default(),
             tasks: Tasks::default(),
         });
         state.tasks.spawn(accept(listener, Arc::clone(&state)));
@@ -107,6 +110,17 @@ impl Mock {
     /// Waits until so many callers have left before their reply was complete.
     pub async fn left(&self, callers: u64) {
         wait(&self.state.left, callers).await;
+    }
+
+    /// What the simulated prompt cache gave and took since the start.
+    #[must_use]
+    pub fn cache(&self) -> CacheReport {
+        self.state.cache().report
+    }
+
+    /// Moves the clock of the simulated prompt cache, which otherwise stands still.
+    pub fn advance(&self, time: Duration) {
+        self.state.cache().advance(time.as_secs());
     }
 
     /// Stops listening, lets replies in flight finish for two seconds, and ends.
@@ -169,6 +183,10 @@ impl State {
 
     pub(crate) fn requests(&self) -> Vec<Recorded> {
         self.ring.all()
+    }
+
+    pub(crate) fn cache(&self) -> parking_lot::MutexGuard<'_, Cache> {
+        self.cache.lock()
     }
 
     pub(crate) fn clear(&self) {

@@ -66,12 +66,18 @@ fn piece(part: &Part) -> Piece<'_> {
 }
 
 fn usage(counted: Counted, output: u64) -> Value {
-    json!({
+    let mut usage = json!({
         "input_tokens": counted.input,
         "cache_creation_input_tokens": counted.cache_creation,
         "cache_read_input_tokens": counted.cache_read,
         "output_tokens": output,
-    })
+    });
+    if let (Some(hour), Some(usage)) = (counted.one_hour, usage.as_object_mut()) {
+        let short = counted.cache_creation.saturating_sub(hour);
+        let kept = json!({"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": hour});
+        usage.insert("cache_creation".to_owned(), kept);
+    }
+    usage
 }
 
 pub(super) fn stream(content: &Content) -> Vec<Frame> {

@@ -8,6 +8,7 @@ mod tests;
 pub use block::Block;
 
 use crate::ask::Ask;
+use crate::strict::PromptCache;
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -29,6 +30,14 @@ pub struct Script {
     /// The ids that `GET /v1/models` lists; one Claude and one GPT id when it is empty.
     #[serde(default)]
     pub models: Vec<String>,
+    /// The Messages API refuses what Anthropic refuses: thoughts whose signature does not belong
+    /// to what was said before them, calls without results, a wrong order. Scripted thoughts are
+    /// signed.
+    #[serde(default)]
+    pub check_thinking: bool,
+    /// The Messages API counts as if it had a prompt cache.
+    #[serde(default)]
+    pub prompt_cache: Option<PromptCache>,
 }
 
 /// One rule: a condition and the reply it leads to.

@@ -20,6 +20,8 @@ pub(crate) struct Case {
     pub(crate) environment: Environment,
     pub(crate) logical: LogicalMap,
     pub(crate) strict_ports: bool,
+    /// A file of certificates to trust besides the system's.
+    pub(crate) roots: Option<std::path::PathBuf>,
     pub(crate) facts: Facts,
 }
 

@@ -34,6 +34,7 @@ pub async fn diagnose(request: &Request) -> Report {
         environment: request.environment.clone(),
         logical: request.logical.clone(),
         strict_ports: request.strict_ports,
+        roots: request.roots.clone(),
         facts: Facts::default(),
     };
     let last = match last_rung(request.only.as_deref()) {

@@ -9,6 +9,7 @@ mod loopback;
 mod name;
 mod protocol;
 mod proxy;
+mod tls;
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub(crate) const CHECKS: &[&dyn Check] = &[
     &connect::Connect,
     &elsewhere::Elsewhere,
     &protocol::Protocol,
+    &tls::Tls,
     &http::Http,
     &proxy::Proxy,
 ];

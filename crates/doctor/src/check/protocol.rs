@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::tls::client_certificate;
 use super::{About, Check, Pending, Step, listen};
 use crate::case::{Case, Learned};
 use crate::probe::first::Protocol as Tongue;
 use crate::probe::http::End;
 use crate::probe::speech::{Ask, Spoken, listen_and_speak};
+use crate::probe::tls::{Peer, Refusal};
 use crate::report::{Fix, Verdict};
 use crate::sockets::Listener;
 use crate::target::{Scheme, Target};
@@ -40,9 +42,11 @@ impl Check for Protocol {
                 "protocol.websocket",
                 "tcp.closed_at_once",
                 "tcp.reset",
+                "tls.client_cert",
                 "tls.handshake",
                 "tls.http_to_https",
                 "tls.https_to_http",
+                "tls.version",
             ],
         }
     }
@@ -64,7 +68,7 @@ async fn look(case: &Case) -> Step {
     let ask = Ask {
         address,
         scheme: target.scheme,
-        name: target.host.clone(),
+        peer: Peer { name: target.host.clone(), roots: case.roots.clone() },
         host: format!("{}:{port}", target.bracketed_host()),
         path: target.path.clone().unwrap_or_else(|| "/health".to_owned()),
     };
@@ -87,14 +91,8 @@ fn understood(spoken: &Spoken) -> String {
 fn mismatch(target: &Target, port: u16, spoken: &Spoken) -> Option<Verdict> {
     let protocol = spoken.protocol?;
     let host = target.bracketed_host();
-    if let Some(alert) = &spoken.tls_refused {
-        let sentence =
-            format!("port {port} speaks TLS and refuses the handshake of a plain client");
-        return Some(
-            Verdict::likely("tls.handshake", sentence)
-                .because(format!("the alert says: {alert}"))
-                .fix(Fix::say("see which TLS version, name or client certificate it demands")),
-        );
+    if let Some(refusal) = &spoken.tls_refused {
+        return Some(refused(refusal, port));
     }
     match target.scheme {
         None => (protocol == Tongue::Unknown).then(|| strange(port)),
@@ -131,6 +129,23 @@ fn mismatch(target: &Target, port: u16, spoken: &Spoken) -> Option<Verdict> {
         },
         Some(Scheme::Ws | Scheme::Wss) => Some(wrong_tongue(protocol, port, "WebSocket")),
     }
+}
+
+fn refused(refusal: &Refusal, port: u16) -> Verdict {
+    let alert = format!("the alert says: {}", refusal.alert);
+    if refusal.wanted_client {
+        return client_certificate().because(alert);
+    }
+    if refusal.is_version {
+        let sentence = format!("port {port} speaks TLS, and only versions that are older than 1.2");
+        return Verdict::likely("tls.version", sentence).because(alert).fix(Fix::say(
+            "let the server speak TLS 1.2 or 1.3 (nginx: ssl_protocols TLSv1.2 TLSv1.3;)",
+        ));
+    }
+    let sentence = format!("port {port} speaks TLS and refuses the handshake of a plain client");
+    Verdict::likely("tls.handshake", sentence)
+        .because(alert)
+        .fix(Fix::say("see which TLS version, name or client certificate it demands"))
 }
 
 fn path(target: &Target) -> &str {

@@ -5,3 +5,4 @@ pub(crate) mod first;
 pub(crate) mod http;
 pub(crate) mod speech;
 pub(crate) mod tls;
+pub(crate) mod trust;

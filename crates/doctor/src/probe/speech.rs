@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::dial::{Dialed, open};
 use super::first::{Protocol, preview, recognise};
 use super::http::{Answer, End, Reply, exchange, get, upgrade};
-use super::tls::{Handshake, handshake};
+use super::tls::{Handshake, Peer, Refusal, Secured, handshake};
 use crate::target::Scheme;
 
 /// Limit: how long a server that speaks first is given.
@@ -34,8 +34,8 @@ const SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 4, 210, 22, 47];
 pub(crate) struct Ask {
     pub(crate) address: SocketAddr,
     pub(crate) scheme: Option<Scheme>,
-    /// The host name for TLS.
-    pub(crate) name: String,
+    /// The host for TLS, and whom to trust.
+    pub(crate) peer: Peer,
     /// The value of the `Host` header.
     pub(crate) host: String,
     pub(crate) path: String,
@@ -51,10 +51,10 @@ pub(crate) struct Spoken {
     pub(crate) end: End,
     /// What was seen, for people.
     pub(crate) evidence: Vec<String>,
-    /// The version, when a TLS handshake was completed.
-    pub(crate) tls: Option<String>,
+    /// The TLS handshake, when one was completed.
+    pub(crate) tls: Option<Box<Secured>>,
     /// Why a TLS handshake was refused by a server that speaks TLS.
-    pub(crate) tls_refused: Option<String>,
+    pub(crate) tls_refused: Option<Refusal>,
 }
 
 impl Spoken {
@@ -72,6 +72,11 @@ impl Spoken {
 
     fn said(protocol: Protocol, evidence: String) -> Self {
         Self { protocol: Some(protocol), ..Self::nothing(End::Answered, evidence) }
+    }
+
+    fn refused(refusal: Refusal) -> Self {
+        let evidence = format!("it refused the TLS handshake: {}", refusal.alert);
+        Self { tls_refused: Some(refusal), ..Self::said(Protocol::Tls, evidence) }
     }
 
     fn answered(answer: Answer) -> Self {
@@ -171,11 +176,12 @@ async fn reconnect_secure(ask: &Ask) -> Spoken {
 
 /// Speaks TLS, then HTTP inside it; plain HTTP when the port knows no TLS.
 async fn secure(ask: &Ask, stream: TcpStream) -> Spoken {
-    match handshake(stream, &ask.name, ANSWER).await {
-        Handshake::Done(mut stream, version) => {
+    match handshake(stream, &ask.peer, ANSWER).await {
+        Handshake::Done(mut stream, secured) => {
             let reply = exchange(&mut *stream, &get(&ask.host, &ask.path), ANSWER).await;
-            let mut spoken = Spoken::said(Protocol::Tls, format!("{version} handshake completed"));
-            spoken.tls = Some(version);
+            let evidence = format!("{} handshake completed", secured.version);
+            let mut spoken = Spoken { end: reply.end, ..Spoken::said(Protocol::Tls, evidence) };
+            spoken.tls = Some(secured);
             spoken.answer = Answer::read(&reply, &ask.path);
             if let Some(answer) = &spoken.answer {
                 spoken.also.push(Protocol::Http);
@@ -183,10 +189,7 @@ async fn secure(ask: &Ask, stream: TcpStream) -> Spoken {
             }
             spoken
         }
-        Handshake::Refused(alert) => {
-            let evidence = format!("it refused the TLS handshake: {alert}");
-            Spoken { tls_refused: Some(alert), ..Spoken::said(Protocol::Tls, evidence) }
-        }
+        Handshake::Refused(refusal) => Spoken::refused(refusal),
         Handshake::NotTls(reason) => not_tls(ask, format!("TLS failed: {reason}")).await,
         Handshake::Silent => not_tls(ask, "no answer to a TLS greeting".to_owned()).await,
     }
@@ -228,7 +231,7 @@ async fn lines(ask: &Ask, mut stream: TcpStream, line: &[u8]) -> Spoken {
 async fn other_tongues(ask: &Ask, first: &Reply) -> Spoken {
     let secure = async {
         match open(ask.address, TRY).await.1 {
-            Some(stream) => handshake(stream, &ask.name, TRY).await,
+            Some(stream) => handshake(stream, &ask.peer, TRY).await,
             None => Handshake::Silent,
         }
     };
@@ -238,13 +241,12 @@ async fn other_tongues(ask: &Ask, first: &Reply) -> Spoken {
         asked(ask, b"PING\r\n", TRY),
         asked(ask, SSL_REQUEST, TRY)
     );
-    if let Handshake::Done(_, version) = tls {
-        let evidence = format!("it gave no answer to plain HTTP, and {version} worked");
-        return Spoken { tls: Some(version), ..Spoken::said(Protocol::Tls, evidence) };
+    if let Handshake::Done(_, secured) = tls {
+        let evidence = format!("it gave no answer to plain HTTP, and {} worked", secured.version);
+        return Spoken { tls: Some(secured), ..Spoken::said(Protocol::Tls, evidence) };
     }
-    if let Handshake::Refused(alert) = tls {
-        let evidence = format!("it refused the TLS handshake: {alert}");
-        return Spoken { tls_refused: Some(alert), ..Spoken::said(Protocol::Tls, evidence) };
+    if let Handshake::Refused(refusal) = tls {
+        return Spoken::refused(refusal);
     }
     if matches!(postgres.bytes.as_slice(), b"S" | b"N") {
         let evidence = "it answered a PostgreSQL greeting".to_owned();

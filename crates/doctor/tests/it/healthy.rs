@@ -4,7 +4,7 @@ use std::io::Write;
 
 use doctor::{Environment, Request, diagnose};
 
-use super::servers::{answers, greets, http, http_with, read_some, serve, tls};
+use super::servers::{answers, greets, http, http_with, read_some, serve};
 use super::{check, verbose};
 
 #[tokio::test]
@@ -24,15 +24,6 @@ async fn a_path_that_is_there_is_well() {
     let server = http("200 OK");
     let report = check(&format!("http://localhost:{}/v1/models?key=x", server.port), "ok", 0).await;
     assert!(!verbose(&report).contains("key=x"));
-}
-
-#[tokio::test]
-async fn a_tls_server_is_well_with_and_without_its_scheme() {
-    let server = tls();
-    for scheme in ["https://", ""] {
-        let report = check(&format!("{scheme}localhost:{}", server.port), "ok", 0).await;
-        assert!(report.verdict.sentence.contains("TLS"), "{}", report.verdict.sentence);
-    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `rapport doctor`: why an address does not work, and how to fix it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -24,6 +25,9 @@ pub(super) struct Options {
     /// Show the evidence of every check
     #[arg(long)]
     verbose: bool,
+    /// A PEM file of certificates to trust besides those of the system
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// The longest the whole run may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     deadline: f64,
@@ -52,6 +56,7 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         ),
         only: options.only.clone(),
         verbose: options.verbose,
+        roots: options.ca.clone(),
         ..Request::default()
     };
     if (0.1..=3600.0).contains(&options.deadline) {

@@ -3,6 +3,7 @@
 mod anthropic;
 mod ask;
 mod body;
+mod cohere_chat;
 mod excerpt;
 mod fields;
 mod gemini;
@@ -19,9 +20,11 @@ mod rows;
 mod show;
 mod text;
 mod transcript;
+mod turns;
 
 pub use anthropic::Anthropic;
 pub use ask::{Asked, Link};
+pub use cohere_chat::CohereChat;
 pub use gemini::Gemini;
 pub use head::{Head, rename, scan};
 pub use ollama::{OllamaChat, OllamaGenerate};
@@ -44,6 +47,7 @@ pub const DIALECTS: &[&dyn Dialect] = &[
     &OllamaChat,
     &OllamaGenerate,
     &OpenAiCompletions,
+    &CohereChat,
 ];
 
 /// Finds a dialect by its name.

@@ -96,6 +96,11 @@ fn a_streamed_reply_is_the_reply_it_would_have_been_whole() {
         ("ollama_chat", "text"),
         ("ollama_chat", "tools"),
         ("ollama_generate", "thinking"),
+        ("cohere_chat", "text"),
+        ("cohere_chat", "tools"),
+        ("cohere_chat", "thinking"),
+        ("cohere_chat", "citations"),
+        ("cohere_chat", "length_in_call"),
     ] {
         let dialect = named(dialect).unwrap();
         let (streamed, whole) = (done(dialect, name), dialect.read(&body(dialect, name, "json")));

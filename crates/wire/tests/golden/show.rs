@@ -11,6 +11,9 @@ use wire::reply::Reply;
 /// The dialects that know neither messages nor tools: a conversation is one text there.
 pub(crate) const TEXT_ONLY: [&str; 2] = ["ollama_generate", "openai_completions"];
 
+/// The dialects whose answers name no model.
+pub(crate) const NAMELESS: [&str; 1] = ["cohere_chat"];
+
 /// The streamed replies of a dialect, by name: events, or rows of JSON.
 pub(crate) fn streams(dialect: &dyn Dialect) -> Vec<(String, Vec<u8>)> {
     let is_events = dialect.stream_type() == "text/event-stream";

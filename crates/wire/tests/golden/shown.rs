@@ -17,10 +17,11 @@ fn shown() -> Shown {
 }
 
 /// The cases that say something new about how replies are shown.
-const CASES: [(&str, &[&str]); 3] = [
+const CASES: [(&str, &[&str]); 4] = [
     ("anthropic", &["blocks", "max_tokens_in_call", "overloaded"]),
     ("openai_chat", &["refusal", "reasoning"]),
     ("gemini", &["blocks"]),
+    ("cohere_chat", &["tools", "thinking", "error"]),
 ];
 
 fn is_case(dialect: &dyn Dialect, name: &str) -> bool {

@@ -128,7 +128,7 @@ fn text_of(content: &RawValue) -> String {
     }
 }
 
-fn tool_use(call: &RawValue) -> Result<Block, String> {
+pub(in crate::dialect) fn tool_use(call: &RawValue) -> Result<Block, String> {
     let call = Fields::read(call).ok_or("a tool call must be an object")?;
     let id = call.string("id").unwrap_or_default().into_owned();
     let Some(function) = call.find("function").and_then(Fields::read) else {
@@ -185,7 +185,7 @@ pub(in crate::dialect) fn no_parameters() -> Box<RawValue> {
 }
 
 /// Writes a call.
-pub(super) fn write_call(call: &Block, out: &mut String) {
+pub(in crate::dialect) fn write_call(call: &Block, out: &mut String) {
     if let Block::ToolUse { id, name, input } = call {
         let mut object = Object::begin(out);
         object.string("id", id);

@@ -139,6 +139,7 @@ fn door(method: &Method, path: &str, headers: &HeaderMap) -> (Door, Dialect) {
             (post, conversation, Dialect::Gemini)
         }
         _ if is_call("countTokens") => (post, Door::Count, Dialect::Gemini),
+        _ if path.ends_with("/v2/chat") => (post, conversation, Dialect::Cohere),
         _ if path.ends_with("/api/chat") => (post, conversation, Dialect::Ollama(Api::Chat)),
         _ if path.ends_with("/api/generate") => {
             (post, conversation, Dialect::Ollama(Api::Generate))

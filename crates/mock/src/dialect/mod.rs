@@ -1,6 +1,7 @@
 //! The wire formats, written by hand from their public description.
 
 pub(crate) mod anthropic;
+mod cohere;
 mod gemini;
 pub(crate) mod ollama;
 pub(crate) mod openai;
@@ -21,6 +22,7 @@ pub(crate) enum Dialect {
     Responses,
     Gemini,
     Ollama(ollama::Api),
+    Cohere,
 }
 
 /// One event of a stream, framed.
@@ -40,6 +42,7 @@ impl Dialect {
             Self::Responses => responses::whole(content),
             Self::Gemini => gemini::whole(content),
             Self::Ollama(api) => ollama::whole(api, content),
+            Self::Cohere => cohere::whole(content),
         }
     }
 
@@ -51,6 +54,7 @@ impl Dialect {
             Self::Responses => responses::stream(content),
             Self::Gemini => gemini::stream(content),
             Self::Ollama(api) => ollama::stream(api, content),
+            Self::Cohere => cohere::stream(content),
         }
     }
 
@@ -61,6 +65,7 @@ impl Dialect {
             Self::OpenAi | Self::Responses => openai::error(status, text),
             Self::Gemini => gemini::error(status, text),
             Self::Ollama(_) => ollama::error(status, text),
+            Self::Cohere => cohere::error(status, text),
         }
     }
 
@@ -68,7 +73,7 @@ impl Dialect {
     pub(crate) fn models(self, ids: &[String]) -> String {
         match self {
             Self::Anthropic => anthropic::models(ids),
-            Self::OpenAi | Self::Responses => openai::models(ids),
+            Self::OpenAi | Self::Responses | Self::Cohere => openai::models(ids),
             Self::Gemini => gemini::models(ids),
             Self::Ollama(_) => ollama::models(ids),
         }
@@ -91,6 +96,7 @@ impl Dialect {
             Self::OpenAi | Self::Gemini => openai::frame(&body, false),
             Self::Responses => responses::error_frame(&body),
             Self::Ollama(_) => ollama::frame(&body, false),
+            Self::Cohere => cohere::error_event(&text),
         }
     }
 
@@ -106,6 +112,7 @@ impl Dialect {
             Self::Responses => responses::broken(),
             Self::Gemini => openai::frame(r#"{"candidates":[{"content":{"par"#, false),
             Self::Ollama(_) => ollama::frame(r#"{"model":"mock","mess"#, false),
+            Self::Cohere => cohere::broken(),
         }
     }
 }

@@ -7,7 +7,14 @@ import tempfile
 import expect
 from server import Server, clean_environment
 
-UPSTREAMS = ["anthropic", "openai_chat", "openai_responses", "gemini", "ollama_chat"]
+UPSTREAMS = [
+    "anthropic",
+    "openai_chat",
+    "openai_responses",
+    "gemini",
+    "ollama_chat",
+    "cohere_chat",
+]
 #: Where the API of each begins at the mock.
 BELOW = {"openai_chat": "/v1", "openai_responses": "/v1"}
 SCRIPT = """
@@ -24,7 +31,7 @@ PYTHON = [
     "responses text stream kept tool",
     "google-genai text stream tool",
     "ollama text stream generate tool",
-    "cohere rerank embed",
+    "cohere rerank embed text stream tool",
 ]
 NODE = [f"ai+{one} text stream tool" for one in ("anthropic", "openai", "compatible", "google")]
 

@@ -106,7 +106,15 @@ def with_cohere():
     ranked = client.rerank(model="lexical-rerank", query="how to make bread", documents=texts)
     embedded = client.embed(model="hash-embed", texts=texts, input_type="search_document",
                             embedding_types=["float"])
-    said("cohere", rerank=(ranked.results[0].index, 2), embed=(len(embedded.embeddings.float_), 3))
+    text = client.chat(model=model, messages=asked(HELLO)).message.content[0].text
+    events = client.chat_stream(model=model, messages=asked(HELLO))
+    pieces = [event.delta.message.content.text for event in events if event.type == "content-delta"]
+    reply = client.chat(model=model, messages=asked("use a tool"), tools=[FUNCTION])
+    call = reply.message.tool_calls[0].function
+    called = (call.name, call.arguments.replace(" ", ""), reply.finish_reason)
+    said("cohere", rerank=(ranked.results[0].index, 2), embed=(len(embedded.embeddings.float_), 3),
+         text=(text, WANTED), stream=("".join(pieces), WANTED),
+         tool=(called, ("look", '{"city":"Rome"}', "TOOL_CALL")))
 
 
 EVERY = (with_anthropic, with_openai, with_responses, with_google, with_ollama, with_cohere)

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::house::{Answer, House};
 
 const UPSTREAMS: &[&str] =
-    &["anthropic", "openai_chat", "openai_responses", "gemini", "ollama_chat"];
+    &["anthropic", "openai_chat", "openai_responses", "gemini", "ollama_chat", "cohere_chat"];
 
 /// A caller's API: how it asks, and where its answer stands.
 struct Caller {
@@ -116,6 +116,22 @@ const CALLERS: &[Caller] = &[
             (said(&call["name"]), call["arguments"].clone())
         },
     },
+    Caller {
+        name: "cohere_chat",
+        path: |_| "/v2/chat",
+        body: |stream, tools| {
+            let body = json!({"model": "m", "stream": stream, "messages": talk()});
+            let function = json!({"name": "look", "description": "d", "parameters": schema()});
+            with(body, "tools", tools, json!([{"type": "function", "function": function}]))
+        },
+        text: |body| said(&body["message"]["content"][0]["text"]),
+        piece: |event| said(&event["delta"]["message"]["content"]["text"]),
+        tool: |body| {
+            let function = &body["message"]["tool_calls"][0]["function"];
+            let arguments = function["arguments"].as_str().unwrap_or("null");
+            (said(&function["name"]), serde_json::from_str(arguments).unwrap())
+        },
+    },
 ];
 
 async fn town(dialect: &str, script: &str) -> (Mock, House) {
@@ -198,6 +214,7 @@ async fn errors_have_the_callers_shape_whoever_made_them() {
                     "anthropic" => body["type"] == "error" && body["error"]["type"].is_string(),
                     "openai_chat" => body["error"]["message"].is_string(),
                     "gemini" => body["error"]["code"] == 400,
+                    "cohere_chat" => body["message"].is_string(),
                     _ => body["error"].is_string(),
                 };
                 assert!(shaped, "{pair}: {answer:?}");

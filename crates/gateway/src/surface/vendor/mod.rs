@@ -3,6 +3,7 @@
 mod answer;
 mod beside;
 mod cached;
+mod cohere;
 mod completions;
 mod continued;
 mod conversations;
@@ -41,6 +42,7 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(messages))
         .routes(routes!(count_tokens))
         .routes(routes!(chat_completions))
+        .routes(routes!(cohere::chat))
         .routes(routes!(completions::completions))
         .routes(routes!(conversations::create))
         .routes(routes!(conversations::get, conversations::edit, conversations::delete))

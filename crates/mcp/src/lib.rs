@@ -10,6 +10,7 @@
 //! - the crate knows no model and no database.
 
 pub mod bridge;
+pub mod client;
 pub mod http;
 pub mod revision;
 pub mod rpc;

@@ -22,6 +22,7 @@ use crate::server::is_modern;
 use crate::tasks;
 
 pub use carrier::{Carried, Carrier, Lost, Pieces};
+pub(crate) use relay::{carried, is_stream, modern_headers, whole};
 
 /// Limit: lines that wait for a slow client.
 const LINES_MAX: usize = 64;

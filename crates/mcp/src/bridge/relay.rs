@@ -267,7 +267,7 @@ fn headers_of(session: &Session) -> HeaderMap {
 }
 
 /// The headers that mirror a modern request.
-fn modern_headers(method: &str, params: &Params) -> HeaderMap {
+pub(crate) fn modern_headers(method: &str, params: &Params) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut put = |name: &'static str, text: Option<&str>| {
         if let Some(value) = text.and_then(|text| HeaderValue::from_str(&carried(text)).ok()) {
@@ -286,7 +286,7 @@ fn modern_headers(method: &str, params: &Params) -> HeaderMap {
 }
 
 /// A text as a header can carry it.
-fn carried(text: &str) -> String {
+pub(crate) fn carried(text: &str) -> String {
     let plain = text.bytes().all(|b| (0x20..0x7f).contains(&b)) && text.trim() == text;
     if plain && !text.starts_with("=?base64?") {
         return text.to_owned();
@@ -305,13 +305,13 @@ fn carried(text: &str) -> String {
     out + "?="
 }
 
-fn is_stream(answer: &Carried) -> bool {
+pub(crate) fn is_stream(answer: &Carried) -> bool {
     let kind = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     answer.status().is_success()
         && kind.is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"))
 }
 
-async fn whole(answer: Carried) -> Result<Bytes, Lost> {
+pub(crate) async fn whole(answer: Carried) -> Result<Bytes, Lost> {
     let mut pieces = answer.into_body();
     let mut all = BytesMut::new();
     while let Some(piece) = pieces.next().await {

@@ -23,7 +23,7 @@ impl Check for Protocol {
             title: "protocol spoken",
             proves: "the server answers in the protocol the address names, or in any known one",
             rung: 3,
-            budget: Duration::from_millis(6500),
+            budget: Duration::from_millis(8000),
             verdicts: &[
                 "http.no_response",
                 "process.stopped",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::chunk;
 use super::dial::{Dialed, classify};
 use super::first::{Protocol, recognise};
 
@@ -32,7 +33,25 @@ pub(crate) enum End {
 pub(crate) struct Reply {
     pub(crate) bytes: Vec<u8>,
     pub(crate) end: End,
+    /// Until the first byte.
     pub(crate) elapsed: Duration,
+    /// How reading stopped: `Answered` when the answer was complete.
+    pub(crate) stop: End,
+    /// Every arrival of bytes: when, and how many there were by then.
+    pub(crate) arrivals: Vec<(Duration, usize)>,
+}
+
+impl Reply {
+    /// No connection, so no byte.
+    pub(crate) fn none() -> Self {
+        let elapsed = Duration::ZERO;
+        Self { bytes: Vec::new(), end: End::Closed, elapsed, stop: End::Closed, arrivals: vec![] }
+    }
+
+    /// Whether it begins as HTTP/1 does, well formed or not.
+    pub(crate) fn looks_like_http(&self) -> bool {
+        self.bytes.starts_with(b"HTTP/")
+    }
 }
 
 /// An HTTP answer.
@@ -41,7 +60,10 @@ pub(crate) struct Answer {
     pub(crate) path: String,
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
+    /// The body without its framing, as text.
     pub(crate) body: String,
+    /// The body without its framing, as bytes.
+    pub(crate) raw: Vec<u8>,
     pub(crate) elapsed: Duration,
 }
 
@@ -59,20 +81,30 @@ impl Answer {
             let value = String::from_utf8_lossy(header.value).into_owned();
             (header.name.to_ascii_lowercase(), value)
         });
-        let headers = headers.collect();
-        let body = reply.bytes.get(head..).unwrap_or_default();
-        Some(Self {
-            path: path.to_owned(),
-            status,
-            headers,
-            body: String::from_utf8_lossy(body).into_owned(),
-            elapsed: reply.elapsed,
-        })
+        let headers: Vec<(String, String)> = headers.collect();
+        let framed = reply.bytes.get(head..).unwrap_or_default();
+        let chunked = headers.iter().any(|(name, value)| {
+            name == "transfer-encoding" && value.to_ascii_lowercase().contains("chunked")
+        });
+        let raw = if chunked { chunk::read(framed).bytes } else { framed.to_vec() };
+        let body = String::from_utf8_lossy(&raw).into_owned();
+        Some(Self { path: path.to_owned(), status, headers, body, raw, elapsed: reply.elapsed })
     }
 
     /// The value of a header, by its lower-case name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The content type without its parameters, in lower case; empty when there is none.
+    pub(crate) fn kind(&self) -> String {
+        let kind = self.header("content-type").unwrap_or_default();
+        kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// The body as JSON, when it is.
+    pub(crate) fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(&self.raw).ok()
     }
 
     /// Whether this product answered: it names itself in `Server` or in the body of `/health`.
@@ -101,11 +133,27 @@ impl Answer {
 
 /// The bytes of a GET request that carries no credential.
 pub(crate) fn get(host: &str, path: &str) -> Vec<u8> {
-    format!(
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: rapport-doctor\r\nAccept: */*\r\n\
-         Connection: close\r\n\r\n"
-    )
-    .into_bytes()
+    request("GET", host, path, &[("Accept", "*/*")], "")
+}
+
+/// The bytes of any request that carries no credential.
+pub(crate) fn request(
+    method: &str,
+    host: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Vec<u8> {
+    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n");
+    for (name, value) in headers.iter().chain(&[("User-Agent", "rapport-doctor")]) {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !body.is_empty() {
+        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    text.push_str("Connection: close\r\n\r\n");
+    text.push_str(body);
+    text.into_bytes()
 }
 
 /// The bytes of a request to change to the WebSocket protocol.
@@ -131,10 +179,21 @@ where
         let mut reply = receive(stream, started, Duration::from_millis(50)).await;
         if reply.bytes.is_empty() {
             reply.end = ended(&error);
+            reply.stop = reply.end;
         }
         return reply;
     }
     receive(stream, started, limit).await
+}
+
+/// Waits longer for an answer that did not begin in time.
+pub(crate) async fn wait_on<S>(stream: &mut S, so_far: Duration, limit: Duration) -> Reply
+where
+    S: AsyncRead + Unpin,
+{
+    let mut reply = receive(stream, Instant::now(), limit).await;
+    reply.elapsed += so_far;
+    reply
 }
 
 async fn send<S>(stream: &mut S, question: &[u8], limit: Duration) -> std::io::Result<()>
@@ -157,23 +216,24 @@ where
 {
     let until = started + limit;
     let mut bytes = Vec::new();
-    let mut first = None;
-    let end = loop {
+    let mut arrivals: Vec<(Duration, usize)> = Vec::new();
+    let stop = loop {
         let step = tokio::time::timeout_at(until, stream.read_buf(&mut bytes)).await;
         match step {
             Err(_elapsed) => break End::Silent,
             Ok(Ok(0)) => break End::Closed,
             Ok(Err(error)) => break ended(&error),
             Ok(Ok(_)) => {
-                first.get_or_insert_with(|| started.elapsed());
+                arrivals.push((started.elapsed(), bytes.len()));
                 if bytes.len() >= ANSWER_BYTES_MAX || is_complete(&bytes) {
                     break End::Answered;
                 }
             }
         }
     };
-    let end = if bytes.is_empty() { end } else { End::Answered };
-    Reply { bytes, end, elapsed: first.unwrap_or_else(|| started.elapsed()) }
+    let end = if bytes.is_empty() { stop } else { End::Answered };
+    let elapsed = arrivals.first().map_or_else(|| started.elapsed(), |(when, _)| *when);
+    Reply { bytes, end, elapsed, stop, arrivals }
 }
 
 fn ended(error: &std::io::Error) -> End {
@@ -215,7 +275,8 @@ fn is_complete(bytes: &[u8]) -> bool {
         return true;
     }
     if value("transfer-encoding").is_some() {
-        return bytes.ends_with(b"0\r\n\r\n");
+        let read = chunk::read(bytes.get(head..).unwrap_or_default());
+        return read.is_complete || read.fault.is_some();
     }
     match value("content-length").and_then(|length| length.trim().parse::<usize>().ok()) {
         Some(length) => bytes.len().saturating_sub(head) >= length,

@@ -1,5 +1,6 @@
 //! The probes: small exchanges over TCP that show the bytes and the errors a library would hide.
 
+pub(crate) mod chunk;
 pub(crate) mod dial;
 pub(crate) mod first;
 pub(crate) mod http;

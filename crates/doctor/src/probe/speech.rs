@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use super::dial::{Dialed, open};
 use super::first::{Protocol, preview, recognise};
-use super::http::{Answer, End, Reply, exchange, get, upgrade};
+use super::http::{Answer, End, Reply, exchange, get, upgrade, wait_on};
 use super::tls::{Handshake, Peer, Refusal, Secured, handshake};
 use crate::target::Scheme;
 
@@ -19,6 +19,9 @@ const ANSWER: Duration = Duration::from_millis(2500);
 
 /// Limit: each of the further tries, which run together.
 const TRY: Duration = Duration::from_millis(1000);
+
+/// Limit: how much longer a server is waited for that took a request and said nothing.
+const PATIENCE: Duration = Duration::from_millis(4500);
 
 /// A line that is no JSON and no verb: servers of JSON lines answer with an error and keep nothing.
 const LINE: &[u8] = b"rapport-doctor asks what is spoken here\n";
@@ -48,6 +51,8 @@ pub(crate) struct Spoken {
     /// Further protocols the same port speaks.
     pub(crate) also: Vec<Protocol>,
     pub(crate) answer: Option<Answer>,
+    /// The bytes of the answer, when they begin as HTTP does.
+    pub(crate) reply: Option<Reply>,
     pub(crate) end: End,
     /// What was seen, for people.
     pub(crate) evidence: Vec<String>,
@@ -63,6 +68,7 @@ impl Spoken {
             protocol: None,
             also: Vec::new(),
             answer: None,
+            reply: None,
             end,
             evidence: vec![evidence],
             tls: None,
@@ -79,9 +85,15 @@ impl Spoken {
         Self { tls_refused: Some(refusal), ..Self::said(Protocol::Tls, evidence) }
     }
 
-    fn answered(answer: Answer) -> Self {
+    fn answered(answer: Answer, reply: Reply) -> Self {
         let evidence = answer.line();
-        Self { answer: Some(answer), ..Self::said(Protocol::Http, evidence) }
+        Self { answer: Some(answer), reply: Some(reply), ..Self::said(Protocol::Http, evidence) }
+    }
+
+    /// It begins as HTTP does and is none.
+    fn broken(reply: Reply) -> Self {
+        let evidence = format!("a broken HTTP answer: {}", preview(&reply.bytes));
+        Self { reply: Some(reply), ..Self::said(Protocol::Http, evidence) }
     }
 
     /// Whether the port speaks `protocol`, first or also.
@@ -118,7 +130,6 @@ pub(crate) async fn listen_and_speak(ask: &Ask) -> Spoken {
 
 async fn plain(ask: &Ask, mut stream: TcpStream) -> Spoken {
     let reply = exchange(&mut stream, &get(&ask.host, &ask.path), ANSWER).await;
-    drop(stream);
     if let Some(answer) = Answer::read(&reply, &ask.path) {
         if answer.wants_tls() {
             let evidence = answer.line();
@@ -126,17 +137,22 @@ async fn plain(ask: &Ask, mut stream: TcpStream) -> Spoken {
             spoken.evidence.insert(0, evidence);
             return spoken;
         }
-        return with_more(ask, Spoken::answered(answer)).await;
+        return with_more(ask, Spoken::answered(answer, reply)).await;
     }
     match recognise(&reply.bytes) {
         Some(Protocol::Tls) => reconnect_secure(ask).await,
-        Some(Protocol::Http) => {
-            let evidence = format!("a broken HTTP answer: {}", preview(&reply.bytes));
-            Spoken::said(Protocol::Unknown, evidence)
-        }
+        Some(Protocol::Http) => Spoken::broken(reply),
         Some(protocol) => {
             let evidence = format!("it answered GET with {}", preview(&reply.bytes));
             Spoken::said(protocol, evidence)
+        }
+        None if reply.end == End::Silent => {
+            let patient = wait_on(&mut stream, ANSWER, PATIENCE);
+            let (spoken, late) = tokio::join!(other_tongues(ask, &reply), patient);
+            match Answer::read(&late, &ask.path) {
+                Some(answer) if spoken.protocol.is_none() => Spoken::answered(answer, late),
+                _ => spoken,
+            }
         }
         None => other_tongues(ask, &reply).await,
     }
@@ -183,6 +199,7 @@ async fn secure(ask: &Ask, stream: TcpStream) -> Spoken {
             let mut spoken = Spoken { end: reply.end, ..Spoken::said(Protocol::Tls, evidence) };
             spoken.tls = Some(secured);
             spoken.answer = Answer::read(&reply, &ask.path);
+            spoken.reply = reply.looks_like_http().then_some(reply);
             if let Some(answer) = &spoken.answer {
                 spoken.also.push(Protocol::Http);
                 spoken.evidence.push(answer.line());
@@ -198,7 +215,7 @@ async fn secure(ask: &Ask, stream: TcpStream) -> Spoken {
 async fn not_tls(ask: &Ask, evidence: String) -> Spoken {
     let reply = asked(ask, &get(&ask.host, &ask.path), TRY).await;
     let mut spoken = match (Answer::read(&reply, &ask.path), recognise(&reply.bytes)) {
-        (Some(answer), _) => Spoken::answered(answer),
+        (Some(answer), _) => Spoken::answered(answer, reply.clone()),
         (None, Some(protocol)) => {
             let evidence = format!("it answered GET with {}", preview(&reply.bytes));
             Spoken::said(protocol, evidence)
@@ -222,7 +239,7 @@ async fn lines(ask: &Ask, mut stream: TcpStream, line: &[u8]) -> Spoken {
     }
     let asked_plain = asked(ask, &get(&ask.host, &ask.path), ANSWER).await;
     match Answer::read(&asked_plain, &ask.path) {
-        Some(answer) => Spoken::answered(answer),
+        Some(answer) => Spoken::answered(answer, asked_plain),
         None => other_tongues(ask, &reply).await,
     }
 }
@@ -269,6 +286,6 @@ async fn other_tongues(ask: &Ask, first: &Reply) -> Spoken {
 async fn asked(ask: &Ask, question: &[u8], limit: Duration) -> Reply {
     match open(ask.address, TRY).await.1 {
         Some(mut stream) => exchange(&mut stream, question, limit).await,
-        None => Reply { bytes: Vec::new(), end: End::Closed, elapsed: Duration::ZERO },
+        None => Reply::none(),
     }
 }

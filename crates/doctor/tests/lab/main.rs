@@ -1,14 +1,12 @@
 //! The lab: states that are broken on purpose, each diagnosed, mended as the fix says, and well.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "the helpers of tests may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests may panic")]
 
+mod http;
 #[path = "../it/servers.rs"]
 #[expect(dead_code, reason = "the other tests use what the lab does not")]
 mod servers;
+mod switch;
 mod tls;
 
 use doctor::{Report, Request, diagnose};

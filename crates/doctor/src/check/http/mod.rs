@@ -1,0 +1,208 @@
+//! Rung 4: the HTTP answer says that the server is well, or what is wrong with it.
+
+mod body;
+mod framing;
+mod refusal;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{About, Check, Pending, Step};
+use crate::case::Case;
+use crate::probe::dial::open;
+use crate::probe::http::{Answer, exchange, get};
+use crate::report::{Fix, Verdict};
+use crate::target::Scheme;
+
+/// See the module.
+pub(crate) struct Http;
+
+/// Limit: one more request, for a path that may have been meant.
+const TRY: Duration = Duration::from_millis(700);
+
+/// An answer that begins later deserves a verdict of its own.
+const SLOW: Duration = Duration::from_millis(2500);
+
+/// Ports that browsers and Node's `fetch` refuse; the list of the Fetch standard above 1023.
+const REFUSED_BY_BROWSERS: &[u16] = &[
+    1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669,
+    6679, 6697, 10080,
+];
+
+impl Check for Http {
+    fn about(&self) -> About {
+        About {
+            id: "http",
+            title: "HTTP answer",
+            proves: "the server answers a request without credentials, whole and without an error",
+            rung: 4,
+            budget: Duration::from_millis(2500),
+            verdicts: VERDICTS,
+        }
+    }
+
+    fn skip(&self, case: &Case) -> Option<String> {
+        let spoken = case.facts.spoken.as_ref();
+        let nothing = spoken.is_none_or(|spoken| spoken.answer.is_none() && spoken.reply.is_none());
+        nothing.then(|| "no HTTP answer".to_owned())
+    }
+
+    fn run<'a>(&'a self, case: &'a Case) -> Pending<'a> {
+        Box::pin(look(case))
+    }
+}
+
+/// Every verdict of this check.
+const VERDICTS: &[&str] = &[
+    "address.browser_bad_port",
+    "auth.clock_skew",
+    "auth.forbidden",
+    "auth.invalid_key",
+    "auth.login_redirect",
+    "auth.missing",
+    "auth.token_expired",
+    "http.400",
+    "http.405",
+    "http.411",
+    "http.413",
+    "http.415",
+    "http.422",
+    "http.431",
+    "http.500",
+    "http.501",
+    "http.503",
+    "http.bad_chunk",
+    "http.bad_encoding",
+    "http.bad_header",
+    "http.bad_json",
+    "http.bad_status_line",
+    "http.body_stalled",
+    "http.empty",
+    "http.error_in_200",
+    "http.host_rejected",
+    "http.html_not_json",
+    "http.json_bom",
+    "http.redirect_broken",
+    "http.redirect_loop",
+    "http.slow",
+    "http.slow_body",
+    "http.truncated",
+    "http.wrong_content_type",
+    "http.wrong_path",
+    "llm.context_length",
+    "llm.loading",
+    "llm.model_missing",
+    "llm.overloaded",
+    "llm.quota",
+    "llm.rate_limited",
+    "protocol.websocket",
+    "service.airplay",
+    "upstream.dns",
+    "upstream.refused",
+    "upstream.timeout",
+    "upstream.tls",
+    "upstream.unknown",
+];
+
+/// An answer and what was asked.
+#[derive(Debug)]
+pub(super) struct Seen<'a> {
+    pub(super) answer: &'a Answer,
+    /// False when `/health` was tried without the user having named it.
+    pub(super) path_was_asked: bool,
+    pub(super) asks_websocket: bool,
+    /// `http://host:port`, without a path.
+    pub(super) base: String,
+}
+
+async fn look(case: &Case) -> Step {
+    let (Some(spoken), Some(target)) = (&case.facts.spoken, case.address()) else {
+        return Step::cannot_tell("there is no HTTP answer");
+    };
+    let port = case.facts.port.unwrap_or_default();
+    if let Some(verdict) = spoken.reply.as_ref().and_then(framing::fault) {
+        return Step::name(verdict.because_all(spoken.evidence.clone()));
+    }
+    let Some(answer) = &spoken.answer else {
+        return Step::cannot_tell("there is no HTTP answer");
+    };
+    let scheme = if spoken.tls.is_some() { "https" } else { "http" };
+    let seen = Seen {
+        answer,
+        path_was_asked: target.path.is_some(),
+        asks_websocket: matches!(target.scheme, Some(Scheme::Ws | Scheme::Wss)),
+        base: format!("{scheme}://{}:{port}", target.bracketed_host()),
+    };
+    let mut step = status::judge(&seen);
+    if let Some(verdict) = &mut step.verdict
+        && verdict.id == "http.wrong_path"
+        && spoken.tls.is_none()
+        && let Some(address) = case.facts.connected
+        && let Some(path) = other_path(address, &seen).await
+    {
+        verdict.fix.insert(0, Fix::say(format!("use {}{path}, which answers", seen.base)));
+    }
+    if step.verdict.is_none() {
+        let found = body::fault(&seen).or_else(|| slow(answer)).or_else(|| refused(answer, port));
+        if let Some(verdict) = found {
+            return Step::name(verdict.because(answer.line()));
+        }
+    }
+    step
+}
+
+fn slow(answer: &Answer) -> Option<Verdict> {
+    if answer.elapsed < SLOW {
+        return None;
+    }
+    let seconds = answer.elapsed.as_secs_f64();
+    let sentence = format!("the server works and needs {seconds:.1} s until its answer begins");
+    Some(Verdict::likely("http.slow", sentence).fix(Fix::say(format!(
+        "give clients a longer time than {:.0} s; a cold start, swap or a slow upstream is usual",
+        seconds.ceil()
+    ))))
+}
+
+fn refused(answer: &Answer, port: u16) -> Option<Verdict> {
+    if answer.status >= 400 || !REFUSED_BY_BROWSERS.contains(&port) {
+        return None;
+    }
+    let sentence =
+        format!("the server works, and browsers and Node's fetch refuse to use port {port}");
+    let fix = format!("move the server to another port, for example {}", port.saturating_add(100));
+    Some(
+        Verdict::likely("address.browser_bad_port", sentence)
+            .because("the port is on the list of bad ports of the Fetch standard")
+            .fix(Fix::say(fix)),
+    )
+}
+
+/// A path like the one that is not there, at which something is.
+async fn other_path(address: SocketAddr, seen: &Seen<'_>) -> Option<String> {
+    let path = seen.answer.path.as_str();
+    let mut candidates = Vec::new();
+    if path.contains("/v1/v1") {
+        candidates.push(path.replacen("/v1/v1", "/v1", 1));
+    } else if let Some(rest) = path.strip_prefix("/v1/") {
+        candidates.push(format!("/{rest}"));
+    } else {
+        candidates.push(format!("/v1{path}"));
+    }
+    if path.ends_with('/') && path.len() > 1 {
+        candidates.push(path.trim_end_matches('/').to_owned());
+    } else {
+        candidates.push(format!("{path}/"));
+    }
+    for candidate in candidates {
+        let (_, Some(mut stream)) = open(address, TRY).await else { return None };
+        let host = seen.base.split_once("://").map_or("localhost", |(_, host)| host);
+        let reply = exchange(&mut stream, &get(host, &candidate), TRY).await;
+        if Answer::read(&reply, &candidate).is_some_and(|answer| answer.status < 300) {
+            return Some(candidate);
+        }
+    }
+    None
+}

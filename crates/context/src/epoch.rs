@@ -7,7 +7,7 @@
 use std::io::Write as _;
 
 use jiff::Timestamp;
-use wire::prompt::{Block, Message, Prompt};
+use wire::prompt::{Block, Message, Prompt, Raw, Tool};
 
 /// Why a request did not begin with the bytes of the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -150,46 +150,32 @@ impl Footing {
     /// cache belongs to: the provider and the model.
     #[must_use]
     pub fn step(&self, model: &str, prompt: &Prompt, tokens: u64) -> Step {
-        let mut system = blake3::Hasher::new();
-        if let Some(text) = &prompt.system {
-            system.update(text.as_bytes());
+        let raw = prompt.system_raw.as_ref();
+        let mut line = self.begin(prompt.system.as_deref(), raw, &prompt.tools);
+        prompt.messages.iter().for_each(|message| line.add(message));
+        line.step(model, tokens)
+    }
+
+    /// Begins a request with what stands before its messages.
+    #[must_use]
+    pub fn begin(&self, system: Option<&str>, raw: Option<&Raw>, tools: &[Tool]) -> Line<'_> {
+        let mut head = blake3::Hasher::new();
+        head.update(system.unwrap_or_default().as_bytes());
+        head.update(raw.map_or("", |raw| raw.json.get()).as_bytes());
+        let mut offered = blake3::Hasher::new();
+        for tool in tools {
+            offered.update(tool.name.as_bytes()).update(tool.schema.get().as_bytes());
+            offered.update(tool.description.as_deref().unwrap_or_default().as_bytes());
+            offered.update(tool.raw.as_ref().map_or("", |raw| raw.json.get()).as_bytes());
         }
-        if let Some(raw) = &prompt.system_raw {
-            system.update(raw.json.get().as_bytes());
+        Line {
+            footing: self,
+            system: short(&head),
+            tools: short(&offered),
+            messages: blake3::Hasher::new(),
+            count: 0,
+            then: None,
         }
-        let mut tools = blake3::Hasher::new();
-        for tool in &prompt.tools {
-            tools.update(tool.name.as_bytes()).update(tool.schema.get().as_bytes());
-            tools.update(tool.description.as_deref().unwrap_or_default().as_bytes());
-        }
-        let before = self.last.as_ref().map_or(0, |last| last.messages);
-        let mut messages = blake3::Hasher::new();
-        let mut then = None;
-        let mut count = 0_u32;
-        for message in &prompt.messages {
-            add(&mut messages, message);
-            count = count.saturating_add(1);
-            if count == before {
-                then = Some(short(&messages));
-            }
-        }
-        let mut trail = Trail {
-            epoch: self.last.as_ref().map_or(1, |last| last.epoch),
-            branch: self.branch,
-            start: self.start,
-            summary: self.summary,
-            pinned: self.pinned,
-            model: model.to_owned(),
-            system: short(&system),
-            tools: short(&tools),
-            messages: count,
-            hash: short(&messages),
-        };
-        let reason = self.reason(&trail, then);
-        if reason.is_some() && self.last.is_some() {
-            trail.epoch = trail.epoch.saturating_add(1);
-        }
-        Step { trail, reason, cached: 0, written: 0, prompt: tokens }
     }
 
     fn reason(&self, next: &Trail, then: Option<u64>) -> Option<Reason> {
@@ -219,6 +205,65 @@ impl Footing {
         }
     }
 }
+
+/// A request on its way: what was said so far, as a cache and a bound thought see it.
+#[derive(Debug)]
+pub struct Line<'f> {
+    footing: &'f Footing,
+    system: u64,
+    tools: u64,
+    messages: blake3::Hasher,
+    count: u32,
+    /// The hash at the place where the request before ended.
+    then: Option<u64>,
+}
+
+impl Line<'_> {
+    /// Says one more message.
+    pub fn add(&mut self, message: &Message) {
+        add(&mut self.messages, message);
+        self.count = self.count.saturating_add(1);
+        if self.footing.last.as_ref().is_some_and(|last| last.messages == self.count) {
+            self.then = Some(short(&self.messages));
+        }
+    }
+
+    /// Stands for everything that was said so far. What a model signs holds only behind these very
+    /// words.
+    #[must_use]
+    pub fn bound(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.system.to_le_bytes()).update(&self.tools.to_le_bytes());
+        hasher.update(self.messages.finalize().as_bytes());
+        hasher.finalize().to_hex().chars().take(BOUND_DIGITS).collect()
+    }
+
+    /// Judges the request when all of it is said; as [`Footing::step`].
+    #[must_use]
+    pub fn step(self, model: &str, tokens: u64) -> Step {
+        let footing = self.footing;
+        let mut trail = Trail {
+            epoch: footing.last.as_ref().map_or(1, |last| last.epoch),
+            branch: footing.branch,
+            start: footing.start,
+            summary: footing.summary,
+            pinned: footing.pinned,
+            model: model.to_owned(),
+            system: self.system,
+            tools: self.tools,
+            messages: self.count,
+            hash: short(&self.messages),
+        };
+        let reason = footing.reason(&trail, self.then);
+        if reason.is_some() && footing.last.is_some() {
+            trail.epoch = trail.epoch.saturating_add(1);
+        }
+        Step { trail, reason, cached: 0, written: 0, prompt: tokens }
+    }
+}
+
+/// Hex digits of what a thought is bound to.
+const BOUND_DIGITS: usize = 32;
 
 /// What a model is sent of a message, whatever the dialect makes of it.
 fn add(hasher: &mut blake3::Hasher, message: &Message) {

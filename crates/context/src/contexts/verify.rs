@@ -28,6 +28,8 @@ pub struct Report {
     pub entries: u64,
     /// Summaries that were looked at.
     pub summaries: u64,
+    /// Lines of the audit that were looked at.
+    pub changes: u64,
     /// All defects.
     pub defects: u64,
     /// The first 1000 of them.
@@ -39,6 +41,25 @@ impl Report {
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.defects == 0
+    }
+
+    fn join(&mut self, part: Self) {
+        self.contexts = self.contexts.saturating_add(part.contexts);
+        self.entries = self.entries.saturating_add(part.entries);
+        self.summaries = self.summaries.saturating_add(part.summaries);
+        self.changes = self.changes.saturating_add(part.changes);
+        self.defects = self.defects.saturating_add(part.defects);
+        let room = LISTED_MAX.saturating_sub(self.listed.len());
+        self.listed.extend(part.listed.into_iter().take(room));
+    }
+
+    /// The audit of a tenant is not as it was written.
+    pub(super) fn broken_chain(&mut self, tenant: Tenant, line: u64, what: &str) {
+        self.defects = self.defects.saturating_add(1);
+        if self.listed.len() < LISTED_MAX {
+            let what = format!("line {line} of the audit of changes: {what}");
+            self.listed.push(Defect { tenant, context: "".into(), seq: None, what });
+        }
     }
 
     fn add(&mut self, row: &Row, seq: Option<u32>, what: &str) {
@@ -74,21 +95,50 @@ impl Contexts {
     /// # Errors
     /// `storage_error` when the store cannot be read at all.
     pub async fn verify(&self, mut progress: impl FnMut(u64, u64) + Send) -> Result<Report, Fault> {
-        let mut report = Report::default();
+        let mut report = self
+            .db
+            .read(|c| {
+                let mut report = Report::default();
+                super::telling::verify(c, &mut report)?;
+                Ok(report)
+            })
+            .await?;
         let mut after = 0;
         loop {
             let (next, part) = self.db.read(move |c| slice(c, after)).await?;
-            report.contexts = report.contexts.saturating_add(part.contexts);
-            report.entries = report.entries.saturating_add(part.entries);
-            report.summaries = report.summaries.saturating_add(part.summaries);
-            report.defects = report.defects.saturating_add(part.defects);
-            let room = LISTED_MAX.saturating_sub(report.listed.len());
-            report.listed.extend(part.listed.into_iter().take(room));
+            report.join(part);
             progress(report.contexts, self.counts().await.contexts.max(report.contexts));
             match next {
                 Some(next) => after = next,
                 None => return Ok(report),
             }
+        }
+    }
+}
+
+/// As [`Contexts::verify`], over a store that somebody else may have open and be writing to: the
+/// connection only reads, one slice a transaction.
+///
+/// # Errors
+/// `storage_error` when the store cannot be read, or is of another version.
+pub fn verify_store(
+    connection: &Connection,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Report, Fault> {
+    let count = "SELECT count(*) FROM ctx";
+    let all = unsigned(connection.query_row(count, [], |row| row.get(0)).stored()?);
+    let mut report = Report::default();
+    super::telling::verify(connection, &mut report)?;
+    let mut after = 0;
+    loop {
+        let part = connection.unchecked_transaction().stored()?;
+        let (next, found) = slice(&part, after)?;
+        drop(part);
+        report.join(found);
+        progress(report.contexts, all.max(report.contexts));
+        match next {
+            Some(next) => after = next,
+            None => return Ok(report),
         }
     }
 }

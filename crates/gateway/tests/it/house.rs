@@ -19,6 +19,10 @@ pub(crate) struct House {
     pub(crate) gate: Gateway,
     /// Its keys.
     pub(crate) keys: catalog::Keys,
+    /// Its store.
+    pub(crate) contexts: context::Contexts,
+    /// The database below it.
+    pub(crate) database: Database,
 }
 
 /// An answer, read whole.
@@ -55,8 +59,17 @@ impl House {
 
     /// A gateway with these settings.
     pub(crate) async fn with(settings: Settings) -> Self {
+        Self::on(settings, Place::Memory).await
+    }
+
+    /// A gateway whose store is in a folder, so that another one can go on after it.
+    pub(crate) async fn at(settings: Settings, folder: &std::path::Path) -> Self {
+        Self::on(settings, Place::Folder(folder.to_owned())).await
+    }
+
+    async fn on(settings: Settings, place: Place) -> Self {
         let schemas: &[&storage::Schema] = &[&context::SCHEMA, &catalog::SCHEMA];
-        let database = Database::open(Place::Memory, schemas).await.unwrap();
+        let database = Database::open(place, schemas).await.unwrap();
         let limits = context::Limits::default();
         let contexts = context::Contexts::open(database.clone(), limits).await.unwrap();
         let keys = catalog::Keys::open(database.clone()).await.unwrap();
@@ -64,8 +77,13 @@ impl House {
         let listen =
             vec![Listen { address, url: "http://127.0.0.1:61900".into(), tls: "off".into() }];
         let about = About { version: "0.0.0".into(), listen, ..About::default() };
-        let parts = Parts { contexts, keys: keys.clone(), database, about };
-        Self { gate: Gateway::open(settings, parts).unwrap(), keys }
+        let parts = Parts {
+            contexts: contexts.clone(),
+            keys: keys.clone(),
+            database: database.clone(),
+            about,
+        };
+        Self { gate: Gateway::open(settings, parts).unwrap(), keys, contexts, database }
     }
 
     /// A gateway whose default model is an Anthropic upstream at this address.

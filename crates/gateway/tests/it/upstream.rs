@@ -45,7 +45,7 @@ async fn the_upstream_sees_the_whole_history_and_the_reply_is_kept() {
             {"role": "user", "content": "one"},
             {"role": "assistant", "content": "answer 1"},
             {"role": "user", "content": "two"},
-        ]})
+        ], "cache_control": {"type": "ephemeral"}})
     );
 }
 
@@ -58,7 +58,9 @@ async fn settings_lose_to_the_request_and_the_state_is_told_once() {
     house.post(&path, &json!({"message": "a", "max_tokens": 9, "state": {"city": "Rome"}})).await;
     house.post(&path, &json!({"message": "b"})).await;
     let sent: Vec<Value> = mock.requests().iter().map(|r| r.json()).collect();
-    assert_eq!(sent[0]["system"], "be kind");
+    let mark = json!({"type": "ephemeral"});
+    let block = json!({"type": "text", "text": "be kind", "cache_control": mark});
+    assert_eq!(sent[0]["system"], json!([block]));
     assert_eq!((&sent[0]["max_tokens"], &sent[1]["max_tokens"]), (&json!(9), &json!(7)));
     assert_eq!(sent[0]["temperature"], 0.5);
     let told = "a\n\n<context_state>\n{\"city\":\"Rome\"}\n</context_state>";
@@ -210,6 +212,7 @@ async fn what_a_cancelled_model_had_said_is_kept() {
     let ask = flow::Ask {
         key: context::Key::new(context::Tenant(0), "c").unwrap(),
         create: false,
+        before: Vec::new(),
         content: context::Content::Text("count".into()),
         state: None,
         remember_last: false,
@@ -217,6 +220,7 @@ async fn what_a_cancelled_model_had_said_is_kept() {
         overrides: flow::Overrides::default(),
         idem: None,
         expect: None,
+        envelope: flow::Envelope::default(),
     };
     let meanwhile = async {
         while let Some(step) = came.recv().await {

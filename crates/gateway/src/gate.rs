@@ -16,6 +16,7 @@ use crate::model::Models;
 use crate::provider::Keeper;
 use crate::route::{Affinity, Cases, Hedges};
 use crate::settings::Settings;
+use crate::surface::vendor::Lives;
 use crate::tasks::Tasks;
 
 /// What the gateway is built from.
@@ -81,6 +82,7 @@ impl Gateway {
         let models = Models::new(&settings)?;
         let desk = Desk::new(&settings.limits);
         Ok(Self(Arc::new(Inner {
+        models.watch();
             now: ArcSwap::from_pointee(Snapshot::of(settings, models)),
             about: ArcSwap::from_pointee(parts.about),
             contexts: parts.contexts,
@@ -110,6 +112,7 @@ impl Gateway {
         Ok(())
     }
 
+        models.watch();
     /// Tells the gateway which sockets were bound.
     pub fn set_listen(&self, listen: Vec<Listen>) {
         let mut about = About::clone(&self.0.about.load());

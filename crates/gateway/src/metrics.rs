@@ -60,6 +60,17 @@ struct Began {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Provider {
+    provider: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct InState {
+    provider: String,
+    state: &'static str,
+}
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// Every metric of the request path.
@@ -85,6 +96,9 @@ pub struct Metrics {
     cpu: Gauge<f64, AtomicU64>,
     store_ok: Gauge<i64, AtomicI64>,
     stayed: Gauge,
+    providers_up: Family<Provider, Gauge>,
+    breakers: Family<InState, Gauge>,
+    provider_keys: Family<InState, Gauge>,
 }
 
 /// From a loopback echo (0.1 ms) to a long thought (10 min).
@@ -120,6 +134,9 @@ impl Metrics {
             cpu: Gauge::default(),
             store_ok: Gauge::default(),
             stayed: Gauge::default(),
+            providers_up: Family::default(),
+            breakers: Family::default(),
+            provider_keys: Family::default(),
         };
         new.register();
         new
@@ -153,6 +170,12 @@ impl Metrics {
         r.register_with_unit("process_cpu", help, Unit::Seconds, self.cpu.clone());
         let help = "Calls that stayed with the target of their conversation";
         r.register("affinity_hits", help, self.stayed.clone());
+        let help = "1 while the health check of a provider works";
+        r.register("provider_up", help, self.providers_up.clone());
+        let help = "Models that were asked for, by provider and state of their breaker";
+        r.register("provider_breakers", help, self.breakers.clone());
+        let help = "Keys by provider and state";
+        r.register("provider_keys", help, self.provider_keys.clone());
         r.register("store_ok", "1 while the store can write", self.store_ok.clone());
     }
 
@@ -217,6 +240,28 @@ impl Metrics {
         }
     }
 
+    /// How the providers fare now.
+    fn providers(&self, gate: &Gateway) {
+        self.providers_up.clear();
+        self.breakers.clear();
+        self.provider_keys.clear();
+        for status in gate.now().models.providers() {
+            let provider = status.name;
+            if let Some(up) = status.health.and_then(|health| health.up) {
+                let label = Provider { provider: provider.clone() };
+                self.providers_up.get_or_create(&label).set(i64::from(up));
+            }
+            for breaker in status.breakers {
+                let label = InState { provider: provider.clone(), state: breaker.state };
+                self.breakers.get_or_create(&label).inc();
+            }
+            for key in status.keys {
+                let label = InState { provider: provider.clone(), state: key.state };
+                self.provider_keys.get_or_create(&label).inc();
+            }
+        }
+    }
+
     /// The page of `/metrics`, in the text format of `OpenMetrics`.
     ///
     /// # Errors
@@ -230,6 +275,7 @@ impl Metrics {
         let connections = gate.connections().load(std::sync::atomic::Ordering::Relaxed);
         self.connections.set(signed(connections as u64));
         self.stayed.set(signed(gate.affinity().hits()));
+        self.providers(gate);
         self.store_ok.set(i64::from(gate.database().health().ok));
         if let Some((memory, cpu)) = process() {
             self.memory.set(signed(memory));

@@ -187,6 +187,8 @@ impl ProviderSettings {
         Self { base_url: base_url.to_owned(), ..Self::of(&row) }
     }
 
+    /// How it is looked after while nobody calls; not at all if absent.
+    pub health: Option<HealthCheck>,
     /// The key that is tried first.
     #[must_use]
     pub fn key(&self) -> Option<&KeySettings> {
@@ -207,6 +209,7 @@ impl std::fmt::Debug for ProviderSettings {
             .field("models", &self.models)
             .field("headers", &headers)
             .finish_non_exhaustive()
+            health: None,
     }
 }
 
@@ -243,6 +246,17 @@ pub struct Limits {
     pub body_bytes: usize,
     /// `limits.line_bytes`: the longest raw-TCP line or WebSocket message.
     pub line_bytes: usize,
+/// A cheap request that a provider gets from time to time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// How often.
+    pub every: Duration,
+    /// The path below `base_url`, which is got; the dialect's list of models if absent.
+    pub path: Option<String>,
+    /// How long the answer may take.
+    pub timeout: Duration,
+}
+
     /// `limits.json_depth`: the deepest nesting of arrays and objects.
     pub json_depth: usize,
     /// `limits.turns`: upstream turns at once.

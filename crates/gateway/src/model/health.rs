@@ -1,7 +1,7 @@
 //! How one model of one provider fares: calls under way, latency, and the breaker.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -27,6 +27,8 @@ pub(crate) struct Health {
     in_flight: AtomicU32,
     latency: Mutex<Option<(Duration, Instant)>>,
     breaker: Mutex<Breaker>,
+    /// The health checks of its provider fail.
+    down: Arc<AtomicBool>,
 }
 
 /// Leaves a target alone that fails again and again, and looks after it from time to time.
@@ -62,6 +64,28 @@ impl State {
 }
 
 impl Health {
+    /// The health of a model whose provider may be down.
+    pub(super) fn under(down: Arc<AtomicBool>) -> Self {
+        Self { down, ..Self::default() }
+    }
+
+    /// Its provider came up: what was left alone is tried by the next call.
+    pub(super) fn is_worth_a_try(&self) {
+        let mut breaker = self.breaker.lock();
+        if breaker.until.is_some() {
+            breaker.until = Some(Instant::now());
+            breaker.probing = None;
+        }
+    }
+
+    /// The state, failures in a row, and how long it is left alone still.
+    pub(super) fn told(&self, now: Instant) -> (State, u32, Option<Duration>) {
+        let state = self.state(now);
+        let breaker = self.breaker.lock();
+        let left = breaker.until.map(|until| until.saturating_duration_since(now));
+        (state, breaker.failures, left.filter(|_| state == State::Open))
+    }
+
     /// Counts a call until what is returned drops.
     pub(crate) fn begin(self: &Arc<Self>) -> Flight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -81,6 +105,9 @@ impl Health {
     }
 
     pub(crate) fn state(&self, now: Instant) -> State {
+        if self.down.load(Ordering::Relaxed) {
+            return State::Open;
+        }
         let breaker = self.breaker.lock();
         match breaker.until {
             None => State::Closed,

@@ -29,6 +29,8 @@ pub(super) struct Seen {
 pub(super) enum News {
     /// It answered, after this time, as this version.
     Good(Duration, String),
+    /// It began to answer, after this time; its words went by unread.
+    Answered(Duration),
     /// It was reached and refused.
     Refused(String),
     /// It was not reached, or did not answer.
@@ -77,6 +79,10 @@ impl Seen {
             News::Good(latency, version) => {
                 self.latency = Some(*latency);
                 self.version = Some(version.clone());
+                self.last_error = None;
+            }
+            News::Answered(latency) => {
+                self.latency = Some(*latency);
                 self.last_error = None;
             }
             News::Refused(text) | News::Lost(text) => self.last_error = Some(text.clone()),

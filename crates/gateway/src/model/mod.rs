@@ -1,6 +1,7 @@
 //! Step 4: which model answers, where it is, and how it fares.
 
 mod call;
+mod check;
 mod culprit;
 mod health;
 mod hold;
@@ -28,12 +29,13 @@ use crate::route::RouteSettings;
 use crate::settings::{ModelSettings, Settings};
 
 pub(crate) use call::dice;
+pub use check::CheckStatus;
 pub use culprit::{Culprit, culprit};
 pub(crate) use health::{Flight, State as HealthState};
 pub use keys::KeyStatus;
 pub use nearest::nearest;
 pub use raw::{Raw, RawCall};
-pub use status::{ModelStatus, Price, ProviderStatus};
+pub use status::{BreakerStatus, ModelStatus, Price, ProviderStatus};
 pub use trail::{Attempt, Trail};
 pub use upstream::{Failed, Upstream};
 
@@ -316,6 +318,13 @@ impl Models {
         });
         let listed = self.sites.iter().flat_map(|site| site.model_statuses());
         offline.chain(routes).chain(listed).collect()
+    }
+
+    /// Starts the health checks of those providers that want them. They end with the models.
+    pub(crate) fn watch(&self) {
+        for site in self.sites.iter().filter(|site| site.settings.health.is_some()) {
+            drop(crate::tasks::detach("health", check::watch(Arc::downgrade(site))));
+        }
     }
 
     /// Every provider and how it fares.

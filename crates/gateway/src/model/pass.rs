@@ -11,6 +11,7 @@ use wire::{Code, Fault};
 use super::call::{dice, now};
 use super::culprit::{Culprit, culprit};
 use super::hold::PATIENCE;
+use super::live::News;
 use super::trail::Try;
 use super::upstream::Upstream;
 use crate::client::{Answer, Request, advice, after, backoff};
@@ -61,6 +62,7 @@ impl Upstream {
                 },
                 Err(ended) => {
                     self.noted(&one, key, Some(&ended.fault));
+                    self.tell(&ended.fault);
                     let wait = backoff(tries, dice());
                     if !ended.again || !more || !worthwhile(wait, until) {
                         return Err(ended.fault);
@@ -83,11 +85,13 @@ impl Upstream {
         if answer.status.is_success() {
             self.site.keys.worked(key);
             self.noted(one, key, None);
+            self.site.note(&self.model, &News::Answered(one.began.elapsed()));
             return Judged::Final(answer);
         }
         let advice = advice(answer.status, &answer.headers, now());
         let (answer, fault) = self.fault_of(answer).await;
         self.noted(one, key, Some(&fault));
+        self.tell(&fault);
         let culprit = culprit(&fault);
         if culprit == Culprit::Limit
             && let Some(wait) = advice.wait.or(fault.wait())
@@ -102,6 +106,13 @@ impl Upstream {
             }
         }
         if advice.again { Judged::Later(answer, advice.wait) } else { Judged::Final(answer) }
+    }
+
+    /// Keeps for the statuses what a failed try says of the provider.
+    fn tell(&self, fault: &Fault) {
+        if let Some(news) = self.news(fault) {
+            self.site.note(&self.model, &news);
+        }
     }
 
     /// The fault in a refusal, and the refusal as it was.

@@ -2,9 +2,11 @@
 
 use ledger::{Model, Rate, Rates};
 use serde::Serialize;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::WINDOW_DEFAULT;
+use super::health::Health;
 use super::live::Seen;
 use crate::offline;
 
@@ -164,4 +166,38 @@ pub struct ProviderStatus {
     pub since: Option<String>,
     /// Its keys by name, and how each fares.
     pub keys: Vec<super::keys::KeyStatus>,
+    /// Its health check; null where none is configured.
+    pub health: Option<super::check::CheckStatus>,
+    /// The models that were asked for, and whether they are left alone.
+    pub breakers: Vec<BreakerStatus>,
+}
+
+/// Whether a model of a provider is left alone because it fails again and again.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BreakerStatus {
+    /// The provider's name of the model.
+    pub model: String,
+    /// `closed` (it works), `open` (others are asked first) or `half_open` (the next call tries).
+    pub state: &'static str,
+    /// Failures of the provider's own in a row.
+    pub failures: u32,
+    /// Calls under way.
+    pub in_flight: u32,
+    /// Seconds until the next call tries it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub again_in_seconds: Option<u64>,
+}
+
+impl BreakerStatus {
+    pub(super) fn of(model: &str, health: &Health, now: Instant) -> Self {
+        let (state, failures, left) = health.told(now);
+        Self {
+            // Beyond a bound all further names share one.
+            model: if model.is_empty() { "(others)" } else { model }.to_owned(),
+            state: state.as_str(),
+            failures,
+            in_flight: health.in_flight(),
+            again_in_seconds: left.map(|left| left.as_secs()),
+        }
+    }
 }

@@ -8,17 +8,19 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, USER_AGENT};
 use ledger::Prices;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 use wire::dialect::Dialect;
 use wire::event::Event;
 use wire::prompt::{Message, Prompt};
 use wire::reply::{Reply, Usage};
 use wire::{Blame, Code, Fault};
 
+use super::check::Checks;
 use super::health::{Flight, Health};
 use super::hold::Hold;
 use super::keys::Pool;
 use super::live::{Live, News};
-use super::status::{ModelStatus, ProviderStatus};
+use super::status::{BreakerStatus, ModelStatus, ProviderStatus};
 use super::token::Tokens;
 use super::trail::Trail;
 use super::{WINDOW_DEFAULT, config};
@@ -35,6 +37,7 @@ pub(super) struct Site {
     pub(super) hold: Hold,
     pub(super) keys: Pool,
     pub(super) tokens: Tokens,
+    pub(super) checks: Checks,
     live: Live,
     /// How its models fare, by the provider's names.
     health: Mutex<HashMap<String, Arc<Health>>>,
@@ -91,6 +94,7 @@ impl Site {
             tokens: Tokens::new(tls.clone(), local_only),
             keys: Pool::new(settings)?,
             health: Mutex::default(),
+            checks: Checks::default(),
             client: Client::new(name, base, settings.deadlines, (tls, local_only)),
             settings: settings.clone(),
             prices: Arc::clone(prices),
@@ -170,6 +174,12 @@ impl Site {
             last_error: missing.map(|fault| fault.text().to_owned()).or(seen.last_error),
             since: seen.since.map(|at| at.to_string()),
             keys: self.keys.statuses(),
+            health: self
+                .settings
+                .health
+                .as_ref()
+                .map(|check| self.checks.status(check, self.check_path(check))),
+            breakers: self.breakers(),
         }
     }
 
@@ -189,7 +199,25 @@ impl Site {
             return Arc::clone(health);
         }
         let name = if all.len() < HEALTH_MAX { model } else { "" };
-        Arc::clone(all.entry(name.to_owned()).or_default())
+        let new = || Arc::new(Health::under(self.checks.down()));
+        Arc::clone(all.entry(name.to_owned()).or_insert_with(new))
+    }
+
+    /// Its models that were left alone are tried by their next calls.
+    pub(super) fn ask_again(&self) {
+        for health in self.health.lock().values() {
+            health.is_worth_a_try();
+        }
+    }
+
+    /// How the models fare that were asked for, by name.
+    fn breakers(&self) -> Vec<BreakerStatus> {
+        let now = Instant::now();
+        let all = self.health.lock();
+        let mut statuses: Vec<BreakerStatus> =
+            all.iter().map(|(model, health)| BreakerStatus::of(model, health, now)).collect();
+        statuses.sort_by(|a, b| a.model.cmp(&b.model));
+        statuses
     }
 
     pub(super) fn model_statuses(&self) -> impl Iterator<Item = ModelStatus> + '_ {
@@ -319,6 +347,11 @@ impl Upstream {
         self.site.dialect
     }
 
+    /// The row of the table of providers that its settings come from.
+    pub(crate) fn row_name(&self) -> &str {
+        &self.site.settings.row.name
+    }
+
     /// The tokens it can take.
     #[must_use]
     pub fn window_tokens(&self) -> u32 {
@@ -339,6 +372,13 @@ impl Upstream {
         base.url(&provider::route(&site.settings, site.keys.key(key), base.path(), ask))
     }
 
+    /// Whether its provider has these paths beside its dialect's, as far as is known: `rerank` …
+    #[must_use]
+    pub fn offers(&self, what: &str) -> bool {
+        let paths = &self.site.settings.row.paths;
+        paths.is_empty() || paths.iter().any(|path| path == what)
+    }
+
     /// Counts a call until what is returned drops.
     pub(crate) fn begin(&self) -> Flight {
         self.health.begin()
@@ -349,6 +389,11 @@ impl Upstream {
     pub fn price_of(&self, usage: &Usage) -> Option<u64> {
         let cost = ledger::cost(self.known()?, usage, ledger::Terms::default())?;
         Some(cost.micro_usd)
+    }
+
+    /// Why its provider counts as down.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.site.checks.trouble()
     }
 
     /// How it fares.

@@ -17,6 +17,7 @@ mod tests;
 pub use added::{Added, Keeper, Kept};
 pub use auth::{Ask, Token, TokenAsk, headers, route, secrets, sign, token};
 pub use environment::{fill, from_environment, host_address};
+pub use path::models;
 pub use pause::pause;
 pub use quirks::apply;
 pub use row::{AuthKind, Quirks, Row};

@@ -18,3 +18,13 @@ pub(super) fn join(dialect: &str, base: &str, path: &str) -> String {
     let beside = if dialect.starts_with("ollama") { doubled("v1") } else { None };
     format!("{}{path}", doubled(version).or(beside).unwrap_or(base))
 }
+
+/// Where a server of this dialect lists its models: a request that costs nothing.
+#[must_use]
+pub fn models(dialect: &str) -> &'static str {
+    match dialect {
+        name if name.starts_with("gemini") => "/v1beta/models",
+        name if name.starts_with("ollama") => "/api/tags",
+        _ => "/v1/models",
+    }
+}

@@ -276,7 +276,11 @@ fn rest(candidates: &mut Vec<Candidate>) {
         if may {
             awake.push(candidate);
         } else {
-            candidate.reason = format!("it failed again and again: {}", state.as_str());
+            let trouble = upstream(&candidate.target).and_then(|upstream| upstream.trouble());
+            candidate.reason = match trouble {
+                Some(trouble) => format!("its provider's health check fails: {trouble}"),
+                None => format!("it failed again and again: {}", state.as_str()),
+            };
             resting.push(candidate);
         }
     }

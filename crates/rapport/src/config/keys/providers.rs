@@ -141,6 +141,28 @@ pub(super) const KEYS: &[Key] = &[
         Live,
         "Tries after the first, on faults that may pass.",
     ),
+    key(
+        "providers.NAME.health.every",
+        Duration,
+        "30s",
+        Live,
+        "How often the provider is looked after while nobody calls. It is not, unless one of the \
+         keys of `health` is written.",
+    ),
+    key(
+        "providers.NAME.health.path",
+        Text,
+        "",
+        Live,
+        "What is asked for, below `base_url`; else the dialect's list of models.",
+    ),
+    key(
+        "providers.NAME.health.timeout",
+        Duration,
+        "5s",
+        Live,
+        "How long the answer may take before the check has failed.",
+    ),
     key("providers.NAME.connect_seconds", Duration, "5s", Live, "Name resolution, TCP and TLS."),
     key(
         "providers.NAME.first_byte_seconds",

@@ -3,7 +3,7 @@
 mod keys;
 
 use gateway::provider::{AuthKind, Providers, Row, fill, host_address};
-use gateway::settings::{Deadlines, KeySettings, ProviderSettings, Secret};
+use gateway::settings::{Deadlines, HealthCheck, KeySettings, ProviderSettings, Secret};
 
 use super::layer::address;
 use super::nearest::nearest;
@@ -128,6 +128,26 @@ fn rest(values: &mut Values<'_>, settings: &mut ProviderSettings) {
         idle: values.duration(&at("idle_seconds")),
         total: values.duration(&at("total_seconds")),
     };
+    settings.health = health(values, &settings.name);
+}
+
+/// How the provider is looked after, if anything is said of it.
+fn health(values: &mut Values<'_>, name: &str) -> Option<HealthCheck> {
+    let group = format!("providers.{name}.health");
+    if values.stack.below(&group).is_empty() {
+        return None;
+    }
+    let path = values.found(&format!("{group}.path")).filter(|found| !found.text.is_empty());
+    if let Some(wrong) = path.as_ref().filter(|found| !found.text.starts_with('/')) {
+        let text = format!(
+            "`{group}.path` cannot be `{}`: write a path that begins with `/`, such as `/v1/models`",
+            wrong.text
+        );
+        values.findings.problem(&wrong.place, text);
+    }
+    let every = values.duration(&format!("{group}.every"));
+    let timeout = values.duration(&format!("{group}.timeout"));
+    Some(HealthCheck { every, path: path.map(|found| found.text), timeout })
 }
 
 fn no_address(values: &mut Values<'_>, name: &str, table: &Providers) {

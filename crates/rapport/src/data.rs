@@ -1,7 +1,7 @@
 //! The data folder: made private, with files that are replaced in one step.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -39,4 +39,14 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
         .and_then(|mut file| file.write_all(content))
         .and_then(|()| std::fs::rename(&aside, path));
     written.with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// A name beside `path` for a copy of it: `.bak`, or the first `.bakN` that is free.
+pub(crate) fn backup_name(path: &Path) -> PathBuf {
+    let named = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(if number == 0 { ".bak".to_owned() } else { format!(".bak{number}") });
+        PathBuf::from(name)
+    };
+    (0..u32::MAX).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(0))
 }

@@ -14,7 +14,7 @@ use crate::print::Exit;
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The address: a URL, host:port, a port; the server's own when left out. Or `explain` and the
-    /// text of an error
+    /// text of an error; or `claude-desktop`
     target: Option<String>,
     /// After `explain`: the text of an error, as it was shown; `-` reads it from standard input
     #[arg(value_name = "TEXT")]
@@ -37,6 +37,7 @@ pub(super) struct Options {
 /// 3 broken for an uncertain reason.
 pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
     match (options.target.as_deref(), options.text.is_empty()) {
+        (Some("claude-desktop"), true) => return super::connect::claude_desktop(frame),
         (Some("explain"), false) => return explain(frame, &given::text(&options.text)?),
         (Some("explain"), true) => {
             frame.printer.error("explain what? Put the error's text after it, in quotes");

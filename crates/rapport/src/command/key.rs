@@ -80,6 +80,24 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
     })
 }
 
+/// Makes a key for an application; `None` when that failed, which was said.
+///
+/// # Errors
+/// When there is no runtime to work in.
+pub(super) fn make(frame: &mut Frame, reach: &Reach, name: &str) -> anyhow::Result<Option<String>> {
+    let scope = vec!["read".to_owned(), "write".to_owned()];
+    let verb = Verb::Create(Create { name: name.to_owned(), scope, expires: None });
+    let options = Options { verb, offline: false, reach: reach.clone() };
+    let folder_named = frame.globals.data.is_some();
+    let mut secret = None;
+    reach.run(frame, async |client| {
+        let made = answer(client, &options, folder_named).await?;
+        secret = Some(cell(&made, "/secret")).filter(|secret| !secret.is_empty());
+        Ok(())
+    })?;
+    Ok(secret)
+}
+
 /// The server's answer, or the same one from the store when no server runs.
 async fn answer(
     client: &mut Client<'_>,

@@ -5,6 +5,7 @@ mod backup;
 mod chat;
 mod completions;
 mod config;
+mod connect;
 mod context;
 mod doctor;
 mod given;
@@ -107,6 +108,10 @@ enum Command {
     Config(config::Options),
     /// Say in one sentence why an address does not work
     Doctor(doctor::Options),
+    /// Put this server into an application: Claude Desktop, Claude Code, Cursor, VS Code …
+    Connect(connect::Connect),
+    /// Take this server out of an application
+    Disconnect(connect::Disconnect),
     /// Connect a program that speaks MCP over a pipe (Claude Desktop, Cursor …)
     Mcp(mcp::Options),
     /// Run a scriptable model server for tests
@@ -217,6 +222,8 @@ pub(crate) fn run() -> Exit {
         Command::Provider(options) => provider::run(&mut frame, &options),
         Command::Config(options) => config::run(&mut frame, &options),
         Command::Doctor(options) => doctor::run(&mut frame, &options),
+        Command::Connect(options) => connect::connect(&mut frame, &options),
+        Command::Disconnect(options) => connect::disconnect(&mut frame, &options),
         Command::Mcp(options) => mcp::run(&mut frame, &options),
         Command::Mock(options) => mock::run(&mut frame, &options),
         Command::Backup(options) => backup::run(&mut frame, &options),

@@ -38,10 +38,12 @@ pub(crate) const VARIABLES: &[Variable] = &[
         "log.level",
         "Short for RAPPORT_LOG_LEVEL; takes `info,gateway=debug`.",
     ),
+    variable("RAPPORT_VAULT_KEY", "contexts.vault_key", "Short for RAPPORT_CONTEXTS_VAULT_KEY."),
     variable("RAPPORT_CONFIG", "", "The configuration file, like `--config`."),
     variable("RAPPORT_PROFILE", "", "The profile, like `--profile`."),
     variable("RAPPORT_URL", "", "The server that client commands talk to."),
     variable("RAPPORT_API_KEY", "", "The key that client commands show."),
+    variable("RAPPORT_API_KEY_FILE", "", "The file of that key, if it is not in the variable."),
     variable("RAPPORT_CONTEXT", "", "The context that client commands continue."),
 ];
 

@@ -43,7 +43,7 @@ pub(super) fn run(frame: &mut Frame, file: Option<&Path>, yes: bool) -> anyhow::
         frame.printer.hint("nothing was changed; use --yes to write it");
         return Ok(Exit::Problem);
     }
-    let copy = backup_name(&path);
+    let copy = crate::data::backup_name(&path);
     std::fs::copy(&path, &copy).with_context(|| format!("cannot write `{}`", copy.display()))?;
     // Written in place, so that owner, mode and links stay as they are.
     std::fs::write(&path, fixed).with_context(|| format!("cannot write `{}`", path.display()))?;
@@ -62,15 +62,6 @@ fn own(frame: &Frame) -> Option<PathBuf> {
         .iter()
         .flat_map(|folder| endings.map(|ending| folder.join(format!("rapport.{ending}"))))
         .find(|path| path.is_file())
-}
-
-fn backup_name(path: &Path) -> PathBuf {
-    let named = |number: u32| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(if number == 0 { ".bak".to_owned() } else { format!(".bak{number}") });
-        PathBuf::from(name)
-    };
-    (0..u32::MAX).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(0))
 }
 
 /// Replaces every number that stands where a port does and is none.

@@ -169,7 +169,8 @@ impl Reach {
         json: bool,
     ) -> Manner {
         let said = self.key.as_ref().map(|Hidden(key)| key.as_str());
-        let key = said.or_else(|| env.get("RAPPORT_API_KEY"));
+        let named = said.or_else(|| env.get("RAPPORT_API_KEY")).map(str::to_owned);
+        let key = named.or_else(|| key_of_file(env));
         let own = config.map(|config| config.data.join("tls").join("certificate.pem"));
         // The pair that the local server made for itself is in nobody's list of trusted ones.
         let own = own.filter(|path| found.address.is_loopback() && path.is_file());
@@ -199,6 +200,18 @@ fn configured(frame: &Frame, said: &Said) -> Result<Option<Loaded>, Failure> {
             let class = if refused.has_port() { Class::InvalidPort } else { Class::Usage };
             Err(Failure::new(class, refused.to_string())
                 .hint("correct it, or name the server with `--url`"))
+        }
+    }
+}
+
+/// The key in the file that `RAPPORT_API_KEY_FILE` names.
+fn key_of_file(env: &Environment) -> Option<String> {
+    let path = env.get("RAPPORT_API_KEY_FILE")?;
+    match std::fs::read_to_string(path) {
+        Ok(key) => Some(key),
+        Err(cause) => {
+            tracing::warn!("RAPPORT_API_KEY_FILE: cannot read `{path}`: {cause}");
+            None
         }
     }
 }

@@ -7,10 +7,12 @@ use crate::port::{InvalidPort, LogicalMap};
 use crate::probe::dial::Dial;
 use crate::probe::http::Answer;
 use crate::probe::speech::Spoken;
+use crate::probe::talk::Line;
+use crate::probe::tls::Peer;
 use crate::report::Neighbour;
 use crate::request::Environment;
 use crate::sockets::{Listener, Table, Unavailable};
-use crate::target::{BadTarget, Target};
+use crate::target::{BadTarget, Scheme, Target};
 
 /// Everything the checks read; only the ladder writes it, between two rungs.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Case {
     pub(crate) environment: Environment,
     pub(crate) logical: LogicalMap,
     pub(crate) strict_ports: bool,
+    /// Whether the caller said that the address is an MCP server's.
+    pub(crate) mcp: bool,
     /// A file of certificates to trust besides the system's.
     pub(crate) roots: Option<std::path::PathBuf>,
     pub(crate) facts: Facts,
@@ -105,6 +109,32 @@ impl Case {
     /// The address, once the address check has passed it.
     pub(crate) fn address(&self) -> Option<&Target> {
         self.target.as_ref().ok()
+    }
+
+    /// Whether the address asks for the Model Context Protocol over HTTP.
+    pub(crate) fn expects_mcp(&self) -> bool {
+        let Some(target) = self.address() else { return false };
+        if !matches!(target.scheme, Some(Scheme::Http | Scheme::Https) | None) {
+            return false;
+        }
+        let path = target.path.as_deref().unwrap_or_default().trim_end_matches('/');
+        let joined = path.strip_prefix("/mcp/s/").or_else(|| path.strip_prefix("/mcp/service/"));
+        self.mcp
+            || path.ends_with("/mcp")
+            || path.ends_with("/sse")
+            || joined.is_some_and(|name| !name.contains('/'))
+    }
+
+    /// Where further requests go.
+    pub(crate) fn line(&self) -> Option<Line> {
+        let (target, address) = (self.address()?, self.facts.connected?);
+        let spoken = self.facts.spoken.as_ref()?;
+        let peer = || Peer { name: target.host.clone(), roots: self.roots.clone() };
+        Some(Line {
+            address,
+            host: format!("{}:{}", target.bracketed_host(), address.port()),
+            peer: spoken.tls.as_ref().map(|_| peer()),
+        })
     }
 
     /// The host for messages; empty when the address could not be read.

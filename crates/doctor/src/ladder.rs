@@ -34,6 +34,7 @@ pub async fn diagnose(request: &Request) -> Report {
         environment: request.environment.clone(),
         logical: request.logical.clone(),
         strict_ports: request.strict_ports,
+        mcp: request.mcp,
         roots: request.roots.clone(),
         facts: Facts::default(),
     };

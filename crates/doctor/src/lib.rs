@@ -7,11 +7,13 @@
 pub mod knowledge;
 pub mod port;
 pub mod sockets;
+pub mod stdio;
 pub mod target;
 
 mod case;
 mod check;
 mod ladder;
+mod mcp;
 mod probe;
 pub mod report;
 mod request;

@@ -24,6 +24,8 @@ pub struct Request {
     pub verbose: bool,
     /// Whether a logical name such as 619009 is not followed to its real port.
     pub strict_ports: bool,
+    /// Whether the address is an MCP server's, whatever its path says.
+    pub mcp: bool,
     /// A PEM file of certificates to trust besides those of the system.
     pub roots: Option<std::path::PathBuf>,
     /// The logical names.
@@ -40,6 +42,7 @@ impl Default for Request {
             only: None,
             verbose: false,
             strict_ports: false,
+            mcp: false,
             roots: None,
             logical: LogicalMap::default(),
         }

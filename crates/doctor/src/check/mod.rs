@@ -6,6 +6,7 @@ mod elsewhere;
 mod http;
 mod listen;
 mod loopback;
+mod mcp;
 mod name;
 mod protocol;
 mod proxy;
@@ -28,6 +29,7 @@ pub(crate) const CHECKS: &[&dyn Check] = &[
     &protocol::Protocol,
     &tls::Tls,
     &http::Http,
+    &mcp::Mcp,
     &proxy::Proxy,
 ];
 

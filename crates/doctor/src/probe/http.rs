@@ -176,14 +176,36 @@ where
         && let Err(error) = send(stream, question, limit).await
     {
         // What the server said before it hung up may still be there to read.
-        let mut reply = receive(stream, started, Duration::from_millis(50)).await;
+        let mut reply = receive(stream, started, Duration::from_millis(50), nothing_more).await;
         if reply.bytes.is_empty() {
             reply.end = ended(&error);
             reply.stop = reply.end;
         }
         return reply;
     }
-    receive(stream, started, limit).await
+    receive(stream, started, limit, nothing_more).await
+}
+
+/// As [`exchange`]; the body of an event stream is read until `is_enough`.
+pub(crate) async fn exchange_until<S>(
+    stream: &mut S,
+    question: &[u8],
+    limit: Duration,
+    is_enough: fn(&[u8]) -> bool,
+) -> Reply
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let started = Instant::now();
+    if send(stream, question, limit).await.is_err() {
+        return receive(stream, started, Duration::from_millis(50), is_enough).await;
+    }
+    receive(stream, started, limit, is_enough).await
+}
+
+/// A stream of events never ends, so its head is enough.
+fn nothing_more(_body: &[u8]) -> bool {
+    true
 }
 
 /// Waits longer for an answer that did not begin in time.
@@ -191,7 +213,7 @@ pub(crate) async fn wait_on<S>(stream: &mut S, so_far: Duration, limit: Duration
 where
     S: AsyncRead + Unpin,
 {
-    let mut reply = receive(stream, Instant::now(), limit).await;
+    let mut reply = receive(stream, Instant::now(), limit, nothing_more).await;
     reply.elapsed += so_far;
     reply
 }
@@ -210,7 +232,12 @@ where
     }
 }
 
-async fn receive<S>(stream: &mut S, started: Instant, limit: Duration) -> Reply
+async fn receive<S>(
+    stream: &mut S,
+    started: Instant,
+    limit: Duration,
+    is_enough: fn(&[u8]) -> bool,
+) -> Reply
 where
     S: AsyncRead + Unpin,
 {
@@ -225,7 +252,7 @@ where
             Ok(Err(error)) => break ended(&error),
             Ok(Ok(_)) => {
                 arrivals.push((started.elapsed(), bytes.len()));
-                if bytes.len() >= ANSWER_BYTES_MAX || is_complete(&bytes) {
+                if bytes.len() >= ANSWER_BYTES_MAX || is_complete(&bytes, is_enough) {
                     break End::Answered;
                 }
             }
@@ -252,7 +279,7 @@ fn ended(error: &std::io::Error) -> End {
 }
 
 /// Whether more bytes would not change the reading; only HTTP is worth waiting for.
-fn is_complete(bytes: &[u8]) -> bool {
+fn is_complete(bytes: &[u8], is_enough: fn(&[u8]) -> bool) -> bool {
     if recognise(bytes) != Some(Protocol::Http) {
         return true;
     }
@@ -270,8 +297,9 @@ fn is_complete(bytes: &[u8]) -> bool {
     if matches!(parsed.code, Some(101 | 204 | 304)) {
         return true;
     }
-    // A stream of events never ends.
-    if value("content-type").is_some_and(|kind| kind.starts_with("text/event-stream")) {
+    if value("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"))
+        && is_enough(bytes.get(head..).unwrap_or_default())
+    {
         return true;
     }
     if value("transfer-encoding").is_some() {

@@ -5,5 +5,6 @@ pub(crate) mod dial;
 pub(crate) mod first;
 pub(crate) mod http;
 pub(crate) mod speech;
+pub(crate) mod talk;
 pub(crate) mod tls;
 pub(crate) mod trust;

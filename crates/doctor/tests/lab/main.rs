@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests may panic")]
 
 mod http;
+mod mcp;
 #[path = "../it/servers.rs"]
 #[expect(dead_code, reason = "the other tests use what the lab does not")]
 mod servers;
+#[cfg(target_os = "linux")]
+mod stdio;
 mod switch;
 mod tls;
 

@@ -77,7 +77,7 @@ fn cut(reply: &Reply, place: &str) -> Option<Verdict> {
         End::Closed | End::Reset => {
             let sentence = format!("the answer was cut {place}");
             Some(Verdict::certain("http.truncated", sentence).fix(Fix::say(
-                "see the server's log: it or a proxy died while it answered, or the length is wrong",
+                "see the server's log: it or a proxy died meanwhile, or the length is wrong",
             )))
         }
         End::Silent if is_slow(reply) => {

@@ -136,6 +136,10 @@ async fn look(case: &Case) -> Step {
         asks_websocket: matches!(target.scheme, Some(Scheme::Ws | Scheme::Wss)),
         base: format!("{scheme}://{}:{port}", target.bracketed_host()),
     };
+    if case.expects_mcp() && (200..500).contains(&answer.status) {
+        let status = answer.status;
+        return Step::pass(format!("HTTP {status} to GET; the check mcp asks as clients do"));
+    }
     let mut step = status::judge(&seen);
     if let Some(verdict) = &mut step.verdict
         && verdict.id == "http.wrong_path"

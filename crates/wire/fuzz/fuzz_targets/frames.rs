@@ -3,6 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use wire::frame::eventstream;
 use wire::frame::json_depth_ok;
 use wire::frame::lines::{Item, Splitter};
 use wire::frame::sse::Decoder;
@@ -36,6 +37,16 @@ fuzz_target!(|input: (u8, &[u8])| {
         (events, result)
     };
     assert_eq!(decode(bytes.chunks(size)), decode(bytes.chunks(bytes.len().max(1))));
+
+    let frames = |pieces: std::slice::Chunks<'_, u8>| {
+        let (mut decoder, mut frames) = (eventstream::Decoder::new(LIMIT), Vec::new());
+        let mut result = Ok(());
+        for piece in pieces {
+            result = result.and(decoder.push(piece, &mut frames));
+        }
+        (frames, result)
+    };
+    assert_eq!(frames(bytes.chunks(size)), frames(bytes.chunks(bytes.len().max(1))));
 
     if serde_json_accepts(bytes) {
         assert!(json_depth_ok(bytes, 128));

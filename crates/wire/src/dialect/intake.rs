@@ -9,6 +9,7 @@ use crate::reply::Reply;
 
 use super::StreamReader;
 use super::excerpt::excerpt;
+use super::frames::Frames;
 use super::rows::Rows;
 
 /// Limit: bytes of one event.
@@ -44,7 +45,12 @@ enum Framing {
     Events(Decoder),
     /// One JSON value on each line.
     Rows(Rows),
+    /// Binary frames.
+    Frames(Frames),
 }
+
+/// Why events could not be told apart, for the log.
+type Broken = Box<dyn std::error::Error + Send + Sync>;
 
 /// Reads one stream for a [`Machine`].
 pub(super) struct Intake<M> {
@@ -67,6 +73,11 @@ impl<M: Machine> Intake<M> {
         Self::framed(machine, Framing::Rows(Rows::new(EVENT_BYTES_MAX)))
     }
 
+    /// Reads binary frames.
+    pub(super) fn frames(machine: M) -> Self {
+        Self::framed(machine, Framing::Frames(Frames::new(EVENT_BYTES_MAX)))
+    }
+
     fn framed(machine: M, framing: Framing) -> Self {
         Self { machine, framing, head: Vec::new(), bytes: 0, has_events: false, is_over: false }
     }
@@ -84,8 +95,9 @@ impl<M: Machine> Intake<M> {
         }
         let mut events = Vec::new();
         let pushed = match &mut self.framing {
-            Framing::Events(decoder) => decoder.push(bytes, &mut events),
-            Framing::Rows(rows) => rows.push(bytes, &mut events),
+            Framing::Events(decoder) => decoder.push(bytes, &mut events).map_err(Broken::from),
+            Framing::Rows(rows) => rows.push(bytes, &mut events).map_err(Broken::from),
+            Framing::Frames(frames) => frames.push(bytes, &mut events).map_err(Broken::from),
         };
         for event in &events {
             self.has_events = true;
@@ -109,6 +121,8 @@ impl<M: Machine> Intake<M> {
         let last = match &mut self.framing {
             Framing::Events(decoder) => decoder.finish(),
             Framing::Rows(rows) => rows.finish(),
+            // Half a frame says nothing.
+            Framing::Frames(_) => None,
         };
         let last = last.filter(|event| is_whole(&event.data));
         if let Some(event) = last {

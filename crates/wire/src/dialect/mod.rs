@@ -2,10 +2,12 @@
 
 mod anthropic;
 mod ask;
+mod bedrock_converse;
 mod body;
 mod cohere_chat;
 mod excerpt;
 mod fields;
+mod frames;
 mod gemini;
 mod head;
 mod intake;
@@ -17,6 +19,7 @@ mod openai_responses;
 mod pairs;
 mod report;
 mod rows;
+mod segment;
 mod show;
 mod text;
 mod transcript;
@@ -24,6 +27,7 @@ mod turns;
 
 pub use anthropic::Anthropic;
 pub use ask::{Asked, Link};
+pub use bedrock_converse::BedrockConverse;
 pub use cohere_chat::CohereChat;
 pub use gemini::Gemini;
 pub use head::{Head, rename, scan};
@@ -48,6 +52,7 @@ pub const DIALECTS: &[&dyn Dialect] = &[
     &OllamaGenerate,
     &OpenAiCompletions,
     &CohereChat,
+    &BedrockConverse,
 ];
 
 /// Finds a dialect by its name.

@@ -1,7 +1,7 @@
 //! Golden cases and laws of the dialects and frames.
 //!
 //! `prompts/CASE.json` is a prompt; `DIALECT/CASE.request.snap` is what each dialect writes of it.
-//! `DIALECT/CASE.json` and `CASE.sse` (or `CASE.rows`) are replies, whole and streamed;
+//! `DIALECT/CASE.json` and `CASE.sse` (or `.rows`, `.frames`) are replies, whole and streamed;
 //! `CASE.whole.snap` and `CASE.stream.snap` are what is read of them, and how the message is
 //! written back in each dialect. `DIALECT/CASE.ask` is a caller's request; `CASE.ask.snap` is what
 //! is read of it, and how each dialect sends it on. A new case is a new file; `cargo insta

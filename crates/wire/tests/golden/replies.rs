@@ -42,6 +42,10 @@ fn a_stream_gives_the_same_events_at_every_cut() {
             }
             let bytes = stream(*dialect, body.chunks(1)).0;
             assert_eq!(events(&bytes), expected, "{name} byte by byte");
+            if dialect.stream_type() == "application/vnd.amazon.eventstream" {
+                // Frames have no lines.
+                continue;
+            }
             let crlf = String::from_utf8(body).unwrap().replace('\n', "\r\n");
             let read = stream(*dialect, [crlf.as_bytes()]).0;
             assert_eq!(events(&read), expected, "{name} with CRLF");
@@ -101,6 +105,10 @@ fn a_streamed_reply_is_the_reply_it_would_have_been_whole() {
         ("cohere_chat", "thinking"),
         ("cohere_chat", "citations"),
         ("cohere_chat", "length_in_call"),
+        ("bedrock_converse", "text"),
+        ("bedrock_converse", "blocks"),
+        ("bedrock_converse", "citations"),
+        ("bedrock_converse", "max_tokens"),
     ] {
         let dialect = named(dialect).unwrap();
         let (streamed, whole) = (done(dialect, name), dialect.read(&body(dialect, name, "json")));

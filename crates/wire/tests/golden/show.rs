@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use wire::Fault;
 use wire::dialect::{DIALECTS, Dialect};
 use wire::event::Event;
+use wire::frame::eventstream::{Decoder, Frame, encode};
 use wire::prompt::{Block, Knobs, Message, Prompt, Role};
 use wire::reply::Reply;
 
@@ -12,12 +13,63 @@ use wire::reply::Reply;
 pub(crate) const TEXT_ONLY: [&str; 2] = ["ollama_generate", "openai_completions"];
 
 /// The dialects whose answers name no model.
-pub(crate) const NAMELESS: [&str; 1] = ["cohere_chat"];
+pub(crate) const NAMELESS: [&str; 2] = ["cohere_chat", "bedrock_converse"];
 
-/// The streamed replies of a dialect, by name: events, or rows of JSON.
+/// The media type of streams of binary frames.
+const FRAMES: &str = "application/vnd.amazon.eventstream";
+
+/// The streamed replies of a dialect, by name: events, rows of JSON, or frames.
 pub(crate) fn streams(dialect: &dyn Dialect) -> Vec<(String, Vec<u8>)> {
-    let is_events = dialect.stream_type() == "text/event-stream";
-    cases(dialect.name(), if is_events { "sse" } else { "rows" })
+    match dialect.stream_type() {
+        "text/event-stream" => cases(dialect.name(), "sse"),
+        FRAMES => {
+            let all = cases(dialect.name(), "frames").into_iter();
+            all.map(|(name, text)| (name, framed(&String::from_utf8(text).unwrap()))).collect()
+        }
+        _ => cases(dialect.name(), "rows"),
+    }
+}
+
+/// Frames from their legible form: on each line a kind of message, its name and its data; `raw`
+/// bytes are as they are.
+fn framed(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    for line in text.lines() {
+        let (kind, rest) = line.split_once(' ').unwrap();
+        let (name, data) = rest.split_once(' ').unwrap_or((rest, ""));
+        let kind_of = (":message-type", kind);
+        match kind {
+            "event" => out.extend(encode(&[(":event-type", name), kind_of], data.as_bytes())),
+            "exception" => {
+                out.extend(encode(&[(":exception-type", name), kind_of], data.as_bytes()));
+            }
+            "error" => {
+                let headers = [kind_of, (":error-code", name), (":error-message", data)];
+                out.extend(encode(&headers, b""));
+            }
+            _ => out.extend(rest.as_bytes()),
+        }
+    }
+    out
+}
+
+/// A written stream as it is shown: text as it is, frames one on each line.
+pub(crate) fn legible(dialect: &dyn Dialect, bytes: &[u8]) -> String {
+    if dialect.stream_type() != FRAMES {
+        return String::from_utf8(bytes.to_vec()).unwrap();
+    }
+    let (mut decoder, mut frames) = (Decoder::new(1 << 20), Vec::new());
+    decoder.push(bytes, &mut frames).unwrap();
+    assert!(!decoder.is_midway());
+    let name = |frame: &Frame| {
+        let names = [":event-type", ":exception-type"];
+        names.iter().find_map(|name| frame.header(name)).unwrap_or_default().to_owned()
+    };
+    let line = |frame: &Frame| {
+        let kind = frame.header(":message-type").unwrap_or_default();
+        format!("{kind} {} {}\n", name(frame), String::from_utf8_lossy(&frame.payload))
+    };
+    frames.iter().map(line).collect()
 }
 
 /// The cases of a folder with this extension, by name.

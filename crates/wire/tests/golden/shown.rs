@@ -3,7 +3,7 @@
 use wire::dialect::{DIALECTS, Dialect, Shown};
 use wire::event::Event;
 
-use crate::show::{cases, golden, stream, streams};
+use crate::show::{cases, golden, legible, stream, streams};
 
 fn shown() -> Shown {
     let echo = serde_json::value::RawValue::from_string("\"Be kind.\"".to_owned()).unwrap();
@@ -17,11 +17,12 @@ fn shown() -> Shown {
 }
 
 /// The cases that say something new about how replies are shown.
-const CASES: [(&str, &[&str]); 4] = [
+const CASES: [(&str, &[&str]); 5] = [
     ("anthropic", &["blocks", "max_tokens_in_call", "overloaded"]),
     ("openai_chat", &["refusal", "reasoning"]),
     ("gemini", &["blocks"]),
     ("cohere_chat", &["tools", "thinking", "error"]),
+    ("bedrock_converse", &["blocks", "throttled"]),
 ];
 
 fn is_case(dialect: &dyn Dialect, name: &str) -> bool {
@@ -57,7 +58,7 @@ fn streamed_replies_are_shown_in_every_dialect() {
                     writer.write(event, &mut out);
                 }
                 text.push_str(&format!("to {} as {}:\n", to.name(), to.stream_type()));
-                text.push_str(&format!("{}\n", String::from_utf8(out).unwrap()));
+                text.push_str(&format!("{}\n", legible(*to, &out)));
             }
             golden(from.name(), &format!("{name}.shown_stream"), &text);
         }

@@ -117,7 +117,9 @@ pub(super) fn refuse(status: u16, fault: &Fault) -> String {
     let error = show::object(|error| {
         error.string("type", kind);
         error.string("message", &show::message(fault));
-        let details = show::object(|details| details.string("error_code", fault.code().as_str()));
+        let given = fault.detail_values().and_then(|found| found.get("error_code")?.as_str());
+        let code = given.unwrap_or_else(|| fault.code().as_str());
+        let details = show::object(|details| details.string("error_code", code));
         error.raw("details", &details);
     });
     format!(r#"{{"type":"error","error":{error}}}"#)

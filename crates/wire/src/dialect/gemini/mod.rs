@@ -10,6 +10,7 @@ mod write;
 
 use super::intake::Intake;
 use super::losses::Losses;
+use super::segment::segment;
 use super::{Asked, Dialect, Shown, StreamReader, StreamWriter, Written, report};
 use crate::fault::{Code, Fault};
 use crate::prompt::{Message, Prompt, Raw, Role};
@@ -35,14 +36,7 @@ impl Dialect for Gemini {
 
     fn path_for(&self, model: &str, stream: bool) -> String {
         let model = model.strip_prefix("models/").unwrap_or(model);
-        let mut path = format!("{}/", self.path());
-        for byte in model.bytes() {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-                path.push(char::from(byte));
-            } else {
-                path.push_str(&format!("%{byte:02X}"));
-            }
-        }
+        let path = format!("{}/{}", self.path(), segment(model));
         path + if stream { ":streamGenerateContent?alt=sse" } else { ":generateContent" }
     }
 

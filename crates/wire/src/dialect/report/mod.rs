@@ -26,11 +26,12 @@ pub(super) struct Report {
 
 impl Report {
     /// Reads `{"error": {"type", "code", "message"}}`, `{"error": "…"}` or the bare object with a
-    /// `message` or `detail`; `None` when the value is nothing of the kind.
+    /// `message`, `Message` or `detail`; `None` when the value is nothing of the kind.
     pub(super) fn read(body: &RawValue) -> Option<Self> {
         let body = Fields::read(body)?;
         let Some(error) = body.find("error") else {
-            let message = body.string("message").or_else(|| body.string("detail"))?;
+            let names = ["message", "Message", "detail"];
+            let message = names.iter().find_map(|name| body.string(name))?;
             return Some(Self { message: Some(message.into_owned()), ..Self::of(&body) });
         };
         if let Some(message) = fields::string(error) {
@@ -43,7 +44,18 @@ impl Report {
         let own = |name: &str| error.string(name).map(Cow::into_owned);
         // The code is a word at OpenAI and a number at most of those who follow it.
         let number = || error.find("code").map(|raw| raw.get().to_owned());
-        Self { kind: own("type"), code: own("code").or_else(number), message: own("message") }
+        // Some write the name of a type behind that of its house.
+        let bare = |name: String| name.rsplit('#').next().map(str::to_owned);
+        let kind = own("type").or_else(|| own("__type").and_then(bare));
+        Self { kind, code: own("code").or_else(number), message: own("message") }
+    }
+
+    /// The same with the name that stood elsewhere, where it had none.
+    pub(super) fn named(mut self, name: &str) -> Self {
+        if self.kind.is_none() && self.code.is_none() {
+            self.kind = Some(name.to_owned()).filter(|name| !name.is_empty());
+        }
+        self
     }
 
     /// The status that says the same as the report's words, where they are known.
@@ -51,6 +63,11 @@ impl Report {
         let words = [self.code.as_deref(), self.kind.as_deref()];
         words.into_iter().flatten().find_map(|word| {
             Some(match word {
+                "ValidationException" | "validationException" => 400,
+                "AccessDeniedException" => 403,
+                "ResourceNotFoundException" => 404,
+                "ThrottlingException" | "throttlingException" => 429,
+                "ServiceUnavailableException" | "serviceUnavailableException" => 503,
                 "invalid_request_error" | "context_length_exceeded" => 400,
                 "authentication_error" | "invalid_api_key" => 401,
                 "billing_error" => 402,
@@ -106,6 +123,9 @@ pub(super) fn answer(status: u16, header: &dyn Fn(&str) -> Option<String>, body:
         let excerpt = Some(excerpt(body)).filter(|text| !text.is_empty());
         return timed(kept(judge_bare(status), excerpt), header, details);
     };
+    // Some services name the type of an error in a header, maybe with an address behind it.
+    let named = header("x-amzn-errortype").unwrap_or_default();
+    let report = report.named(named.split(':').next().unwrap_or_default());
     report.describe(&mut details);
     if report.code.as_deref() == Some("insufficient_quota") {
         // Waiting does not help: the account has to be topped up.
@@ -137,7 +157,7 @@ fn judge(status: u16, name: &str, report: &Report) -> Fault {
             let fault = Fault::new(Code::UpstreamError, text).blamed(Blame::Us);
             kept(fault.hint("check the billing of the provider's account"), says)
         }
-        408 | 429 | 500.. => {
+        408 | 424 | 429 | 500.. => {
             let text = format!("the upstream is not available (`{name}`){tail}");
             Fault::new(Code::UpstreamUnavailable, text)
         }

@@ -83,7 +83,8 @@ fn every_type_of_header_is_read_and_texts_are_kept() {
 
 /// A frame with these bytes as its headers, whatever they are.
 fn framed(headers: &[u8], payload: &[u8]) -> Vec<u8> {
-    let total = u32::try_from(headers.len() + payload.len() + FRAME_BYTES).unwrap();
+    let lengths = [headers.len(), payload.len(), FRAME_BYTES];
+    let total = u32::try_from(lengths.iter().sum::<usize>()).unwrap();
     let length = u32::try_from(headers.len()).unwrap();
     let mut out = [total.to_be_bytes(), length.to_be_bytes()].concat();
     out.extend(crc32(&out).to_be_bytes());

@@ -54,6 +54,7 @@ fn turn(id: &str, message: String) -> NewTurn {
     NewTurn {
         key: Key::new(Tenant(0), id).unwrap(),
         create: true,
+        before: Vec::new(),
         content: Content::Text(message),
         state: Some(StateEdit::Shallow(change)),
         remember_last: true,

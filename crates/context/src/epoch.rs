@@ -78,6 +78,7 @@ pub struct Footing {
     pub(crate) start: u32,
     pub(crate) summary: Option<u32>,
     pub(crate) pinned: u64,
+    pub(crate) cleared: u32,
     pub(crate) forked: bool,
     pub(crate) last: Option<Trail>,
 }
@@ -90,6 +91,7 @@ pub(crate) struct Trail {
     pub(crate) start: u32,
     pub(crate) summary: Option<u32>,
     pub(crate) pinned: u64,
+    pub(crate) cleared: u32,
     pub(crate) model: String,
     pub(crate) system: u64,
     pub(crate) tools: u64,
@@ -198,7 +200,7 @@ impl Footing {
             Some(Reason::System)
         } else if continues {
             None
-        } else if last.start != next.start {
+        } else if (last.start, last.cleared) != (next.start, next.cleared) {
             Some(Reason::Cut)
         } else {
             Some(Reason::Drift)
@@ -248,6 +250,7 @@ impl Line<'_> {
             start: footing.start,
             summary: footing.summary,
             pinned: footing.pinned,
+            cleared: footing.cleared,
             model: model.to_owned(),
             system: self.system,
             tools: self.tools,

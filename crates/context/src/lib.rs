@@ -12,6 +12,8 @@
     reason = "closures that read a row return the library's own error, which is that large"
 )]
 
+mod actor;
+mod audit;
 mod branch;
 mod clock;
 mod content;
@@ -20,6 +22,7 @@ mod count;
 mod edit;
 mod epoch;
 mod found;
+mod hook;
 mod key;
 mod knowledge;
 mod limits;
@@ -33,17 +36,23 @@ mod settings;
 mod summary;
 mod transfer;
 mod turn;
+mod vault;
 mod window;
 
+pub use actor::{acting, actor};
+pub use audit::{AuditMode, ChainCheck, Change, Changes, What};
 pub use branch::{
     Branches, Checkpoint, Child, Comparison, Difference, Left, Merged, OnConflict, To,
 };
 pub use content::Content;
-pub use contexts::{Contexts, Counts, Defect, NewShare, News, Report, Seen, Share};
+pub use contexts::{
+    Contexts, Counts, Defect, NewShare, News, Past, Report, Seen, Share, verify_store,
+};
 pub use count::tokens;
 pub use edit::{Edit, StateEdit, merge_patch};
-pub use epoch::{Epoch, Footing, Reason, Step};
+pub use epoch::{Epoch, Footing, Line, Reason, Step};
 pub use found::{Hit, Recalled};
+pub use hook::{Attempt, Delivery, DueDelivery, Hook, HookEdit, HookSecret, NewHook};
 pub use key::{Key, Tenant};
 pub use knowledge::{Knowledge, NewNote, Note, NoteKind, Profile};
 pub use limits::Limits;
@@ -56,6 +65,7 @@ pub use storage::Durability;
 pub use summary::{Summary, Task};
 pub use transfer::{Format, Item, JsonDocument, Parcel, read as read_document};
 pub use turn::{Begun, Idem, LocalReply, NewTurn, OpenTurn, Outcome, Turn, View};
+pub use vault::{KeyBytes, KeySource, Vault, fresh_key};
 pub use window::{Budget, Cut, Window};
 
 /// A JSON object whose keys keep the order in which they came.

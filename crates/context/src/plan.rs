@@ -20,6 +20,9 @@ pub enum Strategy {
     Last(u32),
     /// They are left out in big steps, and a summary stands for them.
     Summary,
+    /// They are left out in big steps, and a tree of summaries stands for them: one for some turns,
+    /// one above eight of these, and so on.
+    Hierarchical,
 }
 
 /// How the window of a context, or of one call, is chosen.
@@ -31,6 +34,8 @@ pub struct Plan {
     pub tokens: Option<u32>,
     /// So many older messages that fit the question are told again beside it.
     pub recall: u32,
+    /// When a cut is due, results of tools older than so many turns are cleared first.
+    pub clear_tools: Option<u32>,
     /// The model that writes summaries; without one they are made of sentences of the messages.
     pub summarizer: Option<String>,
 }
@@ -58,6 +63,7 @@ impl Plan {
                     out.strategy = strategy(word, turns)?;
                 }
                 "turns" => {}
+                "clear_tools" => out.clear_tools = Some(whole(value, "clear_tools", u32::MAX)?),
                 "tokens" => out.tokens = Some(whole(value, "tokens", u32::MAX)?),
                 "recall" if value.as_u64() == Some(0) => out.recall = 0,
                 "recall" => out.recall = whole(value, "recall", RECALLED_MAX)?,
@@ -69,7 +75,7 @@ impl Plan {
                 other => {
                     let text = format!("`window.{other}` is not known");
                     return Err(Fault::new(Code::InvalidInput, text)
-                        .hint("use `strategy`, `turns`, `tokens`, `recall` and `summarizer`")
+                        .hint("use `strategy`, `turns`, `tokens`, `recall`, `clear_tools`, `summarizer`")
                         .details(json!({ "field": format!("window.{other}") })));
                 }
             }
@@ -89,11 +95,13 @@ impl Plan {
             Strategy::Full => ("full", None),
             Strategy::Last(turns) => ("last", Some(turns)),
             Strategy::Summary => ("summary", None),
+            Strategy::Hierarchical => ("hierarchical", None),
         };
         out.insert("strategy".to_owned(), word.into());
         let numbers = [
             ("turns", turns),
             ("tokens", self.tokens),
+            ("clear_tools", self.clear_tools),
             ("recall", (self.recall > 0).then_some(self.recall)),
         ];
         for (name, value) in numbers {
@@ -108,7 +116,7 @@ impl Plan {
 
 /// The summariser that needs no model.
 const OFFLINE: &str = "offline";
-const STRATEGIES: &str = "one of `budget`, `full`, `last`, `summary`";
+const STRATEGIES: &str = "one of `budget`, `full`, `last`, `summary`, `hierarchical`";
 /// Turns that `last` carries when nobody says how many.
 const LAST_TURNS: u32 = 10;
 
@@ -118,6 +126,7 @@ fn strategy(word: &str, turns: Option<u32>) -> Result<Strategy, Fault> {
         "full" => Ok(Strategy::Full),
         "last" => Ok(Strategy::Last(turns.unwrap_or(LAST_TURNS))),
         "summary" => Ok(Strategy::Summary),
+        "hierarchical" => Ok(Strategy::Hierarchical),
         _ => Err(wrong("strategy", STRATEGIES)),
     }
 }
@@ -145,6 +154,7 @@ mod tests {
             json!({"strategy": "budget"}),
             json!({"strategy": "full", "recall": 3}),
             json!({"strategy": "last", "turns": 4}),
+            json!({"strategy": "hierarchical", "tokens": 9000, "clear_tools": 3}),
             json!({"strategy": "summary", "tokens": 9000, "summarizer": "claude-haiku-5-5"}),
         ] {
             assert_eq!(Plan::parse(&plan).unwrap().to_value(), plan);
@@ -161,6 +171,7 @@ mod tests {
             (json!({"strategy": "full", "turns": 3}), "window.turns"),
             (json!({"recall": 1000}), "window.recall"),
             (json!({"tokens": 0}), "window.tokens"),
+            (json!({"clear_tools": -1}), "window.clear_tools"),
             (json!({"colour": 1}), "window.colour"),
         ] {
             let fault = Plan::parse(&plan).unwrap_err();

@@ -2,7 +2,7 @@
 
 /// Handed to [`storage::Database::open`] by whoever opens the store.
 pub const SCHEMA: storage::Schema =
-    storage::Schema { name: "context", steps: &[FIRST, SECOND, THIRD, FOURTH] };
+    storage::Schema { name: "context", steps: &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH] };
 
 /// `ctx` is rewritten with every turn and therefore small; long texts stand beside it. `entry.k` is
 /// `ctx.n << 32 | seq`: the log of a context lies together, in order, without an index of its own.
@@ -146,4 +146,41 @@ INSERT INTO unindexed SELECT coalesce(log, n), base_seq + 1 FROM ctx WHERE head 
 CREATE VIRTUAL TABLE entry_fts USING fts5(
   tenant, text, content='', contentless_delete=1,
   tokenize='porter unicode61 remove_diacritics 2');
+";
+
+/// Changes. `audit` is a chain of lines for each tenant; `audit_head` its newest line, and the one
+/// behind which it begins. `hook` are webhooks with their sealed secrets, `hook_task` what they
+/// are to be told.
+const FIFTH: &str = "
+CREATE TABLE audit(
+  tenant INTEGER NOT NULL, no INTEGER NOT NULL,
+  context TEXT NOT NULL, at INTEGER NOT NULL, who TEXT, what TEXT NOT NULL,
+  before BLOB, after BLOB, detail TEXT NOT NULL, hash BLOB NOT NULL,
+  PRIMARY KEY(tenant, no)) WITHOUT ROWID;
+CREATE INDEX audit_context ON audit(tenant, context, no);
+CREATE TABLE audit_head(
+  tenant INTEGER PRIMARY KEY, no INTEGER NOT NULL, hash BLOB NOT NULL,
+  base_no INTEGER NOT NULL, base_hash BLOB NOT NULL);
+
+CREATE TABLE hook(
+  no INTEGER PRIMARY KEY AUTOINCREMENT,
+  tenant INTEGER NOT NULL, context TEXT, url TEXT NOT NULL, events TEXT NOT NULL, name TEXT,
+  salt TEXT NOT NULL, secret BLOB NOT NULL, at INTEGER NOT NULL,
+  enabled INTEGER NOT NULL, dropped INTEGER NOT NULL);
+CREATE TABLE hook_task(
+  no INTEGER PRIMARY KEY AUTOINCREMENT,
+  hook INTEGER NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
+  at INTEGER NOT NULL, due INTEGER NOT NULL, tries INTEGER NOT NULL, dead INTEGER NOT NULL,
+  error TEXT);
+CREATE INDEX hook_task_due ON hook_task(hook, dead, due);
+";
+
+/// Windows. `wind` is what the last cut decided; `tool_sum` the running sum, by entry, of the tokens
+/// that clearing the results of tools would save. A summary with a `level` is a node of a tree.
+const SIXTH: &str = "
+CREATE TABLE wind(
+  n INTEGER PRIMARY KEY, cleared INTEGER NOT NULL, nodes INTEGER NOT NULL);
+CREATE TABLE tool_sum(k INTEGER PRIMARY KEY, cum INTEGER NOT NULL);
+ALTER TABLE trail ADD COLUMN cleared INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE summary ADD COLUMN level INTEGER;
 ";

@@ -22,6 +22,8 @@ pub struct Summary {
     pub model: String,
     /// When it was written.
     pub at: Timestamp,
+    /// In a tree of summaries: 0 for a leaf, which stands for messages, else the height.
+    pub level: Option<u32>,
 }
 
 /// Messages that want a summary.
@@ -41,6 +43,8 @@ pub struct Task {
     pub(crate) upto: u32,
     pub(crate) start: u32,
     pub(crate) hash: [u8; 32],
+    /// In a tree of summaries: how high.
+    pub(crate) level: Option<u32>,
     /// Held while the task lives, so that a context is summarised once at a time.
     pub(crate) _seat: Seat,
 }
@@ -277,6 +281,7 @@ mod tests {
             upto: 1,
             start: 1,
             hash: [0; 32],
+            level: None,
             _seat: Seat { busy, n: 1 },
         }
     }

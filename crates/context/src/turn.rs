@@ -10,7 +10,7 @@ use wire::reply::Usage;
 
 use crate::rows::ctx::Row;
 use crate::rows::{entry, parts};
-use crate::{Content, Context, Entry, EntryStatus, Key, Map, Settings, StateEdit};
+use crate::{Content, Context, Entry, EntryStatus, Key, Map, NewEntry, Settings, StateEdit};
 
 /// Makes a repeated request harmless.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct NewTurn {
     pub key: Key,
     /// Make the context when it is missing or has expired.
     pub create: bool,
+    /// What was said before it and is not in the log yet, such as the results of other tools.
+    pub before: Vec<NewEntry>,
     /// What the user says.
     pub content: Content,
     /// A change of the state that comes with the message.

@@ -26,6 +26,8 @@ pub struct Window {
     pub footing: Footing,
     /// How it was chosen.
     pub plan: Plan,
+    /// Results of tools up to this entry are cleared; 0 for none.
+    pub cleared: u32,
     /// What stands for older messages.
     pub summary: Option<Summary>,
     /// Older messages that are always carried, oldest first.
@@ -45,4 +47,6 @@ pub struct Cut {
     pub kept_tokens: u64,
     /// The first entry that is still carried.
     pub first_seq: u32,
+    /// Results of tools up to this entry are cleared; 0 for none.
+    pub cleared_upto: u32,
 }

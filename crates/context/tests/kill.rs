@@ -67,6 +67,7 @@ fn turn(writer: u32, number: u32, durability: Durability) -> NewTurn {
     NewTurn {
         key: key(writer),
         create: true,
+        before: Vec::new(),
         content: Content::Text(format!("question {number} {}", "x".repeat(200))),
         state: None,
         remember_last: true,

@@ -9,7 +9,7 @@ use wire::Fault;
 
 use crate::about::{About, Listen};
 use crate::cache::Cache;
-use crate::flow::Desk;
+use crate::flow::{Desk, Replays};
 use crate::limits::Rates;
 use crate::metrics::Metrics;
 use crate::model::Models;
@@ -44,6 +44,8 @@ struct Inner {
     keys: catalog::Keys,
     database: storage::Database,
     desk: Desk,
+    replays: Replays,
+    lives: Lives,
     rates: Rates,
     metrics: Metrics,
     tasks: Tasks,
@@ -80,15 +82,17 @@ impl Gateway {
     /// `configuration_error` or `invalid_port` when a provider's settings cannot work.
     pub fn open(settings: Settings, parts: Parts) -> Result<Self, Fault> {
         let models = Models::new(&settings)?;
+        models.watch();
         let desk = Desk::new(&settings.limits);
         Ok(Self(Arc::new(Inner {
-        models.watch();
             now: ArcSwap::from_pointee(Snapshot::of(settings, models)),
             about: ArcSwap::from_pointee(parts.about),
             contexts: parts.contexts,
             keys: parts.keys,
             database: parts.database,
             desk,
+            replays: Replays::default(),
+            lives: Lives::default(),
             rates: Rates::default(),
             metrics: Metrics::new(),
             tasks: Tasks::default(),
@@ -108,11 +112,11 @@ impl Gateway {
     /// As [`Gateway::open`]; then nothing changes.
     pub fn reload(&self, settings: Settings) -> Result<(), Fault> {
         let models = Models::new(&settings)?;
+        models.watch();
         self.0.now.store(Arc::new(Snapshot::of(settings, models)));
         Ok(())
     }
 
-        models.watch();
     /// Tells the gateway which sockets were bound.
     pub fn set_listen(&self, listen: Vec<Listen>) {
         let mut about = About::clone(&self.0.about.load());
@@ -166,6 +170,16 @@ impl Gateway {
         &self.0.database
     }
 
+    pub(crate) fn replays(&self) -> &Replays {
+        &self.0.replays
+    }
+
+    /// The responses that are made in the background.
+    pub(crate) fn lives(&self) -> &Lives {
+        &self.0.lives
+    }
+
+    /// Whose turn it is.
     pub(crate) fn desk(&self) -> &Desk {
         &self.0.desk
     }

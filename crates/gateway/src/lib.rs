@@ -12,6 +12,7 @@ pub mod cache;
 pub mod client;
 pub mod flow;
 pub mod gate;
+pub mod hooks;
 pub mod limits;
 pub mod metrics;
 pub mod model;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use ledger::Prices;
 
 use crate::cache::CacheSettings;
+use crate::hooks::HookSettings;
 use crate::provider::{AuthKind, Providers, Row};
 use crate::route::RouteSettings;
 
@@ -78,11 +79,43 @@ pub struct ModelSettings {
     pub context: String,
     /// Every door answers with the `mock` model.
     pub mock: bool,
+    /// What becomes of what a provider's API cannot say.
+    pub unsupported: Unsupported,
+}
+
+/// What becomes of the parts of a call that its provider's API cannot say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unsupported {
+    /// They are left out, and the answer names them.
+    #[default]
+    Drop,
+    /// The call is refused.
+    Error,
+    /// Fields are sent as the caller wrote them; what is no field is left out.
+    Pass,
+}
+
+impl Unsupported {
+    /// Every word with its meaning.
+    pub const WORDS: [(&str, Self); 3] =
+        [("drop", Self::Drop), ("error", Self::Error), ("pass", Self::Pass)];
+
+    /// Reads `drop`, `error` or `pass`.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::WORDS.into_iter().find(|(name, _)| *name == word).map(|(_, meaning)| meaning)
+    }
 }
 
 impl Default for ModelSettings {
     fn default() -> Self {
-        Self { default: None, interact: "echo".to_owned(), context: "demo".to_owned(), mock: false }
+        Self {
+            default: None,
+            interact: "echo".to_owned(),
+            context: "demo".to_owned(),
+            mock: false,
+            unsupported: Unsupported::Drop,
+        }
     }
 }
 
@@ -154,6 +187,8 @@ pub struct ProviderSettings {
     pub retries: u32,
     /// How long each stage may take.
     pub deadlines: Deadlines,
+    /// How it is looked after while nobody calls; not at all if absent.
+    pub health: Option<HealthCheck>,
 }
 
 impl ProviderSettings {
@@ -174,6 +209,7 @@ impl ProviderSettings {
             headers: Vec::new(),
             retries: crate::provider::RETRIES,
             deadlines: Deadlines::default(),
+            health: None,
             row: Arc::new(row.clone()),
         }
     }
@@ -187,8 +223,6 @@ impl ProviderSettings {
         Self { base_url: base_url.to_owned(), ..Self::of(&row) }
     }
 
-    /// How it is looked after while nobody calls; not at all if absent.
-    pub health: Option<HealthCheck>,
     /// The key that is tried first.
     #[must_use]
     pub fn key(&self) -> Option<&KeySettings> {
@@ -209,8 +243,18 @@ impl std::fmt::Debug for ProviderSettings {
             .field("models", &self.models)
             .field("headers", &headers)
             .finish_non_exhaustive()
-            health: None,
     }
+}
+
+/// A cheap request that a provider gets from time to time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// How often.
+    pub every: Duration,
+    /// The path below `base_url`, which is got; the dialect's list of models if absent.
+    pub path: Option<String>,
+    /// How long the answer may take.
+    pub timeout: Duration,
 }
 
 /// How long each stage of an upstream call may take.
@@ -246,17 +290,6 @@ pub struct Limits {
     pub body_bytes: usize,
     /// `limits.line_bytes`: the longest raw-TCP line or WebSocket message.
     pub line_bytes: usize,
-/// A cheap request that a provider gets from time to time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HealthCheck {
-    /// How often.
-    pub every: Duration,
-    /// The path below `base_url`, which is got; the dialect's list of models if absent.
-    pub path: Option<String>,
-    /// How long the answer may take.
-    pub timeout: Duration,
-}
-
     /// `limits.json_depth`: the deepest nesting of arrays and objects.
     pub json_depth: usize,
     /// `limits.turns`: upstream turns at once.
@@ -323,6 +356,8 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// How upstream failures are answered on the first context shape.
     pub upstream_failure: UpstreamFailure,
+    /// How webhooks are told.
+    pub hooks: HookSettings,
     /// No connection leaves the machine, whatever else is configured.
     pub local_only: bool,
     /// Verbose logs and development conveniences; never the execution of code.
@@ -344,6 +379,7 @@ impl Default for Settings {
             routes: Vec::new(),
             cache: CacheSettings::default(),
             upstream_failure: UpstreamFailure::Unavailable,
+            hooks: HookSettings::default(),
             local_only: false,
             debug: false,
         }

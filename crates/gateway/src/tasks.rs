@@ -30,7 +30,8 @@ fn start<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
-    tokio::spawn(future)
+    // What a task changes, it changes on behalf of whoever started it.
+    tokio::spawn(context::acting(context::actor(), future))
 }
 
 /// A group of tasks that shutdown waits for.

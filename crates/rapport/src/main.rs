@@ -13,6 +13,7 @@ mod remote;
 mod runtime;
 mod serve;
 mod tasks;
+mod vault;
 
 use std::process::ExitCode;
 

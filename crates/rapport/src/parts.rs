@@ -6,6 +6,7 @@ use anyhow::Context;
 use gateway::{About, Gateway};
 
 use crate::config::{Config, Store};
+use crate::vault;
 
 /// The opened parts.
 #[derive(Debug)]
@@ -34,6 +35,10 @@ impl Parts {
         let limits = context::Limits::default();
         let contexts = context::Contexts::open(database.clone(), limits).await?;
         let contexts = contexts.with_durability(config.durability);
+        let folder = matches!(config.store, Store::Sqlite).then_some(config.data.as_path());
+        let given = config.contexts.vault_key.as_ref().and_then(|key| vault::parse(key.expose()));
+        contexts.set_vault(vault::open(given, folder));
+        contexts.set_audit(config.contexts.audit);
         let keys = catalog::Keys::open(database.clone()).await?;
         let about = About {
             version: env!("CARGO_PKG_VERSION").to_owned(),

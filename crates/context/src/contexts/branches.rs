@@ -11,7 +11,8 @@ use crate::rows::chain::{self, Chain};
 use crate::rows::ctx::{self, Row};
 use crate::rows::{branches, entry, parts, signed, unsigned};
 use crate::{
-    Branches, Checkpoint, Child, Comparison, Context, Key, Left, Map, To, branch, clock, refuse,
+    Branches, Checkpoint, Child, Comparison, Context, Key, Left, Map, To, What, branch, clock,
+    refuse,
 };
 
 /// Limit: checkpoints of one context.
@@ -36,7 +37,10 @@ impl Contexts {
         named("name", name)?;
         let durability = self.durability_for(key, None);
         let (key, name) = (key.clone(), name.to_owned());
-        self.write(durability, move |job| job.checkpoint(&key, &name, note.as_deref())).await
+        self.write(durability, move |job| {
+            job.watched(&key, What::Checkpoint, || job.checkpoint(&key, &name, note.as_deref()))
+        })
+        .await
     }
 
     /// The checkpoints of a context, in the order of their entries.
@@ -87,7 +91,10 @@ impl Contexts {
     pub async fn rollback(&self, key: &Key, to: To, expect: Option<u64>) -> Result<Context, Fault> {
         let durability = self.durability_for(key, None);
         let key = key.clone();
-        self.write(durability, move |job| job.rollback(&key, &to, expect)).await
+        self.write(durability, move |job| {
+            job.watched(&key, What::RolledBack, || job.rollback(&key, &to, expect))
+        })
+        .await
     }
 
     /// What hangs on a context: the branches it left and the contexts forked from it.
@@ -296,7 +303,7 @@ impl Job<'_> {
     }
 
     /// Leaves the branch of `row` for a new one that begins at an entry of `from`.
-    fn branch_off(
+    pub(super) fn branch_off(
         &self,
         (row, from): (&Row, &Row),
         at: &entry::At,

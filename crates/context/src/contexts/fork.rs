@@ -9,7 +9,7 @@ use super::{Contexts, Job, admit_contents, figures};
 use crate::rows::ctx::{self, Row};
 use crate::rows::entry::{self, Fresh};
 use crate::rows::{branches, parts};
-use crate::{Context, EntryStatus, Idem, Key, New, Settings, merge_patch};
+use crate::{Context, EntryStatus, Idem, Key, New, Settings, What, merge_patch};
 
 impl Contexts {
     /// Makes a context that goes on from entry `at` of another one (its newest one when absent; a
@@ -28,7 +28,10 @@ impl Contexts {
     pub async fn fork(&self, key: &Key, at: Option<u64>, new: New) -> Result<Context, Fault> {
         let (parent, child) = (key.clone(), named(key, &new)?);
         let durability = new.settings.durability.unwrap_or(self.durability);
-        self.write(durability, move |job| job.fork(&parent, at, &child, new)).await
+        self.write(durability, move |job| {
+            job.watched(&child, What::Forked, || job.fork(&parent, at, &child, new))
+        })
+        .await
     }
 
     /// As [`Contexts::fork`]; a repeated request returns the fork that was made first.
@@ -45,7 +48,9 @@ impl Contexts {
         let (parent, child) = (key.clone(), named(key, &new)?);
         let durability = new.settings.durability.unwrap_or(self.durability);
         self.write(durability, move |job| {
-            job.made_once(parent.tenant, &idem, || job.fork(&parent, at, &child, new))
+            job.watched(&child, What::Forked, || {
+                job.made_once(parent.tenant, &idem, || job.fork(&parent, at, &child, new))
+            })
         })
         .await
     }

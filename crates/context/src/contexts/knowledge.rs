@@ -5,7 +5,7 @@ use wire::{Code, Fault};
 
 use super::{Contexts, Job};
 use crate::rows::{ctx, notes};
-use crate::{Key, Map, NewNote, Note, NoteKind, Profile, Tenant, clock, merge_patch, refuse};
+use crate::{Key, Map, NewNote, Note, NoteKind, Profile, Tenant, What, clock, merge_patch, refuse};
 
 /// Limit: characters of a user or of a note's name.
 const NAME_CHARACTERS_MAX: usize = 256;
@@ -88,9 +88,11 @@ impl Contexts {
         let durability = self.durability_for(key, None);
         let key = key.clone();
         self.write(durability, move |job| {
-            let row = job.live(&key)?;
-            row.admit(None)?;
-            notes::add(job.connection, row.n, new, job.now)
+            job.watched(&key, What::Noted, || {
+                let row = job.live(&key)?;
+                row.admit(None)?;
+                notes::add(job.connection, row.n, new, job.now)
+            })
         })
         .await
     }
@@ -104,12 +106,14 @@ impl Contexts {
         let durability = self.durability_for(key, None);
         let key = key.clone();
         self.write(durability, move |job| {
-            let row = job.live(&key)?;
-            if notes::forget(job.connection, row.n, number)? {
-                Ok(())
-            } else {
-                Err(Fault::new(Code::NotFound, format!("there is no note {number}")))
-            }
+            job.watched(&key, What::Noted, || {
+                let row = job.live(&key)?;
+                if notes::forget(job.connection, row.n, number)? {
+                    Ok(())
+                } else {
+                    Err(Fault::new(Code::NotFound, format!("there is no note {number}")))
+                }
+            })
         })
         .await
     }

@@ -9,7 +9,7 @@ use crate::query::PAGE_ITEMS_MAX;
 use crate::rows::entry::{self, Range};
 use crate::rows::idem::{self, Answer};
 use crate::rows::{ctx, cut, parts};
-use crate::{Context, Entry, Idem, Key, NewEntry, Page, Slice, clock, refuse};
+use crate::{Context, Entry, Idem, Key, NewEntry, Page, Slice, What, clock, refuse};
 
 impl Contexts {
     /// Reads entries of a log, page by page.
@@ -56,7 +56,10 @@ impl Contexts {
     ) -> Result<(Context, Vec<Entry>), Fault> {
         let durability: Durability = self.durability_for(key, None);
         let key = key.clone();
-        self.write(durability, move |job| job.append(&key, &entries, expect, idem.as_ref())).await
+        self.write(durability, move |job| {
+            job.watched(&key, What::Appended, || job.append(&key, &entries, expect, idem.as_ref()))
+        })
+        .await
     }
 }
 

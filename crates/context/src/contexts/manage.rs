@@ -9,7 +9,8 @@ use crate::rows::ctx::{self, Row};
 use crate::rows::parts::{self, Doc};
 use crate::rows::{branches, chain, list, unsigned};
 use crate::{
-    Context, Edit, Filter, Key, New, Page, Settings, Status, Tenant, clock, merge_patch, refuse,
+    Context, Edit, Filter, Key, New, Page, Settings, Status, Tenant, What, clock, merge_patch,
+    refuse,
 };
 
 /// The id that a path of the API needs for itself.
@@ -31,7 +32,10 @@ impl Contexts {
             None => Key::fresh(tenant),
         };
         let durability = new.settings.durability.unwrap_or(self.durability);
-        self.write(durability, move |job| job.create(&key, new)).await
+        self.write(durability, move |job| {
+            job.watched(&key, What::Created, || job.create(&key, new))
+        })
+        .await
     }
 
     /// Reads a context.
@@ -64,7 +68,10 @@ impl Contexts {
     pub async fn edit(&self, key: &Key, edit: Edit, expect: Option<u64>) -> Result<Context, Fault> {
         let durability = self.durability_for(key, None);
         let key = key.clone();
-        self.write(durability, move |job| job.edit(&key, edit, expect)).await
+        self.write(durability, move |job| {
+            job.watched(&key, What::Updated, || job.edit(&key, edit, expect))
+        })
+        .await
     }
 
     /// Ends a context: it is kept and can only be read. Doing it twice is no error; a turn that is
@@ -75,17 +82,7 @@ impl Contexts {
     pub async fn close(&self, key: &Key) -> Result<Context, Fault> {
         let durability = self.durability_for(key, None);
         let key = key.clone();
-        self.write(durability, move |job| {
-            let mut row = job.live(&key)?;
-            if row.status == Status::Open {
-                row.status = Status::Closed;
-                row.touch(job.now);
-                ctx::save(job.connection, &row)?;
-                ctx::save_head(job.connection, &row)?;
-            }
-            parts::context(job.connection, &row)
-        })
-        .await
+        self.write(durability, move |job| job.watched(&key, What::Closed, || job.close(&key))).await
     }
 
     /// Removes a context with everything in it.
@@ -97,8 +94,10 @@ impl Contexts {
         let key = key.clone();
         let left = self
             .write(durability, move |job| {
-                let row = job.live(&key)?;
-                job.remove(&row)
+                job.watched(&key, What::Deleted, || {
+                    let row = job.live(&key)?;
+                    job.remove(&row)
+                })
             })
             .await?;
         if left {
@@ -135,6 +134,17 @@ impl Job<'_> {
         self.inner.choices.set(key, row.durability);
         self.inner.totals.moved(None, Some(figures(&row)));
         Ok(row.context(new.state, doc))
+    }
+
+    fn close(&self, key: &Key) -> Result<Context, Fault> {
+        let mut row = self.live(key)?;
+        if row.status == Status::Open {
+            row.status = Status::Closed;
+            row.touch(self.now);
+            ctx::save(self.connection, &row)?;
+            ctx::save_head(self.connection, &row)?;
+        }
+        parts::context(self.connection, &row)
     }
 
     /// Makes an empty context; the caller counts it.

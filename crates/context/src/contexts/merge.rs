@@ -11,7 +11,7 @@ use super::{Contexts, Job, figures};
 use crate::branch::merge_three;
 use crate::rows::ctx::{self, Row};
 use crate::rows::{entry, parts};
-use crate::{Content, Difference, Entry, Key, Map, Merged, NewEntry, OnConflict, refuse};
+use crate::{Content, Difference, Entry, Key, Map, Merged, NewEntry, OnConflict, What, refuse};
 
 /// Limit: bytes of the other branch that are quoted for models.
 const QUOTED_BYTES_MAX: usize = 16 * 1024;
@@ -39,7 +39,10 @@ impl Contexts {
     ) -> Result<Merged, Fault> {
         let durability = self.durability_for(key, None);
         let (key, from) = (key.clone(), from.clone());
-        self.write(durability, move |job| job.merge(&key, &from, on, expect)).await
+        self.write(durability, move |job| {
+            job.watched(&key, What::Merged, || job.merge(&key, &from, on, expect))
+        })
+        .await
     }
 }
 

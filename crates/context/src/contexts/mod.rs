@@ -1,18 +1,22 @@
 //! The handle everybody holds, one file per group of operations.
 
+mod amend;
 mod branches;
 mod choices;
 mod fork;
+mod hooks;
 mod knowledge;
 mod log;
 mod manage;
 mod merge;
 mod news;
 mod once;
+mod past;
 mod search;
 mod share;
 mod summarise;
 mod sweep;
+mod telling;
 mod transfer;
 mod turns;
 mod verify;
@@ -20,7 +24,7 @@ mod windows;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use storage::rusqlite::Connection;
 use storage::{Database, Durability, Stored};
@@ -29,11 +33,13 @@ use wire::Fault;
 
 use crate::rows::ctx::Row;
 use crate::rows::{entry, unsigned};
-use crate::{Key, Limits};
+use crate::{Key, Limits, Vault};
 use choices::Choices;
 pub use news::{News, Seen};
+pub use past::Past;
 pub use share::{NewShare, Share};
-pub use verify::{Defect, Report};
+use telling::Watch;
+pub use verify::{Defect, Report, verify_store};
 
 /// All contexts of the store; clones share them.
 #[derive(Clone, Debug)]
@@ -55,13 +61,15 @@ pub struct Counts {
 }
 
 /// What jobs on the writer thread need beside the connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     limits: Limits,
     totals: Totals,
     choices: Choices,
     summarising: Arc<Mutex<HashSet<i64>>>,
     writes: watch::Sender<u64>,
+    watch: Watch,
+    vault: OnceLock<Arc<Vault>>,
 }
 
 /// The figures of [`Counts`], kept by the jobs; a commit that fails may leave them a little off
@@ -99,9 +107,12 @@ impl Contexts {
     /// # Errors
     /// `storage_error` when the store cannot be read or written.
     pub async fn open(db: Database, limits: Limits) -> Result<Self, Fault> {
-        let (totals, choices) = db.read(|c| Ok((seed(c)?, Choices::read(c)?))).await?;
+        let (totals, choices, hooks) = db
+            .read(|c| Ok((seed(c)?, Choices::read(c)?, crate::rows::hooks::Subscribed::read(c)?)))
+            .await?;
         let (summarising, writes) = (Arc::default(), watch::Sender::new(0));
-        let inner = Arc::new(Inner { limits, totals, choices, summarising, writes });
+        let (watch, vault) = (Watch::new(hooks), OnceLock::new());
+        let inner = Arc::new(Inner { limits, totals, choices, summarising, writes, watch, vault });
         let this = Self { db, inner, durability: Durability::Group };
         this.recover().await?;
         Ok(this)
@@ -111,6 +122,12 @@ impl Contexts {
     #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
+    }
+
+    /// Sets, once, who keeps the master key: secrets of webhooks need it.
+    pub fn set_vault(&self, vault: Vault) {
+        // A second key could not open what the first one sealed.
+        let _first = self.inner.vault.set(Arc::new(vault));
     }
 
     /// Figures over all contexts, from memory.
@@ -137,10 +154,11 @@ impl Contexts {
         job: impl FnOnce(&Job<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let inner = Arc::clone(&self.inner);
+        let who = crate::actor();
         let done = self
             .db
             .write(durability, move |connection| {
-                job(&Job { connection, inner: &inner, now: crate::clock::now() })
+                job(&Job { connection, inner: &inner, now: crate::clock::now(), who })
             })
             .await;
         // Told after the commit, so that who looks then sees it.
@@ -159,6 +177,8 @@ struct Job<'a> {
     connection: &'a Connection,
     inner: &'a Inner,
     now: i64,
+    /// On whose behalf.
+    who: Option<Arc<str>>,
 }
 
 impl Job<'_> {

@@ -7,7 +7,7 @@ use super::{Contexts, Job};
 use crate::rows::ctx;
 use crate::rows::idem::{self, Answer};
 use crate::rows::parts;
-use crate::{Context, Idem, Key, Map, New, Tenant};
+use crate::{Context, Idem, Key, Map, New, Tenant, What};
 
 impl Contexts {
     /// Makes a context, or returns the one that the same request made before.
@@ -25,7 +25,10 @@ impl Contexts {
             None => Key::fresh(tenant),
         };
         let durability = new.settings.durability.unwrap_or(self.durability);
-        self.write(durability, move |job| job.create_once(&key, new, &idem)).await
+        self.write(durability, move |job| {
+            job.watched(&key, What::Created, || job.create_once(&key, new, &idem))
+        })
+        .await
     }
 }
 

@@ -7,9 +7,9 @@ use storage::Stored;
 use storage::rusqlite::{OptionalExtension, Row as Found, params};
 use wire::{Code, Fault};
 
-use super::Contexts;
+use super::{Contexts, Job};
 use crate::rows::ctx;
-use crate::{Key, Tenant, clock, refuse};
+use crate::{Key, Tenant, What, clock, refuse};
 
 /// What tokens begin with, so that people and scanners know them.
 const PREFIX: &str = "rap_share_";
@@ -60,32 +60,7 @@ impl Contexts {
         let durability = self.durability_for(key, None);
         let key = key.clone();
         let share = self.write(durability, move |job| {
-            let row = job.live(&key)?;
-            if let Some(upto) = new.upto.filter(|upto| *upto > row.head) {
-                return Err(refuse::beyond(upto.into(), row.head));
-            }
-            let sql = "SELECT coalesce(max(no), 0), count(*) FROM share WHERE n = ?1";
-            let (last, count): (u32, u32) = job
-                .connection
-                .query_row(sql, [row.n], |found| Ok((found.get(0)?, found.get(1)?)))
-                .stored()?;
-            if count >= SHARES_MAX {
-                let text = format!("the context is shared {count} times, its limit");
-                return Err(Fault::new(Code::QuotaExceeded, text).hint("end some of the shares"));
-            }
-            let expires = new.expires_in.map(|wait| clock::after(job.now, wait));
-            let sql = "INSERT INTO share(hash, n, no, at, expires, upto, name)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-            let values =
-                params![hash.as_slice(), row.n, last + 1, job.now, expires, new.upto, new.name];
-            job.connection.prepare_cached(sql).stored()?.execute(values).stored()?;
-            Ok(Share {
-                number: last + 1,
-                name: new.name,
-                at: clock::moment(job.now),
-                expires_at: expires.map(clock::moment),
-                upto: new.upto,
-            })
+            job.watched(&key, What::Shared, || job.share(&key, new, hash))
         });
         Ok((token, share.await?))
     }
@@ -117,14 +92,7 @@ impl Contexts {
         let durability = self.durability_for(key, None);
         let key = key.clone();
         self.write(durability, move |job| {
-            let row = job.live(&key)?;
-            let sql = "DELETE FROM share WHERE n = ?1 AND no = ?2";
-            let mut statement = job.connection.prepare_cached(sql).stored()?;
-            if statement.execute(params![row.n, number]).stored()? == 0 {
-                let text = format!("the context has no share {number}");
-                return Err(Fault::new(Code::NotFound, text).hint("`GET …/shares` lists them"));
-            }
-            Ok(())
+            job.watched(&key, What::Shared, || job.end_share(&key, number))
         })
         .await
     }
@@ -157,6 +125,48 @@ impl Contexts {
                 })
             })
             .await
+    }
+}
+
+impl Job<'_> {
+    fn share(&self, key: &Key, new: NewShare, hash: [u8; 32]) -> Result<Share, Fault> {
+        let row = self.live(key)?;
+        if let Some(upto) = new.upto.filter(|upto| *upto > row.head) {
+            return Err(refuse::beyond(upto.into(), row.head));
+        }
+        let sql = "SELECT coalesce(max(no), 0), count(*) FROM share WHERE n = ?1";
+        let (last, count): (u32, u32) = self
+            .connection
+            .query_row(sql, [row.n], |found| Ok((found.get(0)?, found.get(1)?)))
+            .stored()?;
+        if count >= SHARES_MAX {
+            let text = format!("the context is shared {count} times, its limit");
+            return Err(Fault::new(Code::QuotaExceeded, text).hint("end some of the shares"));
+        }
+        let expires = new.expires_in.map(|wait| clock::after(self.now, wait));
+        let sql = "INSERT INTO share(hash, n, no, at, expires, upto, name)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let values =
+            params![hash.as_slice(), row.n, last + 1, self.now, expires, new.upto, new.name];
+        self.connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+        Ok(Share {
+            number: last + 1,
+            name: new.name,
+            at: clock::moment(self.now),
+            expires_at: expires.map(clock::moment),
+            upto: new.upto,
+        })
+    }
+
+    fn end_share(&self, key: &Key, number: u32) -> Result<(), Fault> {
+        let row = self.live(key)?;
+        let sql = "DELETE FROM share WHERE n = ?1 AND no = ?2";
+        let mut statement = self.connection.prepare_cached(sql).stored()?;
+        if statement.execute(params![row.n, number]).stored()? == 0 {
+            let text = format!("the context has no share {number}");
+            return Err(Fault::new(Code::NotFound, text).hint("`GET …/shares` lists them"));
+        }
+        Ok(())
     }
 }
 

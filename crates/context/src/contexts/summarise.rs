@@ -2,14 +2,21 @@
 
 use std::sync::{Arc, PoisonError};
 
+use storage::rusqlite::Connection;
 use wire::Fault;
+use wire::prompt::Role;
 
 use super::windows::Frame;
 use super::{Contexts, Job};
 use crate::rows::ctx::{self, Row};
-use crate::rows::{cut, entry, parts, summaries};
+use crate::rows::nodes::Node;
+use crate::rows::winds::Wind;
+use crate::rows::{cut, entry, nodes, parts, summaries, winds};
 use crate::summary::{Seat, Task};
-use crate::{Budget, Context, Epoch, Key, Plan, Strategy, Summary, clock, refuse};
+use crate::{
+    Budget, Content, Context, Entry, EntryStatus, Epoch, Key, Map, Plan, Strategy, Summary, clock,
+    refuse,
+};
 
 /// A summary is due when the window is filled to this part of its budget, in percent.
 const DUE_PERCENT: u64 = 70;
@@ -18,6 +25,8 @@ const DUE_PERCENT: u64 = 70;
 const BYTES_PERCENT: u64 = 40;
 /// Limits: the smallest and the largest summary, in bytes.
 const SUMMARY_BYTES: (u64, u64) = (400, 24_000);
+/// The part of that which one node of a tree of summaries gets.
+const NODE_DIVISOR: u64 = 6;
 /// Limit: pinned entries of one context.
 const PINS_MAX: u32 = 100;
 /// Limit: epochs of one answer.
@@ -40,21 +49,28 @@ impl Contexts {
         self.db
             .read(move |connection| {
                 let frame = Frame::read(connection, &key, budget, plan.as_ref())?;
-                if frame.plan.strategy != Strategy::Summary {
+                let wanted = match frame.plan.strategy {
+                    Strategy::Summary => due(connection, &frame)?,
+                    Strategy::Hierarchical => due_node(connection, &frame)?,
+                    Strategy::Budget | Strategy::Full | Strategy::Last(_) => None,
+                };
+                let Some(Wanted { first, upto, level, entries, hash }) = wanted else {
                     return Ok(None);
-                }
-                let Some((first, upto)) = due(connection, &frame)? else { return Ok(None) };
+                };
                 let n = frame.row.n;
                 if !busy.lock().unwrap_or_else(PoisonError::into_inner).insert(n) {
                     return Ok(None);
                 }
                 let seat = Seat { busy, n };
-                let entries = entry::shown(connection, &frame.row.chain, first, upto)?;
-                let bytes = u64::from(frame.room()) * BYTES_PERCENT / 100;
-                let bytes = bytes.clamp(SUMMARY_BYTES.0, SUMMARY_BYTES.1);
+                let part = if level.is_some() { NODE_DIVISOR } else { 1 };
+                let bytes = u64::from(frame.room()) * BYTES_PERCENT / 100 / part;
+                let bytes = bytes.clamp(SUMMARY_BYTES.0, SUMMARY_BYTES.1 / part);
+                let previous = summaries::newest(connection, &frame.row, first)?;
+                let previous = previous.filter(|_| level.is_none());
                 Ok(Some(Task {
-                    previous: frame.summary.map(|summary| summary.text),
-                    hash: summaries::source(&entries),
+                    previous: previous.map(|summary| summary.text),
+                    hash,
+                    level,
                     entries,
                     bytes_max: usize::try_from(bytes).unwrap_or(usize::MAX),
                     n,
@@ -116,7 +132,10 @@ impl Contexts {
     pub async fn pin(&self, key: &Key, seq: u64, on: bool) -> Result<Context, Fault> {
         let durability = self.durability_for(key, None);
         let key = key.clone();
-        self.write(durability, move |job| job.pin(&key, seq, on)).await
+        self.write(durability, move |job| {
+            job.watched(&key, crate::What::Pinned, || job.pin(&key, seq, on))
+        })
+        .await
     }
 
     /// The pinned entries of a context, in their order.
@@ -135,34 +154,144 @@ impl Contexts {
 }
 
 /// The entries that want a summary.
-fn due(
-    connection: &storage::rusqlite::Connection,
-    frame: &Frame,
-) -> Result<Option<(u32, u32)>, Fault> {
+fn due(connection: &Connection, frame: &Frame) -> Result<Option<Wanted>, Fault> {
     let row: &Row = &frame.row;
-    let after = frame.summary.as_ref().map_or(0, |summary| summary.upto);
+    // One that waits for the end of a turn counts too.
+    let newest = summaries::newest(connection, row, u32::MAX)?;
+    let after = newest.map_or(0, |summary| summary.upto);
     if after.saturating_add(1) < row.start_seq {
-        return Ok(Some((after + 1, row.start_seq - 1)));
+        return Wanted::entries(connection, row, (after + 1, row.start_seq - 1), None).map(Some);
     }
+    if after >= row.start_seq {
+        return Ok(None);
+    }
+    match next_cut(connection, frame)? {
+        Some(first) if first > row.start_seq => {
+            Wanted::entries(connection, row, (row.start_seq, first - 1), None).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Where the next cut will begin, if it is near.
+fn next_cut(connection: &Connection, frame: &Frame) -> Result<Option<u32>, Fault> {
     let high = u64::from(frame.room()) * DUE_PERCENT / 100;
-    let next = cut::next(connection, row, u32::try_from(high).unwrap_or(u32::MAX))?;
-    Ok(next.map(|cut| (row.start_seq, cut.first_seq - 1)))
+    let next = frame.cut(connection, u32::try_from(high).unwrap_or(u32::MAX))?;
+    Ok(next.map(|cut| cut.first_seq))
+}
+
+/// The node that wants to be written: one above eight of a kind, else the next leaf.
+fn due_node(connection: &Connection, frame: &Frame) -> Result<Option<Wanted>, Fault> {
+    let row = &frame.row;
+    let all = nodes::list(connection, row, (u32::MAX, u32::MAX))?;
+    if let Some(children) = nodes::orphans(&all) {
+        return Wanted::above(connection, row, &children);
+    }
+    let covered = nodes::cover(&all).last().map_or(0, |node| node.upto);
+    let first = covered.saturating_add(1);
+    let soon = next_cut(connection, frame)?.unwrap_or(row.start_seq).max(row.start_seq);
+    if first >= soon {
+        return Ok(None);
+    }
+    let end = cut::turns_on(connection, &row.chain, (first, soon), nodes::LEAF_TURNS)?;
+    let upto = match end {
+        Some(next) => next - 1,
+        // A short leaf, where the window has left messages behind that nothing stands for.
+        None if first < row.start_seq => row.start_seq - 1,
+        None => return Ok(None),
+    };
+    Wanted::entries(connection, row, (first, upto), Some(0)).map(Some)
+}
+
+/// What wants a summary.
+struct Wanted {
+    first: u32,
+    upto: u32,
+    level: Option<u32>,
+    entries: Vec<Entry>,
+    hash: [u8; 32],
+}
+
+impl Wanted {
+    fn entries(
+        connection: &Connection,
+        row: &Row,
+        (first, upto): (u32, u32),
+        level: Option<u32>,
+    ) -> Result<Self, Fault> {
+        let entries = entry::shown(connection, &row.chain, first, upto)?;
+        let hash = summaries::source(&entries);
+        Ok(Self { first, upto, level, entries, hash })
+    }
+
+    /// A node above others: what they say takes the place of messages.
+    fn above(connection: &Connection, row: &Row, children: &[Node]) -> Result<Option<Self>, Fault> {
+        let (Some(first), Some(last)) = (children.first(), children.last()) else {
+            return Ok(None);
+        };
+        let mut entries = Vec::with_capacity(children.len());
+        for child in children {
+            let Some(found) = nodes::one(connection, row.n, child.number)? else { continue };
+            entries.push(Entry {
+                seq: child.first,
+                role: Role::System,
+                tokens: crate::count::tokens(&found.text),
+                content: Content::Text(found.text),
+                at: found.at,
+                model: None,
+                status: EntryStatus::Complete,
+                meta: Map::new(),
+            });
+        }
+        let (first, upto, level) = (first.first, last.upto, Some(first.level + 1));
+        let hash = nodes::source(children);
+        Ok(Some(Self { first, upto, level, entries, hash }))
+    }
 }
 
 impl Job<'_> {
     fn swap(&self, task: &Task, text: &str, model: &str) -> Result<bool, Fault> {
         let Some(row) = ctx::find(self.connection, &task.key)? else { return Ok(false) };
         let same = row.n == task.n
-            && row.start_seq == task.start
+            && (row.start_seq == task.start || task.level.is_some())
             && task.upto <= row.head
             && row.chain.segment_of(task.upto) == task.log;
         if !same || text.trim().is_empty() {
             return Ok(false);
         }
+        if let Some(level) = task.level {
+            return self.swap_node(&row, (task, level), text, model);
+        }
         summaries::add(self.connection, task, text, model, self.now)?;
+        // In the middle of a turn the beginning stays where it is; the next turn moves it.
+        if row.open_tools || row.open_turn.is_some() {
+            return Ok(true);
+        }
         let next = task.upto.saturating_add(1);
         if next > row.start_seq {
             ctx::save_start(self.connection, row.n, next)?;
+        }
+        Ok(true)
+    }
+
+    /// Adds a node to the tree. It is shown from the next cut on, or at once where the window has
+    /// already left its messages behind.
+    fn swap_node(
+        &self,
+        row: &Row,
+        (task, level): (&Task, u32),
+        text: &str,
+        model: &str,
+    ) -> Result<bool, Fault> {
+        let all = nodes::list(self.connection, row, (u32::MAX, u32::MAX))?;
+        if all.iter().any(|node| node.level == level && node.first == task.first) {
+            return Ok(false);
+        }
+        let number = summaries::add(self.connection, task, text, model, self.now)?;
+        let is_late = level == 0 && task.upto < row.start_seq;
+        if is_late && !row.open_tools && row.open_turn.is_none() {
+            let wind = winds::read(self.connection, row.n)?;
+            winds::save(self.connection, row.n, Wind { nodes: number, ..wind })?;
         }
         Ok(true)
     }

@@ -64,6 +64,7 @@ impl Job<'_> {
         let sql = concat!("SELECT ", ctx_columns!(), " FROM ctx WHERE expires <= ?1 LIMIT ?2");
         let rows = rows(self.connection, sql, params![now, SLICE_ROWS])?;
         for row in &rows {
+            self.expired(row)?;
             self.remove(row)?;
             let sql = "INSERT OR REPLACE INTO gone(tenant, id, at) VALUES (?1, ?2, ?3)";
             let mut statement = self.connection.prepare_cached(sql).stored()?;

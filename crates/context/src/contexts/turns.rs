@@ -16,7 +16,7 @@ use crate::rows::idem::{self, Answer, STATE_BYTES_MAX};
 use crate::rows::{epochs, parts};
 use crate::{
     Begun, Content, Entry, EntryStatus, Idem, Key, LocalReply, Map, NewTurn, OpenTurn, Outcome,
-    Step, Turn, View, refuse,
+    Step, Turn, View, What, refuse,
 };
 
 /// Growth of a window below which a provider's count says nothing about the estimate.
@@ -37,7 +37,11 @@ impl Contexts {
         model: impl FnOnce(&mut View<'_>) -> Result<LocalReply, Fault> + Send + 'static,
     ) -> Result<Turn, Fault> {
         let durability = self.durability_for(&turn.key, turn.durability);
-        self.write(durability, move |job| job.answer_now(turn, model)).await
+        let key = turn.key.clone();
+        self.write(durability, move |job| {
+            job.watched(&key, What::Answered, || job.answer_now(turn, model))
+        })
+        .await
     }
 
     /// Makes the user's message durable before an upstream model is called.
@@ -46,7 +50,11 @@ impl Contexts {
     /// As [`Contexts::answer_now`].
     pub async fn begin(&self, turn: NewTurn) -> Result<Begun, Fault> {
         let durability = self.durability_for(&turn.key, turn.durability);
-        self.write(durability, move |job| job.begin(turn, durability)).await
+        let key = turn.key.clone();
+        self.write(durability, move |job| {
+            job.watched(&key, What::Asked, || job.begin(turn, durability))
+        })
+        .await
     }
 
     /// Opens the newest turn again, if it has failed.
@@ -57,7 +65,10 @@ impl Contexts {
     pub async fn reopen(&self, key: &Key) -> Result<OpenTurn, Fault> {
         let durability = self.durability_for(key, None);
         let key = key.clone();
-        self.write(durability, move |job| job.reopen(&key, durability)).await
+        self.write(durability, move |job| {
+            job.watched(&key, What::Asked, || job.reopen(&key, durability))
+        })
+        .await
     }
 
     /// Makes the reply durable and ends the turn.
@@ -67,7 +78,10 @@ impl Contexts {
     /// deleted, `storage_error`.
     pub async fn finish(&self, open: &OpenTurn, outcome: Outcome) -> Result<Turn, Fault> {
         let open = open.clone();
-        self.write(open.durability, move |job| job.finish(&open, &outcome, None)).await
+        self.write(open.durability, move |job| {
+            job.watched(&open.key, What::Answered, || job.finish(&open, &outcome, None))
+        })
+        .await
     }
 
     /// As [`Contexts::finish`], and keeps what was sent in the history of epochs.
@@ -81,7 +95,10 @@ impl Contexts {
         step: Step,
     ) -> Result<Turn, Fault> {
         let open = open.clone();
-        self.write(open.durability, move |job| job.finish(&open, &outcome, Some(&step))).await
+        self.write(open.durability, move |job| {
+            job.watched(&open.key, What::Answered, || job.finish(&open, &outcome, Some(&step)))
+        })
+        .await
     }
 
     /// Ends the turn without a reply: the message is kept, marked and can be retried; what came of
@@ -98,7 +115,10 @@ impl Contexts {
     ) -> Result<(), Fault> {
         let open = open.clone();
         let reason = reason.to_owned();
-        self.write(open.durability, move |job| job.fail(&open, &reason, partial.as_ref())).await
+        self.write(open.durability, move |job| {
+            job.watched(&open.key, What::Failed, || job.fail(&open, &reason, partial.as_ref()))
+        })
+        .await
     }
 }
 
@@ -258,6 +278,7 @@ impl Job<'_> {
         let before = (!created).then(|| figures(&row));
         row.admit(turn.expect)?;
         row.idle()?;
+        self.append_all(&mut row, &turn.before)?;
         admit_contents(self, &row, &[&turn.content])?;
         let mut state = parts::state(self.connection, &row)?;
         let mut changed = turn.state.is_some_and(|change| change.apply(&mut state));

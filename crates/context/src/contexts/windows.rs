@@ -7,7 +7,8 @@ use super::Contexts;
 use super::manage::CLEANING;
 use crate::rows::ctx::{self, Row};
 use crate::rows::parts::{self, Doc};
-use crate::rows::{cut, entry, epochs, notes, summaries};
+use crate::rows::winds::Wind;
+use crate::rows::{cut, entry, epochs, nodes, notes, summaries, winds};
 use crate::{
     Budget, Cut, Entry, Footing, Key, Plan, Recalled, Strategy, Summary, Window, clock, count,
 };
@@ -69,6 +70,11 @@ impl Contexts {
                 let cut = frame.next(job.connection)?;
                 if let Some(cut) = cut {
                     ctx::save_start(job.connection, frame.row.n, cut.first_seq)?;
+                    let nodes = frame.newest_node(job.connection)?;
+                    let wind = Wind { cleared: cut.cleared_upto, nodes };
+                    if wind != frame.wind {
+                        winds::save(job.connection, frame.row.n, wind)?;
+                    }
                 }
                 Ok(cut)
             })
@@ -134,6 +140,8 @@ pub(super) struct Frame {
     pub(super) row: Row,
     pub(super) summary: Option<Summary>,
     pub(super) plan: Plan,
+    /// What the last cut decided.
+    pub(super) wind: Wind,
     doc: Doc,
     pinned: Vec<Entry>,
     tokens: u32,
@@ -151,12 +159,17 @@ impl Frame {
         let doc = parts::doc(connection, &row)?;
         let plan = plan.or(doc.settings.window.as_ref()).cloned().unwrap_or_default();
         let start = match plan.strategy {
-            Strategy::Budget | Strategy::Summary => row.start_seq,
+            Strategy::Budget | Strategy::Summary | Strategy::Hierarchical => row.start_seq,
             Strategy::Full => 1,
             Strategy::Last(turns) => cut::turns_back(connection, &row.chain, row.head, turns)?,
         };
         let tokens = plan.tokens.map_or(budget.tokens, |most| most.min(budget.tokens));
-        let frame = Self { row, summary: None, plan, doc, pinned: Vec::new(), tokens };
+        let wind = if plan.clear_tools.is_some() || plan.strategy == Strategy::Hierarchical {
+            winds::read(connection, row.n)?
+        } else {
+            Wind::default()
+        };
+        let frame = Self { row, summary: None, plan, wind, doc, pinned: Vec::new(), tokens };
         frame.at(connection, start)
     }
 
@@ -165,6 +178,10 @@ impl Frame {
         self.row.start_seq = start.max(1);
         self.summary = match self.plan.strategy {
             Strategy::Summary => summaries::newest(connection, &self.row, self.row.start_seq)?,
+            Strategy::Hierarchical => {
+                let which = (self.row.start_seq, self.wind.nodes);
+                nodes::told(connection, &self.row, which)?
+            }
             Strategy::Budget | Strategy::Full | Strategy::Last(_) => None,
         };
         let mut room = u64::from(self.tokens) / PINNED_DIVISOR;
@@ -181,7 +198,8 @@ impl Frame {
         Ok(self)
     }
 
-    fn moved(self, connection: &Connection, cut: Cut) -> Result<Self, Fault> {
+    fn moved(mut self, connection: &Connection, cut: Cut) -> Result<Self, Fault> {
+        self.wind = Wind { cleared: cut.cleared_upto, nodes: self.newest_node(connection)? };
         self.at(connection, cut.first_seq)
     }
 
@@ -196,6 +214,15 @@ impl Frame {
         self.pinned.iter().map(|entry| u64::from(entry.tokens)).sum::<u64>() + summary
     }
 
+    /// The newest node of the tree of summaries, whatever it stands for.
+    fn newest_node(&self, connection: &Connection) -> Result<u32, Fault> {
+        if self.plan.strategy != Strategy::Hierarchical {
+            return Ok(self.wind.nodes);
+        }
+        let all = nodes::list(connection, &self.row, (u32::MAX, u32::MAX))?;
+        Ok(all.iter().map(|node| node.number).max().unwrap_or_default())
+    }
+
     /// What room the entries have.
     pub(super) fn room(&self) -> u32 {
         let beside = u32::try_from(self.beside()).unwrap_or(u32::MAX);
@@ -205,16 +232,57 @@ impl Frame {
     fn next(&self, connection: &Connection) -> Result<Option<Cut>, Fault> {
         match self.plan.strategy {
             Strategy::Full => Ok(None),
-            Strategy::Budget | Strategy::Summary | Strategy::Last(_) => {
-                cut::next(connection, &self.row, self.room())
+            Strategy::Budget | Strategy::Last(_) => self.cut(connection, self.room()),
+            Strategy::Summary => match self.waiting(connection)? {
+                Some(cut) => Ok(Some(cut)),
+                None => self.cut(connection, self.room()),
+            },
+            Strategy::Hierarchical => self.cut_between_leaves(connection),
+        }
+    }
+
+    /// The next cut of a window of this size.
+    pub(super) fn cut(&self, connection: &Connection, budget: u32) -> Result<Option<Cut>, Fault> {
+        let (cleared, keep_results) = (self.wind.cleared, self.plan.clear_tools);
+        cut::next(connection, &self.row, cut::Room { budget, cleared, keep_results })
+    }
+
+    /// A summary that came while a turn was running takes its place when the next one begins.
+    fn waiting(&self, connection: &Connection) -> Result<Option<Cut>, Fault> {
+        let row = &self.row;
+        let Some(summary) = summaries::newest(connection, row, row.head)? else { return Ok(None) };
+        if summary.upto < row.start_seq || cut::is_in_loop(connection, row)? {
+            return Ok(None);
+        }
+        let held = cut::tokens_cleared(connection, row, (row.start_seq, self.wind.cleared))?;
+        let at = (summary.upto.saturating_add(1), self.wind.cleared);
+        cut::report(connection, row, at, held).map(Some)
+    }
+
+    /// A cut that leaves out whole leaves of the tree of summaries.
+    fn cut_between_leaves(&self, connection: &Connection) -> Result<Option<Cut>, Fault> {
+        let Some(found) = self.cut(connection, self.room())? else { return Ok(None) };
+        let row = &self.row;
+        let all = nodes::list(connection, row, (row.head, u32::MAX))?;
+        let split = all.iter().find(|node| {
+            node.level == 0 && node.first < found.first_seq && found.first_seq <= node.upto
+        });
+        match split {
+            None => Ok(Some(found)),
+            Some(node) => {
+                let held =
+                    cut::tokens_cleared(connection, row, (row.start_seq, self.wind.cleared))?;
+                let at = (node.upto.saturating_add(1), found.cleared_upto);
+                cut::report(connection, row, at, held).map(Some)
             }
         }
     }
 
     fn carry(self, connection: &Connection, cut: Option<Cut>) -> Result<Window, Fault> {
         let beside = self.beside();
-        let Self { row, summary, plan, doc, pinned, .. } = self;
-        let tokens = cut::tokens_from(connection, &row, row.start_seq)?;
+        let Self { row, summary, plan, wind, doc, pinned, .. } = self;
+        let cleared = if plan.clear_tools.is_some() { wind.cleared } else { 0 };
+        let tokens = cut::tokens_cleared(connection, &row, (row.start_seq, cleared))?;
         let state = parts::state(connection, &row)?;
         let context = parts::whole(connection, &row, state, doc)?;
         let mut seqs = blake3::Hasher::new();
@@ -228,6 +296,7 @@ impl Frame {
             start: row.start_seq,
             summary: summary.as_ref().map(|summary| summary.number),
             pinned: pins.into(),
+            cleared,
             forked: row.parent.is_some(),
             last: epochs::trail(connection, row.n)?,
         };
@@ -239,6 +308,7 @@ impl Frame {
             tokens: cut::scaled(&row, tokens).saturating_add(beside),
             footing,
             plan,
+            cleared,
             summary,
             pinned,
             recalled: Vec::new(),

@@ -187,6 +187,7 @@ fn unkeep(connection: &Connection, segment: i64) -> Result<Option<i64>, Fault> {
 fn drop_segment(connection: &Connection, segment: i64, at_once: u32) -> Result<bool, Fault> {
     let (from, to) = (place(segment, 0), place(segment, u32::MAX));
     super::search::forget(connection, from, to, at_once)?;
+    super::winds::drop_segment(connection, segment)?;
     let sql = "DELETE FROM entry WHERE k IN
                  (SELECT k FROM entry WHERE k BETWEEN ?1 AND ?2 LIMIT ?3)";
     let mut statement = connection.prepare_cached(sql).stored()?;

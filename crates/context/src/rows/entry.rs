@@ -9,8 +9,8 @@ use wire::prompt::Role;
 use super::chain::Chain;
 use super::ctx::Row;
 use super::parts::to_text;
-use super::search;
 use super::{length, signed, unsigned};
+use super::{search, winds};
 use crate::{Content, Entry, EntryStatus, Limits, Map, clock, count, refuse};
 
 /// An entry on its way into the log.
@@ -114,6 +114,9 @@ pub(crate) fn append(
     ];
     statement.execute(values).stored()?;
     search::note(connection, row.chain.own(), seq)?;
+    if fresh.status.is_shown() && fresh.content.tools().answers {
+        winds::add_result(connection, &row.chain, seq, tokens)?;
+    }
     Ok(Entry {
         seq,
         role: fresh.role,
@@ -363,7 +366,7 @@ fn role_number(role: Role) -> i64 {
     }
 }
 
-fn role_of(number: i64) -> Role {
+pub(crate) fn role_of(number: i64) -> Role {
     usize::try_from(number).ok().and_then(|i| ROLES.get(i)).copied().unwrap_or(Role::User)
 }
 

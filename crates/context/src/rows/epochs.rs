@@ -13,7 +13,8 @@ const EPOCHS_MAX: u32 = 10_000;
 
 /// What the last answered request of a context was.
 pub(crate) fn trail(connection: &Connection, n: i64) -> Result<Option<Trail>, Fault> {
-    let sql = "SELECT epoch, branch, start, summary, pinned, model, system, tools, messages, hash
+    let sql = "SELECT epoch, branch, start, summary, pinned, model, system, tools, messages, hash,
+                 cleared
                FROM trail WHERE n = ?1";
     let mut statement = connection.prepare_cached(sql).stored()?;
     let read = |row: &Found<'_>| {
@@ -28,6 +29,7 @@ pub(crate) fn trail(connection: &Connection, n: i64) -> Result<Option<Trail>, Fa
             tools: unsigned(row.get(7)?),
             messages: row.get(8)?,
             hash: unsigned(row.get(9)?),
+            cleared: row.get(10)?,
         })
     };
     statement.query_row([n], read).optional().stored()
@@ -37,8 +39,8 @@ pub(crate) fn trail(connection: &Connection, n: i64) -> Result<Option<Trail>, Fa
 pub(crate) fn keep(connection: &Connection, n: i64, step: &Step, now: i64) -> Result<(), Fault> {
     let trail = &step.trail;
     let sql = "INSERT OR REPLACE INTO trail(n, epoch, branch, start, summary, pinned, model,
-                 system, tools, messages, hash)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                 system, tools, messages, hash, cleared)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     let values = params![
         n,
         trail.epoch,
@@ -51,6 +53,7 @@ pub(crate) fn keep(connection: &Connection, n: i64, step: &Step, now: i64) -> Re
         signed(trail.tools),
         trail.messages,
         signed(trail.hash),
+        trail.cleared,
     ];
     connection.prepare_cached(sql).stored()?.execute(values).stored()?;
     let (prompt, cached, written) =

@@ -1,17 +1,21 @@
 //! How records lie in tables; every function runs inside a transaction of its caller.
 
+pub(crate) mod audit;
 pub(crate) mod branches;
 pub(crate) mod chain;
 pub(crate) mod ctx;
 pub(crate) mod cut;
 pub(crate) mod entry;
 pub(crate) mod epochs;
+pub(crate) mod hooks;
 pub(crate) mod idem;
 pub(crate) mod list;
+pub(crate) mod nodes;
 pub(crate) mod notes;
 pub(crate) mod parts;
 pub(crate) mod search;
 pub(crate) mod summaries;
+pub(crate) mod winds;
 
 /// A count that is stored as SQLite's signed integer; never negative in a sound row.
 pub(crate) fn unsigned(stored: i64) -> u64 {

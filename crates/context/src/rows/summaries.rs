@@ -6,7 +6,7 @@ use wire::Fault;
 
 use super::chain::Chain;
 use super::ctx::Row;
-use super::entry;
+use super::{entry, nodes};
 use crate::summary::Task;
 use crate::{Entry, Summary, clock};
 
@@ -16,13 +16,13 @@ pub(crate) fn newest(
     row: &Row,
     start: u32,
 ) -> Result<Option<Summary>, Fault> {
-    let sql = "SELECT no, first_seq, upto, text, model, at, log FROM summary
-               WHERE n = ?1 AND upto < ?2 ORDER BY no DESC";
+    let sql = "SELECT no, first_seq, upto, text, model, at, level, log FROM summary
+               WHERE n = ?1 AND upto < ?2 AND level IS NULL ORDER BY no DESC";
     let mut statement = connection.prepare_cached(sql).stored()?;
     let mut found = statement.query(params![row.n, start]).stored()?;
     while let Some(found) = found.next().stored()? {
         let summary = read(found).stored()?;
-        let log: i64 = found.get(6).stored()?;
+        let log: i64 = found.get(7).stored()?;
         if summary.upto <= row.head && row.chain.segment_of(summary.upto) == log {
             return Ok(Some(summary));
         }
@@ -32,7 +32,7 @@ pub(crate) fn newest(
 
 /// All summaries of a context, the newest first.
 pub(crate) fn list(connection: &Connection, n: i64) -> Result<Vec<Summary>, Fault> {
-    let sql = "SELECT no, first_seq, upto, text, model, at FROM summary
+    let sql = "SELECT no, first_seq, upto, text, model, at, level FROM summary
                WHERE n = ?1 ORDER BY no DESC LIMIT 500";
     let mut statement = connection.prepare_cached(sql).stored()?;
     statement.query_map([n], read).stored()?.collect::<Result<_, _>>().stored()
@@ -46,6 +46,7 @@ fn read(row: &Found<'_>) -> Result<Summary, storage::rusqlite::Error> {
         text: row.get(3)?,
         model: row.get(4)?,
         at: clock::moment(row.get(5)?),
+        level: row.get(6)?,
     })
 }
 
@@ -59,9 +60,11 @@ pub(crate) fn add(
 ) -> Result<u32, Fault> {
     let sql = "SELECT coalesce(max(no), 0) + 1 FROM summary WHERE n = ?1";
     let no: u32 = connection.query_row(sql, [task.n], |found| found.get(0)).stored()?;
-    let sql = "INSERT INTO summary(n, no, log, first_seq, upto, hash, at, model, text)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    let values = params![task.n, no, task.log, task.first, task.upto, task.hash, now, model, text];
+    let sql = "INSERT INTO summary(n, no, log, first_seq, upto, hash, at, model, text, level)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let (level, hash) = (task.level, task.hash);
+    let values =
+        params![task.n, no, task.log, task.first, task.upto, hash, now, model, text, level];
     connection.prepare_cached(sql).stored()?.execute(values).stored()?;
     Ok(no)
 }
@@ -77,7 +80,7 @@ pub(crate) fn source(entries: &[Entry]) -> [u8; 32] {
 
 /// Summaries whose messages are no longer what they were, by their numbers.
 pub(crate) fn wrong(connection: &Connection, row: &Row) -> Result<Vec<u32>, Fault> {
-    let sql = "SELECT no, log, first_seq, upto, hash FROM summary WHERE n = ?1";
+    let sql = "SELECT no, log, first_seq, upto, hash, level FROM summary WHERE n = ?1";
     let mut statement = connection.prepare_cached(sql).stored()?;
     let mut found = statement.query([row.n]).stored()?;
     let mut out = Vec::new();
@@ -85,8 +88,18 @@ pub(crate) fn wrong(connection: &Connection, row: &Row) -> Result<Vec<u32>, Faul
         let log: i64 = found.get(1).stored()?;
         let (first, upto): (u32, u32) = (found.get(2).stored()?, found.get(3).stored()?);
         let kept: [u8; 32] = found.get(4).stored()?;
+        let level: Option<u32> = found.get(5).stored()?;
         let chain = Chain::read(connection, log)?;
-        if source(&entry::shown(connection, &chain, first, upto)?) != kept {
+        let real = match level {
+            Some(level) if level > 0 => {
+                let view = Row { chain, head: upto, ..row.clone() };
+                let mut below = nodes::list(connection, &view, (upto.saturating_add(1), u32::MAX))?;
+                below.retain(|node| node.level + 1 == level && node.first >= first);
+                nodes::source(&below)
+            }
+            _ => source(&entry::shown(connection, &chain, first, upto)?),
+        };
+        if real != kept {
             out.push(found.get(0).stored()?);
         }
     }

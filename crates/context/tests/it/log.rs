@@ -166,7 +166,7 @@ async fn a_log_takes_little_more_room_than_its_text() {
     let folder = tempfile::tempdir().unwrap();
     let contexts = open(folder.path()).await;
     let mut text_bytes = 0;
-    for i in 0..500_usize {
+    for i in 0..1000_usize {
         let message = "some words ".repeat(64 + i * 37 % 64);
         text_bytes += 2 * message.len() + "you said: ".len();
         let asked = context::NewTurn {

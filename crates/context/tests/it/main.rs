@@ -6,6 +6,7 @@
 )]
 
 mod branches;
+mod changes;
 mod contract;
 mod forks;
 mod limits;
@@ -80,6 +81,7 @@ fn turn(id: &str, message: &str) -> NewTurn {
     NewTurn {
         key: key(id),
         create: true,
+        before: Vec::new(),
         content: text(message),
         state: None,
         remember_last: false,

@@ -79,6 +79,15 @@ impl Caller {
             .details(serde_json::json!({"reason": "insufficient", "scope": scope.as_str()})))
     }
 
+    /// How the audit of changes names it.
+    #[must_use]
+    pub fn name(&self) -> std::sync::Arc<str> {
+        match &self.key {
+            Some(key) => format!("key {key}").into(),
+            None => format!("{} without a key", self.peer.addr.ip()).into(),
+        }
+    }
+
     /// Who is counted by the rate limit.
     #[must_use]
     pub fn counted(&self) -> Counted {

@@ -48,6 +48,19 @@ impl Tls {
         TlsConnector::from(config).connect(name, tcp).await
     }
 
+    /// As [`Tls::handshake`], for a connection that speaks HTTP/1.1 only.
+    pub(crate) async fn handshake_http1(
+        &self,
+        tcp: TcpStream,
+        host: &str,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let mut config = ClientConfig::clone(&*self.config().await?);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|cause| io::Error::new(io::ErrorKind::InvalidInput, cause))?;
+        TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+    }
+
     async fn config(&self) -> io::Result<Arc<ClientConfig>> {
         if self.config.get().is_none() {
             let cell = Arc::clone(&self.config);

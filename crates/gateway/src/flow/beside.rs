@@ -60,6 +60,7 @@ pub(super) fn facts(window: &Window) -> Map {
         Strategy::Full => "full",
         Strategy::Last(_) => "last",
         Strategy::Summary => "summary",
+        Strategy::Hierarchical => "hierarchical",
     };
     let mut out = Map::new();
     out.insert("messages".to_owned(), window.entries.len().into());
@@ -71,6 +72,9 @@ pub(super) fn facts(window: &Window) -> Map {
     }
     if let Some(summary) = &window.summary {
         out.insert("summary_upto".to_owned(), summary.upto.into());
+    }
+    if window.cleared > 0 {
+        out.insert("results_cleared_upto".to_owned(), window.cleared.into());
     }
     let counts = [("pinned", window.pinned.len()), ("recalled", window.recalled.len())];
     for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
@@ -85,6 +89,7 @@ fn cut(cut: &Cut) -> Value {
         "dropped_tokens": cut.dropped_tokens,
         "kept_tokens": cut.kept_tokens,
         "first_seq": cut.first_seq,
+        "results_cleared_upto": cut.cleared_upto,
     })
 }
 

@@ -8,46 +8,76 @@ use wire::event::{Event, Part};
 use wire::reply::Usage;
 use wire::{Code, Fault};
 
-use super::{Ask, Step, is_busy, remote, sit, translate};
+use super::{Ask, Step, Way, is_busy, remote, sit, translate};
 use crate::gate::{Gateway, Snapshot};
 use crate::model::{Door, Target};
 use crate::offline::{Offline, Said};
+use crate::route::Record;
 
 /// Answers with the offline model that request, conversation and door choose.
 pub(super) async fn answer(
     gate: &Gateway,
-    snapshot: Arc<Snapshot>,
-    ask: Ask,
+    (snapshot, record): (Arc<Snapshot>, Record),
+    mut ask: Ask,
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Turn, Fault> {
     let (door, named) = (ask.door, ask.overrides.model.clone());
-    let (new, overrides) = ask.into_new_turn();
-    let choice = Choice { snapshot: Arc::clone(&snapshot), door, named, elsewhere: Arc::default() };
-    let mut outcome = gate.contexts().answer_now(copy(&new), choice.model(&new)).await;
-    if outcome.as_ref().is_err_and(is_busy) {
-        // An upstream turn of this conversation is under way: stand in line behind it.
-        let settings = gate.contexts().get(&new.key).await?.settings;
-        let place = sit(gate, &new.key, &settings).await?;
-        outcome = gate.contexts().answer_now(copy(&new), choice.model(&new)).await;
-        drop(place);
-    }
+    let envelope = std::mem::take(&mut ask.envelope);
+    let (new, mut overrides) = ask.into_new_turn();
+    let elsewhere = Arc::default();
+    let mut choice = Choice { snapshot: Arc::clone(&snapshot), door, named, elsewhere };
+    let mut outcome = now_or_next(gate, &choice, &new).await;
     if let Some(model) = choice.taken() {
-        let plan = super::plan(gate, &snapshot, &new.key, (Some(&model), door, 0))?;
-        if !plan.is_offline() {
-            return remote::begin(gate, plan, (new, overrides, None), steps).await;
+        // The conversation is there: its settings were read.
+        let found = gate.contexts().get(&new.key).await?;
+        let wanted = (Some(model.as_str()), door, found.size.tokens + super::tokens(&new.content));
+        let plan = super::plan(gate, &snapshot, (&new.key, &envelope.headers), wanted)?;
+        record.lock().goes_by(&plan);
+        match plan.targets.first() {
+            Some(Target::Offline(model)) => {
+                let name = model.name().to_owned();
+                overrides.model = Some(name.clone());
+                choice.named = Some(name);
+                outcome = now_or_next(gate, &choice, &new).await;
+            }
+            _ => {
+                let (way, known) = (Way { plan, record }, Some(found.settings));
+                return remote::begin(gate, way, (new, overrides, known), steps).await;
+            }
         }
     }
     let turn = outcome?;
+    note(&record, &turn);
     if let Some(steps) = steps {
         tell(&turn, &steps).await;
     }
     Ok(turn)
 }
 
+/// Answers at once, or behind an upstream turn of the conversation that is under way.
+async fn now_or_next(gate: &Gateway, choice: &Choice, new: &NewTurn) -> Result<Turn, Fault> {
+    let outcome = gate.contexts().answer_now(copy(new), choice.model(new)).await;
+    if !outcome.as_ref().is_err_and(is_busy) {
+        return outcome;
+    }
+    let settings = gate.contexts().get(&new.key).await?.settings;
+    let place = sit(gate, &new.key, &settings).await?;
+    let outcome = gate.contexts().answer_now(copy(new), choice.model(new)).await;
+    drop(place);
+    outcome
+}
+
+/// Writes down who answered which turn.
+fn note(record: &Record, turn: &Turn) {
+    let mut record = record.lock();
+    record.is_turn(turn.number);
+    record.answered_inside(turn.message.model.as_deref().unwrap_or_default());
+}
+
 /// Answers a failed turn again with an offline model.
 pub(super) async fn again(
     gate: &Gateway,
-    model: &'static dyn Offline,
+    (model, record): (&'static dyn Offline, &Record),
     key: &Key,
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Turn, Fault> {
@@ -65,6 +95,7 @@ pub(super) async fn again(
     };
     let turn = gate.contexts().finish(&open, outcome).await?;
     drop(place);
+    note(record, &turn);
     if let Some(steps) = steps {
         tell(&turn, &steps).await;
     }
@@ -107,6 +138,11 @@ impl Choice {
         let text = translate::plain(&new.content);
         move |view| {
             let wanted = named.or_else(|| view.settings().model.clone());
+            if wanted.as_ref().is_some_and(|name| snapshot.models.route(name).is_some()) {
+                // A route is gone by with what is known of the call.
+                *elsewhere.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
+                return Err(Fault::new(Code::Conflict, "this context is answered by a route"));
+            }
             match snapshot.models.resolve(wanted.as_deref(), door)? {
                 Target::Offline(model) => speak(model, &text, view),
                 Target::Upstream(_) => {

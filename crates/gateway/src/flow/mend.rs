@@ -97,6 +97,16 @@ fn calls(message: &Message) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Puts a line in the place of what tools answered long ago.
+pub(super) fn clear_results(message: &mut Message) {
+    for block in &mut message.blocks {
+        if let Block::ToolResult { content, .. } = block {
+            *content = format!("[result of {} bytes, cleared to make room]", content.len());
+            message.raw = None;
+        }
+    }
+}
+
 /// What has to be said before a conversation that begins with the model.
 pub(super) fn opening(first: Option<&Message>, dialect: &str) -> Option<Message> {
     let wants = matches!(dialect, "anthropic" | "gemini");

@@ -5,14 +5,23 @@
 
 mod beside;
 mod desk;
+mod envelope;
 mod local;
+mod marks;
+mod mend;
+mod race;
 mod remote;
+mod replay;
 mod summary;
 mod translate;
 
 use std::sync::Arc;
 
-use context::{Begun, Content, Idem, Key, Map, NewTurn, Settings, StateEdit, Turn, WhenBusy};
+use context::{
+    Begun, Content, Idem, Key, Map, NewEntry, NewTurn, Settings, StateEdit, Turn, WhenBusy,
+};
+use http::HeaderMap;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wire::event::Event;
@@ -20,12 +29,14 @@ use wire::{Code, Fault};
 
 pub(crate) use beside::line as window_line;
 pub use desk::{Desk, Place};
+pub use envelope::Envelope;
+pub(crate) use replay::{End, Heard, Replay, Replays, shown};
 pub use translate::{Overrides, preview};
 pub(crate) use translate::{plain, provider_of, usage_value};
 
 use crate::gate::{Gateway, Snapshot};
 use crate::model::{Door, Target};
-use crate::route::{self, Owner, Plan, Wanted};
+use crate::route::{self, Open, Owner, Plan, Record, Wanted};
 
 /// How many steps of a stream wait for a slow reader before the model is slowed down too.
 pub const STEPS_MAX: usize = 64;
@@ -37,6 +48,8 @@ pub struct Ask {
     pub key: Key,
     /// Make the conversation if it is missing.
     pub create: bool,
+    /// What was said before it and is not kept yet.
+    pub before: Vec<NewEntry>,
     /// What the caller says.
     pub content: Content,
     /// What the caller changes in the state, before the model answers.
@@ -51,6 +64,14 @@ pub struct Ask {
     pub idem: Option<Idem>,
     /// The revision the caller expects.
     pub expect: Option<u64>,
+    /// What it came in.
+    pub envelope: Envelope,
+}
+
+/// Who answers a turn, and where it is written down.
+struct Way {
+    plan: Plan,
+    record: Record,
 }
 
 /// One step of a streamed turn.
@@ -95,12 +116,23 @@ pub async fn turn(
 ) -> Result<Answered, Fault> {
     let started = Instant::now();
     let snapshot = gate.now();
-    let (plan, settings) = route(gate, &snapshot, &ask).await?;
-    let turn = if plan.is_offline() {
-        Box::pin(local::answer(gate, snapshot, ask, steps)).await
-    } else {
-        Box::pin(remote::answer(gate, plan, (ask, settings), steps)).await
+    let (began, cases) = (envelope::began(&ask, steps.is_some()), gate.cases());
+    let (plan, settings) = match route(gate, &snapshot, &ask).await {
+        Ok(routed) => routed,
+        Err(fault) => {
+            Open::refused(cases, &began, &fault);
+            return conclude(gate, Err(fault), started);
+        }
     };
+    let record: Record = Arc::new(Mutex::new(Open::new(cases, &plan, &began)));
+    let known = Arc::clone(&record);
+    let turn = if plan.is_offline() {
+        Box::pin(local::answer(gate, (snapshot, known), ask, steps)).await
+    } else {
+        let way = Way { plan, record: known };
+        Box::pin(remote::answer(gate, way, (ask, settings), steps)).await
+    };
+    written(&record, &turn);
     conclude(gate, turn, started)
 }
 
@@ -111,19 +143,42 @@ pub async fn turn(
 pub async fn retry(
     gate: &Gateway,
     key: Key,
-    overrides: Overrides,
+    (overrides, envelope): (Overrides, Envelope),
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Answered, Fault> {
     let started = Instant::now();
     let snapshot = gate.now();
-    let settings = gate.contexts().get(&key).await?.settings;
+    let found = gate.contexts().get(&key).await?;
+    let (settings, tokens) = (found.settings, found.size.tokens);
     let wanted = overrides.model.as_deref().or(settings.model.as_deref());
-    let plan = plan(gate, &snapshot, &key, (wanted, Door::Context, 0))?;
+    let plan = plan(gate, &snapshot, (&key, &envelope.headers), (wanted, Door::Context, tokens))?;
+    let ask = Ask { overrides, envelope, ..Ask::nothing(key) };
+    let began = envelope::began(&ask, steps.is_some());
+    let record: Record = Arc::new(Mutex::new(Open::new(gate.cases(), &plan, &began)));
+    let Ask { key, overrides, .. } = ask;
+    let known = Arc::clone(&record);
     let turn = match plan.targets.first() {
-        Some(Target::Offline(model)) => Box::pin(local::again(gate, *model, &key, steps)).await,
-        _ => Box::pin(remote::again(gate, plan, (key, settings), overrides, steps)).await,
+        Some(Target::Offline(model)) => {
+            Box::pin(local::again(gate, (*model, &known), &key, steps)).await
+        }
+        _ => {
+            let way = Way { plan, record: known };
+            Box::pin(remote::again(gate, way, (key, settings), overrides, steps)).await
+        }
     };
+    written(&record, &turn);
     conclude(gate, turn, started)
+}
+
+/// What the record of a turn must still know when it is over.
+fn written(record: &Record, turn: &Result<Turn, Fault>) {
+    let mut record = record.lock();
+    match turn {
+        // Nobody was asked: the answer was there.
+        Ok(turn) if turn.replayed => record.forget(),
+        Ok(_) => {}
+        Err(fault) => record.failed(fault),
+    }
 }
 
 /// Step 9: the figures of the turn, whatever became of it.
@@ -150,42 +205,58 @@ async fn route(
     snapshot: &Snapshot,
     ask: &Ask,
 ) -> Result<(Plan, Option<Settings>), Fault> {
-    if let Some(name) = ask.overrides.model.as_deref() {
-        return Ok((plan(gate, snapshot, &ask.key, (Some(name), ask.door, 0))?, None));
+    let named = ask.overrides.model.as_deref();
+    let about = (&ask.key, &ask.envelope.headers);
+    // The conversation's own model counts before the default, so only a name decides at once; and
+    // only a route has to know how long the conversation is.
+    let choice = &snapshot.settings.models;
+    let name = named.or(choice.default.as_deref().filter(|_| !choice.mock));
+    let is_route = name.is_some_and(|name| snapshot.models.route(name).is_some());
+    if named.is_some() && !is_route {
+        return Ok((plan(gate, snapshot, about, (named, ask.door, 0))?, None));
     }
-    let default = plan(gate, snapshot, &ask.key, (None, ask.door, 0))?;
-    if default.is_offline() {
-        // The conversation's own model is looked up by the offline path inside its transaction:
-        // a read before would cost as much as the turn itself.
-        return Ok((default, None));
+    if !is_route {
+        let default = plan(gate, snapshot, about, (None, ask.door, 0))?;
+        if default.is_offline() {
+            // The conversation's own model is looked up by the offline path inside its
+            // transaction: a read before would cost as much as the turn itself.
+            return Ok((default, None));
+        }
     }
+    let asked = tokens(&ask.content);
     match gate.contexts().get(&ask.key).await {
         Ok(found) => {
-            let named = found.settings.model.as_deref();
-            let plan = plan(gate, snapshot, &ask.key, (named, ask.door, found.size.tokens))?;
+            let named = named.or(found.settings.model.as_deref());
+            let tokens = found.size.tokens + asked;
+            let plan = plan(gate, snapshot, about, (named, ask.door, tokens))?;
             Ok((plan, Some(found.settings)))
         }
         Err(fault) if fault.code() == Code::ContextNotFound && ask.create => {
-            Ok((default, Some(Settings::default())))
+            let plan = plan(gate, snapshot, about, (named, ask.door, asked))?;
+            Ok((plan, Some(Settings::default())))
         }
         Err(fault) => Err(fault),
     }
+}
+
+/// What a question will about add to the prompt.
+fn tokens(content: &Content) -> u64 {
+    u64::from(context::tokens(&plain(content)))
 }
 
 /// Who answers a turn of this conversation.
 fn plan(
     gate: &Gateway,
     snapshot: &Snapshot,
-    key: &Key,
+    (key, headers): (&Key, &HeaderMap),
     (model, door, tokens): (Option<&str>, Door, u64),
 ) -> Result<Plan, Fault> {
-    let headers = http::HeaderMap::new();
     let tenant = key.tenant.0;
     let wanted = Wanted {
         model,
         door,
         tenant,
-        headers: &headers,
+        headers,
         tokens,
         owner: Some(Owner::named(tenant, "context", &key.id)),
     };
@@ -193,10 +264,28 @@ fn plan(
 }
 
 impl Ask {
+    /// A turn that says nothing new: the last question is asked again.
+    fn nothing(key: Key) -> Self {
+        Self {
+            key,
+            create: false,
+            before: Vec::new(),
+            content: Content::Text(String::new()),
+            state: None,
+            remember_last: false,
+            door: Door::Context,
+            overrides: Overrides::default(),
+            idem: None,
+            expect: None,
+            envelope: Envelope::default(),
+        }
+    }
+
     fn into_new_turn(self) -> (NewTurn, Overrides) {
         let new = NewTurn {
             key: self.key,
             create: self.create,
+            before: self.before,
             content: self.content,
             state: self.state,
             remember_last: self.remember_last,

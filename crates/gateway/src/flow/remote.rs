@@ -1,6 +1,7 @@
 //! Turns of real models: the question is durable before the call, the reply before its last event.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use context::{Content, EntryStatus, Key, NewTurn, OnHangUp, OpenTurn, Outcome, Settings, Turn};
 use tokio::sync::{mpsc, oneshot};
@@ -9,26 +10,28 @@ use wire::prompt::{Message, Role};
 use wire::reply::{Reply, Stop};
 use wire::{Code, Fault};
 
-use super::{Ask, Overrides, Place, STEPS_MAX, Step, local, replayed, sit, summary, translate};
+use super::race::Race;
+use super::{Ask, Overrides, Place, Replay, STEPS_MAX, Step, Way};
+use super::{local, replayed, sit, summary, translate};
 use crate::gate::Gateway;
 use crate::model::{Upstream, culprit};
-use crate::route::{Began, Open, Plan};
+use crate::route::{Plan, Record, copy_to};
 
 /// Stores the question, asks the model, stores the reply.
 pub(super) async fn answer(
     gate: &Gateway,
-    plan: Plan,
+    way: Way,
     (ask, known): (Ask, Option<Settings>),
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Turn, Fault> {
     let (new, overrides) = ask.into_new_turn();
-    begin(gate, plan, (new, overrides, known), steps).await
+    begin(gate, way, (new, overrides, known), steps).await
 }
 
 /// As [`answer`], from the store's own request.
 pub(super) async fn begin(
     gate: &Gateway,
-    plan: Plan,
+    way: Way,
     (new, overrides, known): (NewTurn, Overrides, Option<Settings>),
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Turn, Fault> {
@@ -44,7 +47,7 @@ pub(super) async fn begin(
     };
     let place = sit(gate, &new.key, &settings).await?;
     match replayed(gate.contexts().begin(new).await?) {
-        Ok(open) => run(gate, plan, (open, place), overrides, steps).await,
+        Ok(open) => run(gate, way, (open, place), overrides, steps).await,
         Err(turn) => {
             if let Some(steps) = steps {
                 local::tell(&turn, &steps).await;
@@ -57,42 +60,43 @@ pub(super) async fn begin(
 /// Asks the model once more about the last failed question.
 pub(super) async fn again(
     gate: &Gateway,
-    plan: Plan,
+    way: Way,
     (key, settings): (Key, Settings),
     overrides: Overrides,
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Turn, Fault> {
     let place = sit(gate, &key, &settings).await?;
     let open = Box::new(gate.contexts().reopen(&key).await?);
-    run(gate, plan, (open, place), overrides, steps).await
+    run(gate, way, (open, place), overrides, steps).await
 }
 
 /// Runs the turn in a task of its own, so that a caller who hangs up does not end it.
 async fn run(
     gate: &Gateway,
-    plan: Plan,
+    way: Way,
     (open, place): (Box<OpenTurn>, Place),
     overrides: Overrides,
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Turn, Fault> {
     let (done, result) = oneshot::channel();
+    let Way { plan, record } = way;
     let targets: Vec<Arc<Upstream>> = plan.upstreams().cloned().collect();
     let Some(first) = targets.first().cloned() else {
         return Err(Fault::internal("a turn without an upstream"));
     };
-    let id: Arc<str> = format!("{}.{}", open.context.id, open.number).into();
-    let began = Began {
-        id: &id,
-        tenant: open.key.tenant.0,
-        dialect: "context",
-        model: overrides.model.as_deref().or(open.context.settings.model.as_deref()),
-        stream: steps.is_some(),
-    };
-    let record = parking_lot::Mutex::new(Open::new(gate.cases(), &plan, &began));
+    record.lock().is_turn(open.number);
     let asked = Mutex::new(first);
     let task = Task { gate: gate.clone(), targets, plan, asked, record, open, place, overrides };
+    let replay = gate.replays().begin(&task.open.key, task.open.number);
+    // Who wants no stream gets none, and nothing of it is kept either.
+    let (tap, came) = steps.is_some().then(Replay::channel).unzip();
     gate.tasks().spawn("turn", async move {
-        task.run(steps, done).await;
+        let pass = async {
+            if let Some(came) = came {
+                replay.pass(came, steps).await;
+            }
+        };
+        tokio::join!(task.run(tap, done), pass);
     });
     result.await.unwrap_or_else(|_| {
         Err(Fault::internal("the turn ended without a result").hint("see the log of the server"))
@@ -106,10 +110,20 @@ struct Task {
     /// Who was asked last.
     asked: Mutex<Arc<Upstream>>,
     /// Written down when the turn is over.
-    record: parking_lot::Mutex<Open>,
+    record: Record,
     open: Box<OpenTurn>,
     place: Place,
     overrides: Overrides,
+}
+
+/// Where the words of a target go.
+#[derive(Clone, Copy)]
+struct Out<'a> {
+    steps: Option<&'a mpsc::Sender<Step>>,
+    heard: &'a Mutex<String>,
+    race: &'a Race,
+    /// Another target may be asked at the same time.
+    hedged: bool,
 }
 
 /// Why no whole reply came, and what came of it.
@@ -133,11 +147,14 @@ impl Task {
         let hang_up = self.open.context.settings.on_hang_up.unwrap_or(OnHangUp::Finish);
         let heard = Mutex::new(String::new());
         let outcome = tokio::select! {
-            outcome = self.ask(steps, &heard) => outcome,
+            (outcome, ()) = async { tokio::join!(self.ask(steps, &heard), self.shadow()) } => {
+                outcome
+            }
             () = self.place.stopped().cancelled() => Err(cancelled(&heard)),
             () = done.closed(), if hang_up == OnHangUp::Cancel => Err(cancelled(&heard)),
         };
         let result = self.keep(outcome).await;
+        self.gate.replays().end(&self.open.key, self.open.number, &result);
         drop(self.place);
         // Nobody waits any more when the caller hung up; the turn is stored all the same.
         drop(done.send(result));
@@ -147,50 +164,100 @@ impl Task {
     /// for a turn that is cancelled.
     async fn ask(
         &self,
-        mut steps: Option<mpsc::Sender<Step>>,
+        steps: Option<mpsc::Sender<Step>>,
         heard: &Mutex<String>,
     ) -> Result<(Reply, Asked), Broken> {
-        let mut last = Broken::from(Fault::internal("a turn without an upstream"));
-        for (place, upstream) in self.targets.iter().enumerate() {
-            *lock(&self.asked) = Arc::clone(upstream);
-            let others = place + 1 < self.targets.len();
-            match Box::pin(self.ask_one(upstream, &mut steps, heard, others)).await {
-                Ok(answered) => {
-                    if let Some(owner) = self.plan.owner {
-                        let affinity = self.gate.affinity();
-                        affinity.keep(owner, upstream.provider(), upstream.model());
-                    }
-                    return Ok(answered);
+        let race = Race::default();
+        let out = Out { steps: steps.as_ref(), heard, race: &race, hedged: false };
+        let hedge = self.plan.route.as_ref().and_then(|route| route.hedge);
+        let hedge = hedge
+            .filter(|hedge| self.targets.len() > 1 && self.gate.hedges().called(hedge.percent));
+        let mut place = 0;
+        if let Some(hedge) = hedge {
+            match self.hedged(hedge.after, Out { hedged: true, ..out }).await {
+                Ok(answered) => return Ok(answered),
+                Err((broken, tried)) if !self.goes_on(&broken, tried.saturating_sub(1), heard) => {
+                    return Err(broken);
                 }
-                Err(broken) => {
-                    let said = !lock(heard).is_empty();
-                    if said || !others || !culprit(&broken.fault).is_elsewhere() {
-                        return Err(broken);
-                    }
-                    tracing::info!(
-                        provider = upstream.provider(),
-                        "asking the next target: {}",
-                        broken.fault
-                    );
-                    last = broken;
-                }
+                Err((_, tried)) => place = tried,
             }
         }
-        Err(last)
+        while let Some(upstream) = self.targets.get(place) {
+            match Box::pin(self.ask_one((place, upstream), out)).await {
+                Ok(answered) => return Ok(answered),
+                Err(broken) if !self.goes_on(&broken, place, heard) => return Err(broken),
+                Err(_) => place += 1,
+            }
+        }
+        Err(Fault::internal("a turn without an upstream").into())
     }
 
+    /// Whether the target after this one may be asked.
+    fn goes_on(&self, broken: &Broken, place: usize, heard: &Mutex<String>) -> bool {
+        let said = !lock(heard).is_empty();
+        let others = place + 1 < self.targets.len();
+        let goes_on = !said && others && culprit(&broken.fault).is_elsewhere();
+        if goes_on {
+            let context = &self.open.context.id;
+            tracing::info!(%context, "asking the next target: {}", broken.fault);
+        }
+        goes_on
+    }
+
+    /// Asks the first, and after a while the second too; whoever has something to say first
+    /// answers. The number of targets that were asked comes with the failure.
+    async fn hedged(
+        &self,
+        after: Duration,
+        out: Out<'_>,
+    ) -> Result<(Reply, Asked), (Broken, usize)> {
+        let (Some(one), Some(two)) = (self.targets.first(), self.targets.get(1)) else {
+            return Err((Fault::internal("a hedge needs two targets").into(), 0));
+        };
+        let mut first = Box::pin(self.ask_one((0, one), out));
+        let early = tokio::time::timeout(after, &mut first).await;
+        match early {
+            Ok(done) => return done.map_err(|broken| (broken, 1)),
+            Err(_) if out.race.speaker().is_some() => {
+                return first.await.map_err(|broken| (broken, 1));
+            }
+            Err(_) => self.gate.hedges().sent(),
+        }
+        let mut second = Box::pin(self.ask_one((1, two), out));
+        // Whoever loses is dropped, which closes its connection.
+        let outcome = tokio::select! {
+            done = &mut first => match done {
+                Ok(answered) => Ok(answered),
+                Err(_) => second.await,
+            },
+            done = &mut second => match done {
+                Ok(answered) => Ok(answered),
+                Err(_) => first.await,
+            },
+            speaker = out.race.decided() => if speaker == 0 {
+                drop(second);
+                first.await
+            } else {
+                drop(first);
+                second.await
+            },
+        };
+        outcome.map_err(|broken| (broken, 2))
+    }
+
+    /// Asks one target. Where another is asked at the same time, only one of them gets beyond its
+    /// first word.
     async fn ask_one(
         &self,
-        upstream: &Arc<Upstream>,
-        steps: &mut Option<mpsc::Sender<Step>>,
-        heard: &Mutex<String>,
-        others: bool,
+        (place, upstream): (usize, &Arc<Upstream>),
+        out: Out<'_>,
     ) -> Result<(Reply, Asked), Broken> {
+        *lock(&self.asked) = Arc::clone(upstream);
         let (prompt, asked) =
             translate::prompt(&self.gate, upstream, &self.open, &self.overrides).await?;
-        let Some(steps) = steps else {
+        let Some(steps) = out.steps else {
             let reply = upstream.send(&prompt).await?;
-            self.record.lock().answers(Some(upstream));
+            self.speaks((place, upstream), out.race).await;
             return Ok((reply, asked));
         };
         let start = Step::Start {
@@ -200,6 +267,7 @@ impl Task {
             provider: upstream.provider().to_owned(),
         };
         // While others can be asked nothing goes out before there is content.
+        let others = out.hedged || place + 1 < self.targets.len();
         let mut held = vec![start];
         let mut open = true;
         if !others {
@@ -208,18 +276,20 @@ impl Task {
         let (events, mut came) = mpsc::channel(STEPS_MAX);
         let call = upstream.stream(&prompt, events);
         let relay = async {
+            let mut speaks = false;
             while let Some(event) = came.recv().await {
-                if let Event::Text { text, .. } = &event {
-                    lock(heard).push_str(text);
-                }
                 // `Done` waits until the reply is durable; the door sends it.
                 if matches!(event, Event::Done(_) | Event::Fault(_)) {
                     continue;
                 }
                 let begins =
                     matches!(event, Event::Start { .. } | Event::Ping | Event::Open { .. });
-                if !begins {
-                    self.record.lock().answers(Some(upstream));
+                if !begins && !speaks {
+                    self.speaks((place, upstream), out.race).await;
+                    speaks = true;
+                }
+                if let Event::Text { text, .. } = &event {
+                    lock(out.heard).push_str(text);
                 }
                 held.push(Step::Event(event));
                 if open && (!others || !begins) {
@@ -231,10 +301,35 @@ impl Task {
         match outcome {
             Ok(reply) => {
                 // A reply without a word still begins.
+                self.speaks((place, upstream), out.race).await;
                 flush(steps, &mut held).await;
                 Ok((reply, asked))
             }
             Err(failed) => Err(Broken { fault: failed.fault, partial: failed.partial }),
+        }
+    }
+
+    /// This target has something to say. Returns if it may; one that lost its race waits here
+    /// until it is dropped.
+    async fn speaks(&self, (place, upstream): (usize, &Arc<Upstream>), race: &Race) {
+        if !race.takes(place) {
+            return std::future::pending().await;
+        }
+        *lock(&self.asked) = Arc::clone(upstream);
+        self.record.lock().answers(Some(upstream));
+        if let Some(owner) = self.plan.owner {
+            self.gate.affinity().keep(owner, upstream.provider(), upstream.model());
+        }
+    }
+
+    /// Sends copies of the turn whose answers nobody reads.
+    async fn shadow(&self) {
+        for upstream in &self.plan.shadow {
+            let key = &self.open.key;
+            match translate::copy(&self.gate, upstream, key, &self.overrides).await {
+                Ok(prompt) => copy_to(&self.gate, upstream, prompt),
+                Err(fault) => tracing::info!(context = %key.id, "no shadow copy: {fault}"),
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use context::{Budget, Entry, Key, OpenTurn, Strategy, Task};
+use context::{Budget, Entry, Key, OpenTurn, Plan, Strategy, Task};
 use wire::Fault;
 use wire::prompt::{Knobs, Message, Prompt, Role};
 
@@ -16,6 +16,8 @@ use crate::model::{Door, Target, Upstream};
 const PART_TIMEOUT: Duration = Duration::from_secs(120);
 /// Limit: parts of one summary; older messages beyond them are summarised without a model.
 const PARTS_MAX: usize = 16;
+/// Limit: summaries that one turn may give rise to.
+const NODES_MAX: usize = 40;
 /// The part of the model's window that one part may fill.
 const PART_DIVISOR: u32 = 2;
 /// Bytes of a token, for the length a model is asked for.
@@ -32,26 +34,36 @@ const INSTRUCTIONS: &str = "You write the memory of a conversation between a use
 /// Looks whether the context wants a summary after a turn, and has it written if so.
 pub(super) fn consider(gate: &Gateway, upstream: &Arc<Upstream>, open: &OpenTurn) {
     let settings = &open.context.settings;
-    let Some(plan) = settings.window.as_ref().filter(|p| p.strategy == Strategy::Summary) else {
+    let summed = |plan: &&Plan| matches!(plan.strategy, Strategy::Summary | Strategy::Hierarchical);
+    let Some(plan) = settings.window.as_ref().filter(summed) else {
         return;
     };
     let budget = translate::budget(upstream, settings, &super::Overrides::default());
     let (gate, key, model) = (gate.clone(), open.key.clone(), plan.summarizer.clone());
     gate.clone().tasks().spawn("summary", async move {
-        if let Err(fault) = summarise(&gate, &key, budget, model.as_deref()).await {
-            tracing::warn!(context = %key.id, "no summary was written: {}", fault.chain());
+        // A leaf may complete a node above it; a window leaves at most a few leaves behind.
+        for _ in 0..NODES_MAX {
+            match summarise(&gate, &key, budget, model.as_deref()).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(fault) => {
+                    tracing::warn!(context = %key.id, "no summary was written: {}", fault.chain());
+                    break;
+                }
+            }
         }
     });
 }
 
+/// Writes the summary that is due; whether there was one and it was taken.
 async fn summarise(
     gate: &Gateway,
     key: &Key,
     budget: Budget,
     model: Option<&str>,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let Some(task) = gate.contexts().summary_due(key, budget, None).await? else {
-        return Ok(());
+        return Ok(false);
     };
     let messages = task.entries.len();
     let written = match model {
@@ -72,7 +84,7 @@ async fn summarise(
     let (text, by) = written.unwrap_or_else(|| (task.extract(), OFFLINE));
     let swapped = gate.contexts().swap_summary(task, &text, by).await?;
     tracing::info!(context = %key.id, messages, swapped, by, "older messages summarised");
-    Ok(())
+    Ok(swapped)
 }
 
 /// Lets a model write the summary, part by part where the messages exceed its window.

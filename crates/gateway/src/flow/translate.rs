@@ -3,15 +3,17 @@
 use std::fmt::Write as _;
 
 use context::{
-    Budget, Content, Entry, Key, Knowledge, Map, Note, NoteKind, OpenTurn, Plan, Reason, Settings,
-    Step, Turn, Window,
+    Budget, Content, Entry, Key, Knowledge, Line, Map, Note, NoteKind, OpenTurn, Plan, Reason,
+    Recalled, Settings, Step, Turn, Window,
 };
 use serde_json::{Value, json};
 use wire::Fault;
-use wire::prompt::{Block, Knobs, Message, Prompt, Role, Tool};
+use wire::prompt::{Block, Knobs, Message, Private, Prompt, Role, Tool};
 use wire::reply::{Reply, Usage};
 
 use super::beside::{facts, head, told_again, with_head};
+use super::marks;
+use super::mend::{self, Mender};
 use crate::gate::Gateway;
 use crate::model::Upstream;
 
@@ -28,6 +30,8 @@ pub struct Overrides {
     pub knobs: Knobs,
     /// How the window is chosen, instead of the conversation's plan.
     pub window: Option<Plan>,
+    /// Fields in the words of the caller's dialect, for upstreams that speak it.
+    pub private: Option<Private>,
 }
 
 /// What was asked, as far as the stored reply must remember it.
@@ -41,6 +45,8 @@ pub(super) struct Asked {
     facts: Map,
     /// How the request continues the one before it.
     step: Option<Step>,
+    /// What the reply's thoughts are bound to.
+    bound: Option<String>,
 }
 
 impl Asked {
@@ -88,6 +94,20 @@ pub(super) async fn prompt(
     Ok((prompt, asked))
 }
 
+/// The prompt of an open turn for somebody whose answer does not count: nothing is noted.
+pub(super) async fn copy(
+    gate: &Gateway,
+    upstream: &Upstream,
+    key: &Key,
+    overrides: &Overrides,
+) -> Result<Prompt, Fault> {
+    let context = gate.contexts().get(key).await?;
+    let budget = budget(upstream, &context.settings, overrides);
+    let plan = overrides.window.clone();
+    let window = gate.contexts().preview_window_as(key, budget, plan).await?;
+    Ok(build(upstream, window, overrides).0)
+}
+
 /// The request that would go out for a conversation, without secrets, and what was cut.
 ///
 /// # Errors
@@ -126,65 +146,149 @@ pub(super) fn budget(upstream: &Upstream, settings: &Settings, overrides: &Overr
 }
 
 fn build(upstream: &Upstream, window: Window, overrides: &Overrides) -> (Prompt, Asked) {
-    let mut asked = Asked::default();
     let head = head(&window);
     let facts = facts(&window);
-    let Window { context, knowledge, entries, tokens, footing, recalled, .. } = window;
-    let now = told_text(&context.state, &knowledge);
-    let mut last_told: Option<String> = None;
-    let mut messages = Vec::with_capacity(entries.len());
-    let mut rest = entries.iter().peekable();
-    while let Some(entry) = rest.next() {
-        let mut message = entry.to_message();
-        let elsewhere = text_of(entry, "provider").is_some_and(|p| p != upstream.provider());
-        if entry.role == Role::Assistant && elsewhere {
-            // Thoughts and signatures are of use to nobody but the provider that wrote them.
-            message = message.without_private();
-        }
-        if entry.role == Role::User {
-            // What a question told the model stands in the reply's meta, so that the question is
-            // rendered with the same bytes in every later turn.
-            let told = match rest.peek() {
-                Some(reply) => text_of(reply, "told"),
-                None if last_told.as_deref().unwrap_or("{}") != now => {
-                    asked.told = Some(now.clone());
-                    Some(now.clone())
-                }
-                None => None,
-            };
-            if let Some(told) = told {
-                tell(&mut message, "context_state", &told);
-                last_told = Some(told);
-            }
-            let again = match rest.peek() {
-                Some(reply) => text_of(reply, "recalled"),
-                None => {
-                    asked.recalled = told_again(&recalled);
-                    asked.recalled.clone()
-                }
-            };
-            if let Some(again) = again {
-                tell(&mut message, "recalled_messages", &again);
-            }
-        }
-        messages.push(message);
+    let Window { context, knowledge, entries, tokens, footing, recalled, cleared, .. } = window;
+    let system = overrides.system.clone().or(context.system);
+    let parts = [system.clone(), head.clone()];
+    let parts: Vec<String> = parts.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+    let system = with_head(system, head);
+    let mut said = Said {
+        asked: Asked { facts, ..Asked::default() },
+        now: told_text(&context.state, &knowledge),
+        last_told: None,
+        recalled: &recalled,
+        cleared,
+        line: footing.begin(system.as_deref(), None, &overrides.tools),
+        mender: Mender::default(),
+        forgotten: 0,
+        lost_in_loop: false,
+        messages: Vec::with_capacity(entries.len()),
+    };
+    for (at, entry) in entries.iter().enumerate() {
+        said.say(upstream, entry, entries.get(at + 1));
     }
-    let prompt = Prompt {
+    let missing = said.mender.end();
+    missing.into_iter().for_each(|message| said.push(message));
+    let Said { mut asked, line, mender, forgotten, lost_in_loop, messages, .. } = said;
+    asked.bound = Some(line.bound());
+    let mut prompt = Prompt {
         model: upstream.model().to_owned(),
-        system: with_head(overrides.system.clone().or(context.system), head),
+        system,
         system_raw: None,
-        private: None,
+        private: overrides.private.clone(),
         messages,
         tools: overrides.tools.clone(),
         knobs: knobs(&context.settings, &overrides.knobs),
     };
     let name = format!("{}/{}", upstream.provider(), upstream.model());
-    let step = footing.step(&name, &prompt, tokens);
-    asked.facts = facts;
+    let step = line.step(&name, tokens);
     asked.facts.insert("epoch".to_owned(), step.epoch().into());
     asked.facts.insert("new_epoch".to_owned(), json!(step.reason.map(Reason::as_str)));
+    let mended = [("repaired", mender.count), ("thoughts_left_out", forgotten)];
+    for (what, count) in mended.into_iter().filter(|(_, count)| *count > 0) {
+        asked.facts.insert(what.to_owned(), count.into());
+    }
     asked.step = Some(step);
+    if lost_in_loop {
+        mend::without_thinking(&mut prompt);
+    }
+    marks::set(&mut prompt, upstream, parts);
     (prompt, asked)
+}
+
+/// A conversation while it is said again to a model.
+struct Said<'w> {
+    asked: Asked,
+    /// What the model is to know beside the conversation, and what it was told last.
+    now: String,
+    last_told: Option<String>,
+    recalled: &'w [Recalled],
+    /// Results of tools up to this entry are not told again.
+    cleared: u32,
+    line: Line<'w>,
+    mender: Mender,
+    /// Thoughts that were left out because they are bound to other words.
+    forgotten: usize,
+    /// Such thoughts stood in the reply whose calls are being answered.
+    lost_in_loop: bool,
+    messages: Vec<Message>,
+}
+
+impl Said<'_> {
+    fn say(&mut self, upstream: &Upstream, entry: &Entry, reply: Option<&Entry>) {
+        let mut message = entry.to_message();
+        if self.messages.is_empty()
+            && let Some(first) = mend::opening(Some(&message), upstream.dialect().name())
+        {
+            self.push(first);
+        }
+        if entry.role == Role::Assistant {
+            message = self.remembered(upstream, entry, message);
+        }
+        if entry.seq <= self.cleared {
+            mend::clear_results(&mut message);
+        }
+        let missing = self.mender.follow(&mut message);
+        missing.into_iter().for_each(|message| self.push(message));
+        if entry.role == Role::User {
+            self.tell(&mut message, reply);
+        }
+        self.push(message);
+    }
+
+    fn push(&mut self, message: Message) {
+        self.line.add(&message);
+        self.messages.push(message);
+    }
+
+    /// What the model said, without what nobody may read or nobody would accept any more.
+    fn remembered(&mut self, upstream: &Upstream, entry: &Entry, message: Message) -> Message {
+        self.lost_in_loop = false;
+        if text_of(entry, "provider").is_some_and(|by| by != upstream.provider()) {
+            // Thoughts and signatures are of use to nobody but the provider that wrote them.
+            return message.without_private();
+        }
+        let is_kept = !mend::is_bound(&message)
+            || text_of(entry, "bound").is_some_and(|bound| bound == self.line.bound());
+        if is_kept {
+            return message;
+        }
+        self.forgotten += 1;
+        let asks = |block: &Block| matches!(block, Block::ToolUse { .. });
+        self.lost_in_loop = message.blocks.iter().any(asks);
+        mend::without_thoughts(message)
+    }
+
+    /// What a question told the model stands in the reply's meta, so that the question is rendered
+    /// with the same bytes in every later turn.
+    fn tell(&mut self, message: &mut Message, reply: Option<&Entry>) {
+        // Where results of tools come, nothing is added to them.
+        let takes = matches!(message.blocks.last(), Some(Block::Text(_)));
+        let told = match reply {
+            Some(reply) => text_of(reply, "told"),
+            None if takes && self.last_told.as_deref().unwrap_or("{}") != self.now => {
+                self.asked.told = Some(self.now.clone());
+                Some(self.now.clone())
+            }
+            None => None,
+        };
+        if let Some(told) = told {
+            tell(message, "context_state", &told);
+            self.last_told = Some(told);
+        }
+        let again = match reply {
+            Some(reply) => text_of(reply, "recalled"),
+            None if takes => {
+                self.asked.recalled = told_again(self.recalled);
+                self.asked.recalled.clone()
+            }
+            None => None,
+        };
+        if let Some(again) = again {
+            tell(message, "recalled_messages", &again);
+        }
+    }
 }
 
 /// Request wins over conversation; what neither sets is the upstream's own default.
@@ -239,9 +343,16 @@ fn text_of(reply: &Entry, name: &str) -> Option<String> {
     reply.meta.get(name).and_then(Value::as_str).map(str::to_owned)
 }
 
+/// Adds a text to a message: a block to its exact form where that has blocks, else to its last text,
+/// after which the exact form no longer says all of it.
 fn tell(message: &mut Message, tag: &str, told: &str) {
-    if let Some(Block::Text(text)) = message.blocks.last_mut() {
-        let _written = write!(text, "\n\n<{tag}>\n{told}\n</{tag}>");
+    let added = format!("<{tag}>\n{told}\n</{tag}>");
+    if let Some(raw) = message.raw.as_ref().and_then(|raw| mend::with_text(raw, &added)) {
+        message.raw = Some(raw);
+        message.blocks.push(Block::Text(added));
+    } else if let Some(Block::Text(text)) = message.blocks.last_mut() {
+        let _written = write!(text, "\n\n{added}");
+        message.raw = None;
     }
 }
 
@@ -284,9 +395,15 @@ pub(super) fn meta(upstream: &Upstream, reply: &Reply, asked: &Asked) -> Map {
     if !reply.id.is_empty() {
         meta.insert("upstream_id".to_owned(), reply.id.clone().into());
     }
+    if reply.model != upstream.model() {
+        meta.insert("model_asked".to_owned(), upstream.model().into());
+    }
     meta.insert("window".to_owned(), Value::Object(asked.facts.clone()));
     if let Some(recalled) = &asked.recalled {
         meta.insert("recalled".to_owned(), recalled.clone().into());
+    }
+    if let Some(bound) = asked.bound.as_ref().filter(|_| mend::is_bound(&reply.message)) {
+        meta.insert("bound".to_owned(), bound.clone().into());
     }
     if let Some(told) = &asked.told {
         meta.insert("told".to_owned(), told.clone().into());

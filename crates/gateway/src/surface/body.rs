@@ -16,6 +16,10 @@ use super::problem::Failed;
 use crate::gate::Gateway;
 use crate::settings::Limits;
 
+/// Limit: bytes reserved because a caller said that so many would come. Pages that nobody writes to
+/// cost nothing.
+const RESERVED_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
 /// A JSON body, checked and read into `T`, with the bytes it came from.
 #[derive(Debug)]
 pub struct Json<T> {
@@ -44,6 +48,10 @@ impl<T: DeserializeOwned> FromRequest<Gateway> for Json<T> {
 /// # Errors
 /// `payload_too_large`, `timeout` (stage `body_read`), `invalid_input` when the caller hung up.
 pub async fn collect(mut body: Body, limits: &Limits) -> Result<Bytes, Fault> {
+    let told = http_body::Body::size_hint(&body)
+        .lower()
+        .min(limits.body_bytes as u64)
+        .min(RESERVED_BYTES_MAX);
     let mut all = BytesMut::new();
     let mut first: Option<Bytes> = None;
     loop {
@@ -65,6 +73,8 @@ pub async fn collect(mut body: Body, limits: &Limits) -> Result<Bytes, Fault> {
             first = Some(data);
         } else {
             if let Some(head) = first.take() {
+                // Growing by doubling would move a long body as often as it doubles.
+                all.reserve(usize::try_from(told).unwrap_or(0));
                 all.extend_from_slice(&head);
             }
             all.extend_from_slice(&data);

@@ -88,6 +88,7 @@ async fn inside(
     next: Next,
     record: &Record,
 ) -> Result<Response, Failed> {
+    let mut who = None;
     let left = if auth::is_open(request.uri().path()) {
         None
     } else {
@@ -99,30 +100,35 @@ async fn inside(
         let per_minute = gate.now().settings.limits.requests_per_minute;
         let left = per_minute.map(|rate| gate.rates().admit(&caller.counted(), rate)).transpose();
         let left = left.inspect_err(|_| gate.metrics().limited())?;
+        who = Some(caller.name());
         request.extensions_mut().insert(caller);
         left
     };
     request.extensions_mut().insert(RequestId(std::sync::Arc::clone(&record.id)));
     let within = gate.now().settings.limits.request;
-    let mut response = tokio::time::timeout(within, next.run(request)).await.map_err(|late| {
-        let text = format!("the request took longer than {} s", within.as_secs());
-        Fault::new(Code::Timeout, text)
-            .hint("raise `limits.request`")
-            .details(serde_json::json!({"stage": "total"}))
-            .because(late)
-    })?;
+    let mut response = tokio::time::timeout(within, context::acting(who, next.run(request)))
+        .await
+        .map_err(|late| {
+            let text = format!("the request took longer than {} s", within.as_secs());
+            Fault::new(Code::Timeout, text)
+                .hint("raise `limits.request`")
+                .details(serde_json::json!({"stage": "total"}))
+                .because(late)
+        })?;
     if let Some(left) = left {
         rate_headers(response.headers_mut(), left);
     }
     Ok(response)
 }
 
-/// Reading needs `read`, changing `write`, keys and changes of providers `admin`.
+/// Reading needs `read`, changing `write`; keys, changes of providers, what leaves the house by
+/// webhooks and the audit need `admin`.
 fn scope_of(request: &Request) -> Scope {
     if request.method() == Method::POST && request.uri().path() == "/api/v1/providers" {
         return Scope::Admin;
     }
-    if request.uri().path().starts_with("/api/v1/keys") {
+    let managed = ["/api/v1/keys", "/api/v1/webhooks", "/api/v1/audit"];
+    if managed.iter().any(|folder| request.uri().path().starts_with(folder)) {
         return Scope::Admin;
     }
     if request.uri().path() == "/mcp" {
@@ -383,6 +389,7 @@ fn surface_of(path: &str) -> &'static str {
         ("/v1/rerank", "cohere"),
         ("/v1/chat", "cohere"),
         ("/v2/", "cohere"),
+        ("/model/", "bedrock"),
         ("/v1/", "context_third"),
         ("/provider/", "provider"),
         ("/console/", "console"),

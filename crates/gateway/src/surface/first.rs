@@ -19,7 +19,7 @@ use super::problem::Failed;
 use super::stream::{self, Shape};
 use super::{body, fields};
 use crate::auth::Caller;
-use crate::flow::{self, Answered, Ask};
+use crate::flow::{self, Answered, Ask, Envelope};
 use crate::gate::Gateway;
 use crate::model::Door;
 use crate::settings::UpstreamFailure;
@@ -242,7 +242,8 @@ async fn say(
     let headers = request.headers().clone();
     let limits = gate.now().settings.limits.clone();
     let bytes = body::collect(request.into_body(), &limits).await?;
-    let (ask, streamed) = ask(&caller, &id, &headers, (&bytes, limits.json_depth))?;
+    let (mut ask, streamed) = ask(&caller, &id, &headers, (&bytes, limits.json_depth))?;
+    ask.envelope = Envelope::new(&request_id.0, &headers);
     let key = ask.key.clone();
     if streamed || stream::wanted(&headers) {
         let gate = gate.clone();

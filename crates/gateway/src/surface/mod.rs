@@ -15,7 +15,7 @@ pub(crate) mod mcp;
 mod native;
 mod second;
 mod third;
-mod vendor;
+pub(crate) mod vendor;
 mod writing;
 mod ws;
 

@@ -129,6 +129,7 @@ impl Form {
             "openai" | "models" => "openai_chat",
             "gemini" => "gemini",
             "ollama" => "ollama_chat",
+            "bedrock" => "bedrock_converse",
             "cohere" => return Self::Message,
             _ => return Self::Plain,
         };

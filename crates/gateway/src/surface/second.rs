@@ -4,21 +4,22 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use context::{Idem, Key, StateEdit, Tenant};
+use context::{EntryStatus, Idem, Key, Past, StateEdit, Tenant};
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use wire::Fault;
+use wire::{Code, Fault};
 
 use super::door::RequestId;
 use super::native::contexts::touched;
+use super::native::resume::{self, Resume};
 use super::native::shape::Problem;
 use super::native::{models, read as native_read, turns};
 use super::problem::Failed;
 use super::stream::{self, Shape};
 use super::{body, fields};
 use crate::auth::Caller;
-use crate::flow::{self, Answered, Ask};
+use crate::flow::{self, Answered, Ask, End, Envelope, Heard};
 use crate::gate::Gateway;
 use crate::model::Door;
 
@@ -50,7 +51,8 @@ async fn interact(
     let named = fields::text(&map, "request_id")?;
     let idem = native_read::idem(&headers, named, "interact", &bytes)?;
     let expect = native_read::expected(&headers)?;
-    let ask = Ask { idem, expect, ..said.ask(caller.tenant, None)? };
+    let envelope = Envelope::new(&request_id.0, &headers);
+    let ask = Ask { idem, expect, envelope, ..said.ask(caller.tenant, None)? };
     let key = ask.key.clone();
     if streamed {
         let gate = gate.clone();
@@ -138,4 +140,59 @@ pub(crate) fn reply(answered: &Answered) -> Value {
         "response": flow::plain(&turn.message.content),
         "updatedContext": turn.state,
     })
+}
+
+/// The final object of a turn that was picked up again, whatever its transport.
+pub(crate) fn ended(end: End, request: &str) -> Value {
+    match end {
+        End::Done(answered) => reply(&answered),
+        End::Failed(object) => {
+            let mut object = Map::clone(&object);
+            object.insert("request_id".to_owned(), request.into());
+            Value::Object(object)
+        }
+    }
+}
+
+/// The final object of a turn that only the log remembers.
+///
+/// # Errors
+/// What became of a turn without a reply.
+pub(crate) fn folded(past: &Past) -> Result<Value, Fault> {
+    match (&past.reply, past.status) {
+        (Some(message), EntryStatus::Complete) => Ok(json!({
+            "sessionId": &*past.context,
+            "response": flow::plain(&message.content),
+            "updatedContext": past.state,
+        })),
+        (_, EntryStatus::Pending) => {
+            Err(Fault::new(Code::Conflict, format!("turn {} is still running", past.number))
+                .hint("ask again, or read it with GET /api/v1/contexts/{id}/turns/{number}"))
+        }
+        _ => Err(Fault::new(Code::Conflict, format!("turn {} failed", past.number))
+            .hint("send the message again, or retry the turn")
+            .details(json!({"reason": "failed"}))),
+    }
+}
+
+/// Waits for the end of a turn that the caller asked for earlier.
+///
+/// # Errors
+/// `not_found` when there is no such turn; whatever the turn failed with, in its object.
+pub(crate) async fn resumed(
+    gate: &Gateway,
+    key: &Key,
+    resume: Resume,
+    request: &str,
+) -> Result<Value, Fault> {
+    let (past, replay) = resume.find(gate, key).await?;
+    let Some(replay) = replay else { return folded(&past) };
+    let mut after = resume.after;
+    loop {
+        match replay.hear(after).await {
+            Heard::Piece(number, _) => after = number,
+            Heard::End(_, end) => return Ok(ended(end, request)),
+            Heard::Lost => return Err(resume::lost()),
+        }
+    }
 }

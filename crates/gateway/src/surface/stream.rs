@@ -9,15 +9,14 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use wire::Fault;
-use wire::event::{Event, Part};
 use wire::frame::sse;
 
 use super::door::Touched;
 use super::problem::{self, Failed};
-use crate::flow::{Answered, STEPS_MAX, Step};
+use crate::flow::{Answered, STEPS_MAX, Step, shown};
 
 /// Limit: the longest silence on a stream; then a comment shows that we are alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -121,7 +120,7 @@ impl Stream {
                 }
             };
             let Some(step) = step else { return self.end().await };
-            if let Some(turned) = self.step(step) {
+            if let Some(turned) = self.step(&step) {
                 return turned;
             }
         }
@@ -146,18 +145,13 @@ impl Stream {
         }
     }
 
-    fn step(&mut self, step: Step) -> Option<Turned> {
-        match step {
-            Step::Start { context, turn, model, provider } => {
-                let data = json!({"context_id": &*context, "turn": turn, "model": model,
-                                  "provider": provider});
-                Some(Turned::Event(self.event("start", &data.to_string()), Some(context)))
-            }
-            Step::Event(event) => {
-                let (name, data) = event_data(&event)?;
-                Some(Turned::Event(self.event(name, &data.to_string()), None))
-            }
-        }
+    fn step(&mut self, step: &Step) -> Option<Turned> {
+        let (name, data) = shown(step)?;
+        let context = match step {
+            Step::Start { context, .. } => Some(std::sync::Arc::clone(context)),
+            Step::Event(_) => None,
+        };
+        Some(Turned::Event(self.event(name, &data.to_string()), context))
     }
 
     fn event(&mut self, name: &str, data: &str) -> Bytes {
@@ -176,24 +170,6 @@ async fn poll(turn: &mut Option<Turning>) -> Result<Answered, Fault> {
     match turn.as_mut() {
         Some(turn) => turn.await,
         None => std::future::pending().await,
-    }
-}
-
-/// The name and data of an event that callers see; `None` for those that only structure.
-pub(crate) fn event_data(event: &Event) -> Option<(&'static str, Value)> {
-    match event {
-        Event::Text { text, .. } => Some(("delta", json!({"text": text}))),
-        Event::Thinking { text, .. } => Some(("thinking", json!({"text": text}))),
-        Event::Open { index, part: Part::Tool { id, name } } => {
-            Some(("tool", json!({"index": index, "id": id, "name": name})))
-        }
-        Event::Input { index, json } => Some(("tool_input", json!({"index": index, "json": json}))),
-        Event::Start { .. }
-        | Event::Open { .. }
-        | Event::Close { .. }
-        | Event::Ping
-        | Event::Done(_)
-        | Event::Fault(_) => None,
     }
 }
 

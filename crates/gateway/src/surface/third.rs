@@ -21,7 +21,7 @@ use super::native::{read, turns};
 use super::problem::Failed;
 use super::stream::{self, Shape};
 use crate::auth::Caller;
-use crate::flow::{self, Answered, Ask};
+use crate::flow::{self, Answered, Ask, Envelope};
 use crate::gate::Gateway;
 use crate::model::Door;
 
@@ -47,7 +47,8 @@ async fn predict(
     let named = fields::text(&asked, "request_id")?;
     let idem = read::idem(&headers, named, "predict", &bytes)?;
     let (mut earlier, ask) = question(&caller, &asked)?;
-    let ask = Ask { idem, ..ask };
+    let envelope = Envelope::new(&request.0, &headers);
+    let ask = Ask { idem, envelope, ..ask };
     if !earlier.is_empty() {
         prepare(&gate, &ask.key, std::mem::take(&mut earlier)).await?;
     }

@@ -1,25 +1,25 @@
 //! WebSocket: the JSON messages of the raw-TCP door, with partial results and a way to stop.
 
-use std::sync::Arc;
-
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
+use context::Key;
+use http::HeaderMap;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use wire::event::Event;
 use wire::{Code, Fault};
 
 use super::door::RequestId;
 use super::native::read as native_read;
+use super::native::resume::{self, Resume};
 use super::native::shape::Problem;
 use super::problem::{self, Failed};
 use super::{body, fields, second};
 use crate::auth::{self, Caller};
-use crate::flow::{self, Answered, Ask, STEPS_MAX, Step};
+use crate::flow::{self, Answered, Ask, Envelope, Heard, STEPS_MAX, Step, shown};
 use crate::gate::Gateway;
 
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
@@ -35,9 +35,11 @@ async fn open(
     State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
     Extension(request): Extension<RequestId>,
+    headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    accept(Talk { gate, caller, request: request.0, session: None }, upgrade)
+    let envelope = Envelope::new(&request.0, &headers);
+    accept(Talk { gate, caller, envelope, session: None }, upgrade)
 }
 
 /// A WebSocket bound to one context.
@@ -47,13 +49,15 @@ async fn open(
               (status = 404, body = Problem)))]
 async fn open_context(
     State(gate): State<Gateway>,
-    Extension(caller): Extension<Caller>,
-    Extension(request): Extension<RequestId>,
+    who: (Extension<Caller>, Extension<RequestId>),
     Path(id): Path<String>,
+    headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Failed> {
+    let (Extension(caller), Extension(request)) = who;
     gate.contexts().get(&native_read::key(&caller, &id)?).await?;
-    Ok(accept(Talk { gate, caller, request: request.0, session: Some(id) }, upgrade))
+    let envelope = Envelope::new(&request.0, &headers);
+    Ok(accept(Talk { gate, caller, envelope, session: Some(id) }, upgrade))
 }
 
 fn accept(talk: Talk, upgrade: WebSocketUpgrade) -> Response {
@@ -67,7 +71,8 @@ const SILENT_MAX: u32 = 3;
 struct Talk {
     gate: Gateway,
     caller: Caller,
-    request: Arc<str>,
+    /// The upgrade: every turn on the socket came with its id and headers.
+    envelope: Envelope,
     session: Option<String>,
 }
 
@@ -104,8 +109,9 @@ impl Talk {
                 break;
             }
             let sent = match self.ask(text.as_bytes()) {
-                Ok(None) => Ok(()),
-                Ok(Some((ask, streamed))) => self.answer(&mut socket, ask, streamed).await,
+                Ok(Wish::Cancel) => Ok(()),
+                Ok(Wish::Turn(ask, streamed)) => self.answer(&mut socket, *ask, streamed).await,
+                Ok(Wish::Resume(key, resume)) => self.resume(&mut socket, &key, resume).await,
                 Err(fault) => self.send(&mut socket, self.error(&fault)).await,
             };
             if let Err(error) = sent {
@@ -136,20 +142,25 @@ impl Talk {
         close(socket, close_code::POLICY, "the API key does not count any more").await;
     }
 
-    /// Reads one message; `None` for a cancel when nothing runs.
-    fn ask(&self, bytes: &[u8]) -> Result<Option<(Ask, bool)>, Fault> {
+    /// Reads one message.
+    fn ask(&self, bytes: &[u8]) -> Result<Wish, Fault> {
         let depth = self.gate.now().settings.limits.json_depth;
         let map: Map<String, Value> = match body::parse(bytes, depth)? {
             Value::Object(map) => map,
             other => return Err(fields::wrong("message", "an object", &other)),
         };
         if fields::flag(&map, "cancel")? {
-            return Ok(None);
+            return Ok(Wish::Cancel);
         }
         // The upgrade was one request; every turn on the socket is one more.
         if let Some(rate) = self.gate.now().settings.limits.requests_per_minute {
             let admitted = self.gate.rates().admit(&self.caller.counted(), rate);
             admitted.inspect_err(|_| self.gate.metrics().limited())?;
+        }
+        if let Some(resume) = Resume::read(&map)? {
+            let session = fields::id(&map)?.or_else(|| self.session.clone());
+            let id = session.ok_or_else(|| fields::missing("sessionId"))?;
+            return Ok(Wish::Resume(native_read::key(&self.caller, &id)?, resume));
         }
         let said = second::read(&map)?;
         let streamed = said.stream;
@@ -157,7 +168,59 @@ impl Talk {
         self.caller.must(auth::Scope::Write)?;
         ask.create = self.session.is_none();
         ask.idem = second::idem_of(&map, bytes)?;
-        Ok(Some((ask, streamed)))
+        ask.envelope = self.envelope.clone();
+        Ok(Wish::Turn(Box::new(ask), streamed))
+    }
+
+    /// Goes on with a turn of which the caller missed the end: its pieces, then its final object.
+    async fn resume(
+        &self,
+        socket: &mut WebSocket,
+        key: &Key,
+        resume: Resume,
+    ) -> Result<(), axum::Error> {
+        let (past, replay) = match resume.find(&self.gate, key).await {
+            Ok(found) => found,
+            Err(fault) => return self.send(socket, self.error(&fault)).await,
+        };
+        let Some(replay) = replay else {
+            let out = second::folded(&past).unwrap_or_else(|fault| self.error(&fault));
+            return self.send(socket, out).await;
+        };
+        let heartbeat = self.gate.now().settings.limits.heartbeat;
+        let mut after = resume.after;
+        loop {
+            let heard = tokio::select! {
+                heard = replay.hear(after) => heard,
+                () = tokio::time::sleep(heartbeat) => {
+                    socket.send(Message::Ping(axum::body::Bytes::new())).await?;
+                    continue;
+                }
+                message = socket.recv() => match message {
+                    Some(Ok(Message::Text(text))) if is_cancel(&text) => {
+                        let stopped = self.gate.desk().stop(key);
+                        tracing::debug!(context = %key.id, stopped, "cancelled by the caller");
+                        continue;
+                    }
+                    Some(Ok(_)) => continue,
+                    Some(Err(error)) => return Err(error),
+                    None => return Ok(()),
+                },
+            };
+            match heard {
+                Heard::Piece(number, piece) => {
+                    after = number;
+                    if let Some(text) = piece.data.get("text").filter(|_| piece.name == "delta") {
+                        let place = Place { turn: past.number, event: number };
+                        self.send(socket, place.partial(&key.id, text)).await?;
+                    }
+                }
+                Heard::End(_, end) => {
+                    return self.send(socket, second::ended(end, &self.envelope.request)).await;
+                }
+                Heard::Lost => return self.send(socket, self.error(&resume::lost())).await,
+            }
+        }
     }
 
     /// Runs a turn; meanwhile a `{"cancel": true}` stops it, and a closed socket is noticed.
@@ -174,11 +237,12 @@ impl Talk {
         let turn = flow::turn(&self.gate, ask, steps);
         tokio::pin!(turn);
         let mut result: Option<Result<Answered, Fault>> = None;
+        let mut place = Place::default();
         loop {
             tokio::select! {
                 biased;
                 Some(step) = came.recv() => {
-                    if let Some(out) = partial(&step, &key.id) {
+                    if let Some(out) = place.partial_of(&step, &key.id) {
                         self.send(socket, out).await?;
                     }
                 }
@@ -217,7 +281,7 @@ impl Talk {
 
     fn error(&self, fault: &Fault) -> Value {
         self.gate.metrics().fault(fault);
-        Value::Object(problem::object(fault, &self.request))
+        Value::Object(problem::object(fault, &self.envelope.request))
     }
 
     async fn send(&self, socket: &mut WebSocket, out: Value) -> Result<(), axum::Error> {
@@ -253,12 +317,35 @@ fn is_cancel(text: &str) -> bool {
     serde_json::from_str::<Value>(text).is_ok_and(|v| v.get("cancel") == Some(&Value::Bool(true)))
 }
 
-/// A piece of text as transports without SSE send it.
-pub(super) fn partial(step: &Step, session: &str) -> Option<Value> {
-    match step {
-        Step::Event(Event::Text { text, .. }) => {
-            Some(json!({"sessionId": session, "partial": text}))
+/// What a message wants.
+enum Wish {
+    /// The end of a turn when none runs.
+    Cancel,
+    /// A turn, perhaps with partial results.
+    Turn(Box<Ask>, bool),
+    /// The rest of a turn.
+    Resume(Key, Resume),
+}
+
+/// Which event of which turn a piece is, so that a caller can go on behind it.
+#[derive(Default)]
+struct Place {
+    turn: u64,
+    event: u64,
+}
+
+impl Place {
+    /// A piece of text as transports without SSE send it; `None` for other steps.
+    fn partial_of(&mut self, step: &Step, session: &str) -> Option<Value> {
+        if let Step::Start { turn, .. } = step {
+            self.turn = *turn;
         }
-        Step::Start { .. } | Step::Event(_) => None,
+        let (name, data) = shown(step)?;
+        self.event = self.event.saturating_add(1);
+        data.get("text").filter(|_| name == "delta").map(|text| self.partial(session, text))
+    }
+
+    fn partial(&self, session: &str, text: &Value) -> Value {
+        json!({"sessionId": session, "partial": text, "turn": self.turn, "event": self.event})
     }
 }

@@ -3,11 +3,19 @@
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod background;
+#[cfg(test)]
 mod beside;
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod checks;
+#[cfg(test)]
+mod conversations;
+#[cfg(test)]
 mod doors;
+#[cfg(test)]
+mod history;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
@@ -35,11 +43,23 @@ mod record;
 #[cfg(test)]
 mod responses;
 #[cfg(test)]
+mod resume;
+#[cfg(test)]
+mod hooks;
+#[cfg(test)]
 mod routes;
+#[cfg(test)]
+mod routes_side;
+#[cfg(test)]
+mod routes_turns;
 #[cfg(test)]
 mod stub;
 #[cfg(test)]
 mod surfaces;
+#[cfg(test)]
+mod thousand;
+#[cfg(test)]
+mod threads;
 #[cfg(test)]
 mod upstream;
 #[cfg(test)]

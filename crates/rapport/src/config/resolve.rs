@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use doctor::port::LogicalMap;
 use gateway::cache::{CacheMode, CacheSettings};
-use gateway::settings::{AuthMode, Limits, ModelSettings, Settings, UpstreamFailure};
+use gateway::hooks::HookSettings;
+use gateway::settings::{AuthMode, Limits, ModelSettings, Settings, Unsupported, UpstreamFailure};
 use ledger::Prices;
 
 use super::problem::Place;
 use super::providers;
-use super::resolved::{Config, Log, LogFormat, Ports, Store, Tls, TlsMode};
+use super::resolved::{Config, Contexts, Log, LogFormat, Ports, Store, Tls, TlsMode};
 use super::routes;
 use super::values::Values;
 
@@ -41,6 +42,7 @@ pub(super) fn config(values: &mut Values<'_>, default_data: &Path) -> Config {
         ports: ports(values),
         store: store.unwrap_or(Store::Sqlite),
         durability: durability.unwrap_or(storage::Durability::Group),
+        contexts: contexts(values),
         tls: tls(values),
         log: log(values, &data),
         gateway: settings(values),
@@ -185,6 +187,9 @@ fn settings(values: &mut Values<'_>) -> Settings {
             interact: values.text("models.interact").unwrap_or_default(),
             context: values.text("models.context").unwrap_or_default(),
             mock: values.bool("models.mock"),
+            unsupported: values
+                .choice("models.unsupported", &Unsupported::WORDS)
+                .unwrap_or_default(),
         },
         providers: providers::all(values),
         routes: routes::all(values),
@@ -196,6 +201,7 @@ fn settings(values: &mut Values<'_>) -> Settings {
         base_path: base_path(values),
         limits: limits(values),
         cache: cache(values),
+        hooks: hooks(values),
         upstream_failure: values
             .choice("upstream_failure", &failures)
             .unwrap_or(UpstreamFailure::Unavailable),
@@ -213,6 +219,32 @@ fn prices(values: &mut Values<'_>) -> Arc<Prices> {
         values.findings.fault(&place, "prices_file", &fault);
     }
     Arc::new(prices)
+}
+
+fn contexts(values: &mut Values<'_>) -> Contexts {
+    let days = values.count("contexts.audit_days");
+    let vault_key = values.secret("contexts.vault_key").map(|(key, _)| key);
+    if let (Some(key), Some(found)) = (&vault_key, values.found("contexts.vault_key"))
+        && crate::vault::parse(key.expose()).is_none()
+    {
+        let text = "`contexts.vault_key` must be 64 hexadecimal digits, such as `openssl rand -hex \
+                    32` prints";
+        values.findings.problem(&found.place, text);
+    }
+    Contexts {
+        audit: values.choice("contexts.audit", &context::AuditMode::WORDS).unwrap_or_default(),
+        audit_for: (days > 0).then(|| std::time::Duration::from_secs(days * 86_400)),
+        vault_key,
+    }
+}
+
+fn hooks(values: &mut Values<'_>) -> HookSettings {
+    HookSettings {
+        private: values.bool("webhooks.private"),
+        within: values.duration("webhooks.timeout"),
+        attempts: u32::try_from(values.count("webhooks.attempts")).unwrap_or(1),
+        ..HookSettings::default()
+    }
 }
 
 fn cache(values: &mut Values<'_>) -> CacheSettings {

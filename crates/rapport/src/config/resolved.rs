@@ -92,6 +92,17 @@ pub(crate) struct Log {
     pub(crate) dir: Option<PathBuf>,
 }
 
+/// How contexts are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Contexts {
+    /// Which changes the audit keeps.
+    pub(crate) audit: context::AuditMode,
+    /// How long it keeps them; for ever when absent.
+    pub(crate) audit_for: Option<std::time::Duration>,
+    /// The master key, as it was given.
+    pub(crate) vault_key: Option<gateway::settings::Secret>,
+}
+
 /// The resolved configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -105,6 +116,8 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     /// When a write is acknowledged: `group`, `sync` or `fast`.
     pub(crate) durability: storage::Durability,
+    /// How contexts are kept.
+    pub(crate) contexts: Contexts,
     /// TLS on the port.
     pub(crate) tls: Tls,
     /// Logs.

@@ -24,6 +24,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// How often expired contexts are cleared away.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often old lines of the audit are looked for.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Serves until a signal ends it.
 ///
@@ -69,6 +71,10 @@ pub(crate) async fn run(
 
     let background = Tasks::default();
     sweep(&background, &door, &parts);
+    tell(&background, &door, &parts);
+    if let Some(age) = config.contexts.audit_for {
+        forget(&background, &door, &parts, age);
+    }
     let running = reload::Running {
         started: loaded.clone(),
         loaded,
@@ -125,6 +131,35 @@ fn sweep(tasks: &Tasks, door: &Arc<Door>, parts: &Parts) {
                 Ok(0) => {}
                 Ok(expired) => tracing::info!(expired, "contexts expired"),
                 Err(fault) => tracing::warn!("expired contexts stay for now: {}", fault.chain()),
+            }
+        }
+    });
+}
+
+/// Tells webhooks what they are to be told, in the background.
+fn tell(tasks: &Tasks, door: &Arc<Door>, parts: &Parts) {
+    let (door, gateway) = (Arc::clone(door), parts.gateway.clone());
+    tasks.spawn("webhooks", async move {
+        tokio::select! {
+            () = door.stopping() => {}
+            () = gateway.tell_webhooks() => {}
+        }
+    });
+}
+
+/// Removes old lines of the audit, once at the start and then every day.
+fn forget(tasks: &Tasks, door: &Arc<Door>, parts: &Parts, age: Duration) {
+    let (door, contexts) = (Arc::clone(door), parts.contexts.clone());
+    tasks.spawn("audit", async move {
+        loop {
+            match contexts.forget_changes(age).await {
+                Ok(0) => {}
+                Ok(lines) => tracing::info!(lines, "old lines of the audit were removed"),
+                Err(fault) => tracing::warn!("the audit keeps its lines: {}", fault.chain()),
+            }
+            tokio::select! {
+                () = door.stopping() => return,
+                () = tokio::time::sleep(DAY) => {}
             }
         }
     });

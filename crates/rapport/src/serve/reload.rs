@@ -125,6 +125,7 @@ impl Running<'_> {
         self.parts.gateway.reload(settings).map_err(|fault| vec![fault.chain()])?;
         self.door.set_tls(certificates.map(|loaded| loaded.config));
         self.door.set_limits(&new.config.gateway.limits);
+        self.parts.contexts.set_audit(new.config.contexts.audit);
         for warning in &new.warnings {
             tracing::warn!("{warning}");
         }

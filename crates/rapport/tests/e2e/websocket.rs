@@ -238,3 +238,45 @@ async fn a_key_that_is_revoked_ends_its_sockets() {
     assert_eq!(told["code"], "unauthorized", "{told}");
     assert_eq!(socket.closed().await, Some(CloseCode::Policy));
 }
+
+#[tokio::test]
+async fn a_turn_whose_socket_broke_goes_on_at_another_one() {
+    let script = "default.fragments = [\"a\", \"b\", \"c\", \"d\"]\ndefault.pause_ms = 150";
+    let home = Home::new();
+    let (_mock, server) = with_model(&home, script, &[]).await;
+    server.post("/api/v1/contexts", &json!({"id": "w"})).await;
+    let path = "/api/v1/contexts/w/ws";
+    let mut first = open(&server, path).await;
+    first.ask(&json!({"message": "spell", "stream": true})).await;
+    let heard = first.json().await;
+    assert_eq!((&heard["partial"], &heard["turn"]), (&json!("a"), &json!(1)), "{heard}");
+    drop(first);
+    let mut second = open(&server, path).await;
+    second.ask(&json!({"resume": {"turn": 1, "after": heard["event"]}})).await;
+    for piece in ["b", "c", "d"] {
+        assert_eq!(second.json().await["partial"], piece);
+    }
+    assert_eq!(second.json().await["response"], "abcd");
+    second.ask(&json!({"resume": {"turn": 7}})).await;
+    assert_eq!(second.json().await["code"], "not_found");
+}
+
+#[tokio::test]
+async fn a_context_is_followed_on_a_socket_from_any_number() {
+    let home = Home::new();
+    let server = home.serve(&[]).await;
+    server.post("/api/v1/contexts", &json!({"id": "w"})).await;
+    for text in ["one", "two"] {
+        let body = json!({"role": "user", "content": text});
+        server.post("/api/v1/contexts/w/messages", &body).await;
+    }
+    let mut socket = open(&server, "/api/v1/contexts/w/events?after=1").await;
+    let told = socket.json().await;
+    assert_eq!((&told["event"], &told["id"]), (&json!("message"), &json!(2)), "{told}");
+    assert_eq!(told["data"]["content"], "two");
+    assert_eq!(socket.json().await["event"], "context");
+    server.post("/api/v1/contexts/w/close", &json!({})).await;
+    assert_eq!(socket.json().await["data"]["status"], "closed");
+    assert_eq!(socket.json().await["event"], "end");
+    assert_eq!(socket.closed().await, Some(CloseCode::Normal));
+}

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use wire::frame::lines::{Item, Splitter};
 use wire::{Code, Fault};
 
+use super::native::resume::Resume;
 use super::{fields, problem, second};
 use crate::about::Peer;
 use crate::auth::{self, Caller, Scope};
@@ -241,6 +242,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
     async fn interact(&mut self, map: &Map<String, Value>, bytes: &[u8]) -> Result<String, Fault> {
         let caller = self.caller(fields::text(map, "auth")?)?;
         caller.must(Scope::Write)?;
+        if let Some(resume) = Resume::read(map)? {
+            let session = fields::id(map)?.or_else(|| self.session.clone());
+            let id = session.ok_or_else(|| fields::missing("sessionId"))?;
+            let key = context::Key::new(caller.tenant, &id)?;
+            let out = second::resumed(&self.gate, &key, resume, &request_id()).await?;
+            return Ok(format!("{out}\n"));
+        }
         let said = second::read(map)?;
         let mut ask = said.ask(caller.tenant, self.session.as_deref())?;
         ask.idem = second::idem_of(map, bytes)?;

@@ -9,7 +9,7 @@ use wire::{Code, Fault};
 use super::Who;
 use super::schema::{Field, count, input, object, text};
 use crate::auth::Scope;
-use crate::flow::{self, Ask, Overrides};
+use crate::flow::{self, Ask, Envelope, Overrides};
 use crate::model::Door;
 use crate::surface::native::{read, shape};
 
@@ -315,6 +315,7 @@ async fn send(
     let turn = Ask {
         key,
         create: true,
+        before: Vec::new(),
         content: Content::Text(text("message").unwrap_or_default()),
         state: None,
         remember_last: false,
@@ -322,6 +323,7 @@ async fn send(
         overrides: Overrides { model: text("model"), ..Overrides::default() },
         idem: None,
         expect: None,
+        envelope: Envelope::default(),
     };
     let answered = flow::turn(&ask.caller.gate, turn, None).await?;
     told(ask, &id);

@@ -1,9 +1,12 @@
-//! Following a context: its messages as they are settled, as Server-Sent Events, from any number.
+//! Following a context: its messages as they are settled, from any number, as Server-Sent Events or
+//! on a WebSocket.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::{Bytes, BytesMut};
@@ -11,7 +14,7 @@ use context::{Key, News, Seen, Status};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use wire::frame::sse;
 use wire::{Code, Fault};
@@ -28,6 +31,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Limit: how often a follower looks while others write.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Limit: bytes of a message from a follower.
+const FOLLOWER_BYTES_MAX: usize = 4096;
 /// How often a follower asks whether the server stops.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -43,6 +48,8 @@ pub(crate) struct EventsQuery {
 
 /// Follows a context: `message` for every settled message, `rollback` when it went back,
 /// `context` when anything of it changed, `end` when it is closed or gone.
+///
+/// A request for a WebSocket gets the same events as messages `{event, id?, data}`.
 #[utoipa::path(get, path = "/api/v1/contexts/{id}/events", tag = "messages",
     params(("id" = String, Path), EventsQuery),
     responses((status = 200, description = "Server-Sent Events; the id of a `message` is its \
@@ -54,6 +61,7 @@ pub(crate) async fn events(
     Path(id): Path<String>,
     headers: HeaderMap,
     query: Result<Query<EventsQuery>, axum::extract::rejection::QueryRejection>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Failed> {
     let Query(query) = query.map_err(|e| bad_query(&e))?;
     let key = read::key(&caller, &id)?;
@@ -78,9 +86,17 @@ pub(crate) async fn events(
         writes,
         gate,
     };
+    if let Ok(upgrade) = upgrade {
+        // Nothing that a follower sends is longer than a pong.
+        let upgrade = upgrade.max_message_size(FOLLOWER_BYTES_MAX);
+        return Ok(touched(upgrade.on_upgrade(move |socket| follower.speak(socket)), &key));
+    }
     let stream = futures_util::stream::unfold(follower, |mut follower| async {
-        let bytes = follower.next().await?;
-        Some((Ok::<Bytes, Infallible>(bytes), follower))
+        let mut out = BytesMut::new();
+        for told in follower.next().await? {
+            out.extend_from_slice(&told.encode());
+        }
+        Some((Ok::<Bytes, Infallible>(out.freeze()), follower))
     });
     let headers = [
         (CONTENT_TYPE, "text/event-stream; charset=utf-8"),
@@ -97,6 +113,43 @@ enum Waited {
     Over,
 }
 
+/// One event.
+enum Told {
+    /// A sign of life.
+    Alive,
+    Event {
+        name: &'static str,
+        id: Option<u64>,
+        data: Value,
+    },
+}
+
+impl Told {
+    fn of(name: &'static str, id: Option<u64>, data: Value) -> Self {
+        Self::Event { name, id, data }
+    }
+
+    fn encode(&self) -> Bytes {
+        match self {
+            Self::Alive => sse::comment("ping"),
+            Self::Event { name, id, data } => sse::encode(Some(name), *id, &data.to_string()),
+        }
+    }
+
+    fn message(self) -> Message {
+        match self {
+            Self::Alive => Message::Ping(Bytes::new()),
+            Self::Event { name, id, data } => {
+                let mut out = json!({"event": name, "data": data});
+                if let (Some(id), Some(map)) = (id, out.as_object_mut()) {
+                    map.insert("id".to_owned(), id.into());
+                }
+                Message::Text(out.to_string().into())
+            }
+        }
+    }
+}
+
 struct Follower {
     gate: Gateway,
     key: Key,
@@ -107,8 +160,31 @@ struct Follower {
 }
 
 impl Follower {
+    /// Tells the events on a WebSocket until one side ends it.
+    async fn speak(mut self, mut socket: WebSocket) {
+        loop {
+            let told = tokio::select! {
+                told = self.next() => told,
+                came = socket.recv() => match came {
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                    // Followers have nothing to say.
+                    Some(Ok(_)) => continue,
+                },
+            };
+            let Some(told) = told else { break };
+            for told in told {
+                if socket.send(told.message()).await.is_err() {
+                    return;
+                }
+            }
+        }
+        let frame = CloseFrame { code: close_code::NORMAL, reason: "it is over".into() };
+        // Whoever is gone already needs no reason.
+        drop(socket.send(Message::Close(Some(frame))).await);
+    }
+
     /// The next events, or a sign of life; `None` at the end.
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next(&mut self) -> Option<Vec<Told>> {
         if self.over {
             return None;
         }
@@ -119,7 +195,7 @@ impl Follower {
                 Ok(news) => self.tell(&news),
                 Err(fault) => {
                     self.over = true;
-                    return Some(gone(&fault));
+                    return Some(vec![gone(&fault)]);
                 }
             };
             if !told.is_empty() {
@@ -127,7 +203,7 @@ impl Follower {
             }
             match self.wait().await {
                 Waited::Written => tokio::time::sleep(PAUSE).await,
-                Waited::Long => return Some(sse::comment("ping")),
+                Waited::Long => return Some(vec![Told::Alive]),
                 Waited::Over => return None,
             }
         }
@@ -147,16 +223,15 @@ impl Follower {
         Waited::Long
     }
 
-    fn tell(&mut self, news: &News) -> Bytes {
-        let mut out = BytesMut::new();
+    fn tell(&mut self, news: &News) -> Vec<Told> {
+        let mut out = Vec::new();
         if let Some(to) = news.back_to {
-            let data = json!({"to": to}).to_string();
-            out.extend_from_slice(&sse::encode(Some("rollback"), Some(to.into()), &data));
+            out.push(Told::of("rollback", Some(to.into()), json!({"to": to})));
         }
-        for entry in &news.entries {
-            let data = shape::message(entry).to_string();
-            out.extend_from_slice(&sse::encode(Some("message"), Some(entry.seq.into()), &data));
-        }
+        let message = |entry: &context::Entry| {
+            Told::of("message", Some(entry.seq.into()), shape::message(entry))
+        };
+        out.extend(news.entries.iter().map(message));
         self.seen = news.seen;
         if !news.more && self.revision != Some(news.revision) {
             self.revision = Some(news.revision);
@@ -164,19 +239,19 @@ impl Follower {
                 "revision": news.revision, "status": news.status.as_str(),
                 "open_turn": news.open_turn,
             });
-            out.extend_from_slice(&sse::encode(Some("context"), None, &data.to_string()));
+            out.push(Told::of("context", None, data));
             if news.status == Status::Closed && news.open_turn.is_none() {
-                out.extend_from_slice(&sse::encode(Some("end"), None, "{\"reason\":\"closed\"}"));
+                out.push(Told::of("end", None, json!({"reason": "closed"})));
                 self.over = true;
             }
         }
-        out.freeze()
+        out
     }
 }
 
 /// The last event of a context that cannot be read any more.
-fn gone(fault: &Fault) -> Bytes {
+fn gone(fault: &Fault) -> Told {
     let mut object = problem::object(fault, "");
     object.insert("reason".to_owned(), fault.code().as_str().into());
-    sse::encode(Some("end"), None, &serde_json::Value::Object(object).to_string())
+    Told::of("end", None, Value::Object(object))
 }

@@ -1,13 +1,16 @@
 //! The native API below `/api/v1`: contexts, messages, turns, models and the state of the server.
 
+pub(crate) mod audit;
 pub(crate) mod branches;
 pub(crate) mod contexts;
 pub(crate) mod events;
+pub(crate) mod hooks;
 pub(crate) mod knowledge;
 pub(crate) mod messages;
 pub(crate) mod models;
 pub(crate) mod read;
 pub(crate) mod requests;
+pub(crate) mod resume;
 pub(crate) mod search;
 pub(crate) mod shape;
 pub(crate) mod share;
@@ -38,6 +41,8 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(turns::send))
         .routes(routes!(turns::retry))
         .routes(routes!(turns::cancel))
+        .routes(routes!(resume::turn))
+        .routes(routes!(resume::stream))
         .routes(routes!(turns::window))
         .routes(routes!(branches::fork))
         .routes(routes!(branches::checkpoints, branches::checkpoint))
@@ -59,6 +64,13 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(transfer::export))
         .routes(routes!(transfer::import))
         .routes(routes!(events::events))
+        .routes(routes!(hooks::create, hooks::list))
+        .routes(routes!(hooks::get, hooks::edit, hooks::delete))
+        .routes(routes!(hooks::test))
+        .routes(routes!(hooks::deliveries))
+        .routes(routes!(hooks::retry))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
         .routes(routes!(models::models))
         .routes(routes!(models::providers, models::add_provider))
         .routes(routes!(models::status))

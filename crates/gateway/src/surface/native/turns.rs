@@ -14,7 +14,7 @@ use super::contexts::{bad_query, escape, tag, touched};
 use super::read;
 use super::shape::{self, NewTurn, Object, Problem, Retry};
 use crate::auth::Caller;
-use crate::flow::{self, Answered, Ask, Overrides, Step};
+use crate::flow::{self, Answered, Ask, Envelope, Overrides, Step};
 use crate::gate::Gateway;
 use crate::model::{Door, Target};
 use crate::surface::body::{self, Json};
@@ -47,7 +47,8 @@ pub(crate) async fn send(
     let place = format!("turns/{id}");
     let idem = read::idem(&headers, asked.request_id.as_deref(), &place, &bytes)?;
     let expect = read::expected(&headers)?;
-    let ask = Ask { idem, expect, ..ask(key.clone(), asked)? };
+    let envelope = Envelope::new(&request.0, &headers);
+    let ask = Ask { idem, expect, envelope, ..ask(key.clone(), asked)? };
     if background {
         return Ok(touched(behind(&gate, ask).await?, &key));
     }
@@ -81,7 +82,10 @@ async fn behind(gate: &Gateway, ask: Ask) -> Result<Response, Fault> {
     drop(came);
     let body = json!({
         "context_id": &*context, "turn": number, "model": model, "provider": provider,
-        "status": "running", "poll": place, "events": format!("{place}/events?after=now"),
+        "status": "running", "poll": format!("{place}/turns/{number}"),
+        "stream": format!("{place}/turns/{number}/stream"),
+        "cancel": format!("{place}/turns/cancel"),
+        "events": format!("{place}/events?after=now"),
     });
     // An offline model has answered by now.
     if let Ok(Ok(Ok(done))) = tokio::time::timeout(std::time::Duration::ZERO, &mut turn).await {
@@ -97,6 +101,7 @@ fn ask(key: Key, asked: NewTurn) -> Result<Ask, Fault> {
     Ok(Ask {
         key,
         create: false,
+        before: Vec::new(),
         content,
         state: asked.state.map(|Object(state)| StateEdit::MergePatch(state)),
         remember_last: false,
@@ -114,9 +119,11 @@ fn ask(key: Key, asked: NewTurn) -> Result<Ask, Fault> {
                 ..Knobs::default()
             },
             window: asked.window.as_ref().map(Plan::parse).transpose()?,
+            private: None,
         },
         idem: None,
         expect: None,
+        envelope: Envelope::default(),
     })
 }
 
@@ -134,6 +141,7 @@ pub(crate) async fn retry(
 ) -> Result<Response, Failed> {
     let key = read::key(&caller, &id)?;
     let streamed_by_header = stream::wanted(request_body.headers());
+    let envelope = Envelope::new(&request.0, request_body.headers());
     let limits = gate.now().settings.limits.clone();
     let bytes = body::collect(request_body.into_body(), &limits).await?;
     let asked: Retry = if bytes.is_empty() {
@@ -141,15 +149,15 @@ pub(crate) async fn retry(
     } else {
         body::parse_object(&bytes, limits.json_depth)?
     };
-    let overrides = Overrides { model: asked.model, ..Overrides::default() };
+    let asks = (Overrides { model: asked.model, ..Overrides::default() }, envelope);
     if asked.stream || streamed_by_header {
         let (gate, key) = (gate.clone(), key.clone());
         let start = move |steps| -> stream::Turning {
-            Box::pin(async move { flow::retry(&gate, key, overrides, Some(steps)).await })
+            Box::pin(async move { flow::retry(&gate, key, asks, Some(steps)).await })
         };
         return stream::respond(start, request.0, SHAPE).await;
     }
-    let answered = flow::retry(&gate, key.clone(), overrides, None).await?;
+    let answered = flow::retry(&gate, key.clone(), asks, None).await?;
     Ok(touched(whole(&answered), &key))
 }
 
@@ -240,6 +248,7 @@ pub(crate) fn plain_ask(key: Key, text: String, door: Door) -> Ask {
     Ask {
         key,
         create: false,
+        before: Vec::new(),
         content: context::Content::Text(text),
         state: None,
         remember_last: false,
@@ -247,6 +256,7 @@ pub(crate) fn plain_ask(key: Key, text: String, door: Door) -> Ask {
         overrides: Overrides::default(),
         idem: None,
         expect: None,
+        envelope: Envelope::default(),
     }
 }
 
@@ -286,5 +296,6 @@ pub(crate) fn loose_overrides(map: &Map<String, Value>) -> Result<Overrides, Fau
             ..Knobs::default()
         },
         window: None,
+        private: None,
     })
 }

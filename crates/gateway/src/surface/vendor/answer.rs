@@ -13,14 +13,14 @@ use tokio::sync::mpsc;
 use wire::Fault;
 use wire::dialect::{Asked, Dialect, Shown, StreamWriter};
 use wire::event::{Event, Part};
-use wire::prompt::{Message, Role};
+use wire::prompt::{Block, Message, Role};
 use wire::reply::{Reply, Stop, Usage};
 
-use super::walk::Record;
-use super::{Call, continued, relay};
+use super::{Call, continued, lost, relay};
 use crate::flow::STEPS_MAX;
 use crate::model::Upstream;
 use crate::offline::{Offline, Said};
+use crate::route::Record;
 
 /// Who is asked, and who goes on when it breaks off.
 pub(super) struct Way {
@@ -36,12 +36,13 @@ pub(super) struct Way {
 
 /// Asks a model of another dialect.
 pub(super) async fn translated(call: &Call, way: Way, asked: Asked) -> Result<Response, Fault> {
-    let shown = shown(call, asked.wants_usage);
+    let mut shown = shown(call, asked.wants_usage);
+    shown.echo.clone_from(&asked.echo);
     let (dialect, streamed) = (call.dialect, asked.stream || call.streams());
     let mut prompt = asked.prompt;
     let Way { upstream, next, holds, record } = way;
     upstream.model().clone_into(&mut prompt.model);
-    let lost = upstream.dialect().render(&prompt, streamed).dropped;
+    let lost = lost::settle(call, &mut prompt, &upstream, &asked.dropped)?;
     let mut response = if streamed {
         let (events, came) = mpsc::channel(STEPS_MAX);
         let targets = std::iter::once(Arc::clone(&upstream)).chain(next).collect();
@@ -69,18 +70,8 @@ pub(super) async fn translated(call: &Call, way: Way, asked: Asked) -> Result<Re
         whole(dialect.reply(&reply, &shown))
     };
     relay::mark(response.headers_mut(), &upstream);
-    dropped(&mut response, asked.dropped.into_iter().chain(lost));
+    lost.name(response.headers_mut());
     Ok(response)
-}
-
-/// Names what could not be carried over.
-fn dropped(response: &mut Response, parts: impl Iterator<Item = String>) {
-    let list: Vec<String> = parts.collect();
-    if let Ok(value) = HeaderValue::from_str(&list.join(", "))
-        && !list.is_empty()
-    {
-        response.headers_mut().insert(HeaderName::from_static("x-rapport-dropped"), value);
-    }
 }
 
 /// Answers inside the program.
@@ -107,7 +98,8 @@ pub(super) fn offline(call: &Call, model: &'static dyn Offline, asked: &Asked) -
         stop: Stop::End,
         usage,
     };
-    let shown = shown(call, asked.wants_usage);
+    let mut shown = shown(call, asked.wants_usage);
+    shown.echo.clone_from(&asked.echo);
     let response = if asked.stream {
         events(call.dialect, played(call.dialect, &reply, &shown).into())
     } else {
@@ -128,11 +120,27 @@ pub(super) fn played(dialect: &dyn Dialect, reply: &Reply, shown: &Shown) -> Vec
     let mut out = Vec::new();
     let (id, model) = (reply.id.clone(), reply.model.clone());
     writer.write(&Event::Start { id, model, usage: reply.usage }, &mut out);
-    writer.write(&Event::Open { index: 0, part: Part::Text }, &mut out);
-    for piece in reply.message.plain().split_inclusive(' ') {
-        writer.write(&Event::Text { index: 0, text: piece.to_owned() }, &mut out);
+    for (index, block) in reply.message.blocks.iter().enumerate() {
+        let (part, pieces) = match block {
+            Block::Text(text) => {
+                let piece = |text: &str| Event::Text { index, text: text.to_owned() };
+                (Part::Text, text.split_inclusive(' ').map(piece).collect())
+            }
+            Block::Thinking { text, .. } => {
+                (Part::Thinking, vec![Event::Thinking { index, text: text.clone() }])
+            }
+            Block::ToolUse { id, name, input } => {
+                let part = Part::Tool { id: id.clone(), name: name.clone() };
+                (part, vec![Event::Input { index, json: input.get().to_owned() }])
+            }
+            _ => continue,
+        };
+        writer.write(&Event::Open { index, part }, &mut out);
+        for piece in pieces {
+            writer.write(&piece, &mut out);
+        }
+        writer.write(&Event::Close { index }, &mut out);
     }
-    writer.write(&Event::Close { index: 0 }, &mut out);
     writer.write(&Event::Done(Box::new(reply.clone())), &mut out);
     out
 }

@@ -12,9 +12,10 @@ use wire::embed::{
 };
 use wire::{Code, Fault};
 
+use super::round::{self, Kind, Whole};
 use super::{Call, Who, answer, relay};
 use crate::gate::Gateway;
-use crate::model::{Target, Upstream};
+use crate::model::Upstream;
 use crate::offline;
 use crate::surface::problem::Failed;
 
@@ -74,22 +75,42 @@ async fn embed(call: Call, embedder: &dyn Embedder) -> Result<Response, Fault> {
         let asked = embedder.request(&call.bytes)?;
         return Ok(built_in(&asked, embedder));
     }
-    let upstream = match call.target()? {
-        Target::Upstream(upstream) => upstream,
-        Target::Offline(model) => {
-            let text = format!("the built-in model `{}` makes no embeddings", model.name());
-            return Err(Fault::new(Code::InvalidInput, text)
-                .hint(format!("ask for `{}`, or for a provider's model", offline::EMBED)));
-        }
-    };
-    let theirs = spoken(&upstream)?;
-    if theirs.name() == embedder.name() || is_family(theirs, embedder) {
-        let path = embedder.path_for(upstream.model());
-        let sent = (call.bytes, &call.head);
-        return relay::pass(upstream, sent, &call.headers, Some(&path)).await;
+    let kind = Embedding(embedder);
+    let plan = round::plan(&call, &kind);
+    Box::pin(round::ask(&call, &kind, plan)).await
+}
+
+/// Embeddings, in the words of this API.
+struct Embedding<'e>(&'e dyn Embedder);
+
+impl Kind for Embedding<'_> {
+    fn name(&self) -> &'static str {
+        "embeddings"
     }
-    let asked = embedder.request(&call.bytes)?;
-    translated(&call.headers, &upstream, (&asked, embedder, theirs)).await
+
+    fn built_in(&self) -> &'static str {
+        offline::EMBED
+    }
+
+    fn fits(&self, upstream: &Upstream) -> Result<(), Fault> {
+        spoken(upstream).map(|_| ())
+    }
+
+    fn tokens(&self, call: &Call) -> Result<u64, Fault> {
+        let asked = self.0.request(&call.bytes)?;
+        Ok(asked.inputs.iter().map(|input| u64::from(context::tokens(&words(input)))).sum())
+    }
+
+    async fn ask(&self, call: &Call, upstream: &Arc<Upstream>) -> Result<Whole, Fault> {
+        let Self(ours) = self;
+        let theirs = spoken(upstream)?;
+        if theirs.name() == ours.name() || is_family(theirs, *ours) {
+            let path = ours.path_for(upstream.model());
+            return round::pass(call, upstream, (round::renamed(call, upstream), &path)).await;
+        }
+        let asked = ours.request(&call.bytes)?;
+        translated(&call.headers, upstream, (&asked, *ours, theirs)).await
+    }
 }
 
 /// The API in which a provider embeds, by its dialect.
@@ -119,10 +140,10 @@ async fn translated(
     headers: &HeaderMap,
     upstream: &Arc<Upstream>,
     (asked, ours, theirs): (&Asked, &dyn Embedder, &dyn Embedder),
-) -> Result<Response, Fault> {
+) -> Result<Whole, Fault> {
     let body = theirs.write(asked, upstream.model())?;
     let path = theirs.path_for(upstream.model());
-    let mut answered = upstream.pass(Bytes::from(body), headers, Some(&path)).await?;
+    let mut answered = upstream.pass(Bytes::from(body), headers, (&path, false)).await?;
     let body = answered.whole().await.map_err(|ended| ended.fault)?;
     if !answered.status.is_success() {
         return Err(upstream.refusal(answered.status, &answered.headers, &body));
@@ -137,7 +158,7 @@ async fn translated(
     let mut response = answer::whole(ours.reply(&vectors, asked));
     relay::mark(response.headers_mut(), upstream);
     lost(&mut response, &asked.dropped);
-    Ok(response)
+    Ok(Whole { response, tokens: vectors.tokens, refused: None })
 }
 
 /// The answer of the built-in model.

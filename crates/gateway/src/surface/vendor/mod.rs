@@ -1,6 +1,7 @@
 //! Other vendors' APIs, in: an application written for Anthropic or OpenAI points here unchanged.
 
 mod answer;
+mod bedrock;
 mod beside;
 mod cached;
 mod cohere;
@@ -10,13 +11,19 @@ mod conversations;
 mod count;
 mod embed;
 mod gemini;
+mod history;
+mod lost;
 mod models;
 mod ollama;
 mod relay;
 mod remember;
 mod rerank;
 mod responses;
+mod round;
+mod threads;
 mod walk;
+
+pub(crate) use responses::Lives;
 
 use std::sync::Arc;
 
@@ -42,14 +49,12 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(messages))
         .routes(routes!(count_tokens))
         .routes(routes!(chat_completions))
+        .routes(routes!(bedrock::converse))
+        .routes(routes!(bedrock::converse_stream))
         .routes(routes!(cohere::chat))
         .routes(routes!(completions::completions))
-        .routes(routes!(conversations::create))
-        .routes(routes!(conversations::get, conversations::edit, conversations::delete))
-        .routes(routes!(conversations::items, conversations::add))
-        .routes(routes!(responses::create))
-        .routes(routes!(responses::get, responses::delete))
-        .routes(routes!(responses::input_items))
+        .merge(conversations::routes())
+        .merge(responses::routes())
         .routes(routes!(models::list))
         .routes(routes!(models::one, gemini::stable))
         .routes(routes!(models::list_beta))
@@ -107,7 +112,11 @@ async fn messages(
     who: (Extension<Caller>, Extension<RequestId>),
     r: Request,
 ) -> Result<Response, Failed> {
-    Ok(Call::read(gate.0, (who.0.0, who.1.0), r, "anthropic").await?.answer().await?)
+    let call = Call::read(gate.0, (who.0.0, who.1.0), r, "anthropic").await?;
+    if threads::may_be(&call) {
+        return Ok(threads::answer(call).await?);
+    }
+    Ok(call.answer().await?)
 }
 
 /// OpenAI's Chat Completions API, answered by any model; with `X-Rapport-Context` the conversation
@@ -132,7 +141,7 @@ async fn count_tokens(
 ) -> Result<Response, Failed> {
     let call = Call::read(gate.0, (who.0.0, who.1.0), r, "anthropic").await?;
     if let Some(upstream) = call.same(&call.target()?) {
-        let path = Some("/v1/messages/count_tokens");
+        let path = "/v1/messages/count_tokens";
         let sent = (call.bytes.clone(), &call.head);
         return Ok(relay::pass(upstream, sent, &call.headers, path).await?);
     }

@@ -26,14 +26,14 @@ pub(super) async fn pass(
     upstream: Arc<Upstream>,
     (bytes, head): (Bytes, &Head),
     caller: &HeaderMap,
-    path: Option<&str>,
+    path: &str,
 ) -> Result<Response, Fault> {
     let body = if head.model.as_deref() == Some(upstream.model()) {
         bytes
     } else {
         rename(&bytes, head, upstream.model()).into()
     };
-    let answer = upstream.pass(body, caller, path).await?;
+    let answer = upstream.pass(body, caller, (path, false)).await?;
     let mut response = headed(&upstream, &answer);
     // The upstream call lives in the body: a caller that hangs up drops both.
     *response.body_mut() = Body::from_stream(futures_util::stream::unfold(Some(answer), next));
@@ -48,7 +48,7 @@ pub(super) fn respond(upstream: &Upstream, answer: Answer, meter: Meter) -> Resp
 }
 
 /// The head of an upstream's answer as its caller sees it.
-fn headed(upstream: &Upstream, answer: &Answer) -> Response {
+pub(super) fn headed(upstream: &Upstream, answer: &Answer) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = answer.status;
     for (name, value) in &answer.headers {

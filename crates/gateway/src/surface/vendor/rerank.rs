@@ -1,25 +1,28 @@
 //! Rankings of documents in the words of Cohere, Jina and Voyage, which are nearly the same.
 
-use axum::body::Body;
+use std::sync::Arc;
+
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use http::Method;
-use http::header::{CONTENT_LENGTH, HeaderName};
+use http::header::HeaderName;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use wire::dialect::rename;
 use wire::{Code, Fault};
 
 use super::beside::{self, Wanted};
+use super::round::{self, Kind, Whole};
 use super::{Call, Who};
 use crate::gate::Gateway;
-use crate::model::RawCall;
+use crate::model::{Door, Upstream};
 use crate::offline;
+use crate::route::Plan;
 use crate::surface::body;
 use crate::surface::problem::Failed;
 
 /// Limit: documents of one request, as Cohere has it.
 const DOCUMENTS_MAX: usize = 10_000;
+/// What it is called in the table of providers.
+const WHAT: &str = "rerank";
 
 /// Ranks documents, as Cohere's second version, Jina and Voyage have it: passed on to a provider
 /// that ranks, or answered by `lexical-rerank`.
@@ -49,23 +52,61 @@ async fn serve(
         let depth = call.gate.now().settings.limits.json_depth;
         return built_in(&call.request, &body::parse_object(&call.bytes, depth)?);
     }
-    let snapshot = call.gate.now();
-    let wanted = Wanted { what: "rerank", family: "", model: Some(name) };
-    let (raw, own) = beside::choose(&snapshot.models, &call.headers, wanted)?;
-    let bytes = match own {
-        Some(own) if own != name => rename(&call.bytes, &call.head, &own).into(),
-        _ => call.bytes.clone(),
-    };
-    let mut headers = call.headers.clone();
-    headers.insert(CONTENT_LENGTH, bytes.len().into());
-    let sent = RawCall {
-        method: Method::POST,
-        path: &path,
-        model: "",
-        headers: &headers,
-        body: Body::from(bytes),
-    };
-    Ok(beside::down(raw.name(), raw.send(sent).await?))
+    let kind = Ranking { path };
+    let plan = kind.plan(&call);
+    Box::pin(round::ask(&call, &kind, plan)).await
+}
+
+/// Rankings, by the path they were asked on.
+struct Ranking {
+    path: String,
+}
+
+impl Ranking {
+    /// The targets of a route; else the provider that ranks, by the model, the header, or because
+    /// there is only one.
+    fn plan(&self, call: &Call) -> Result<Plan, Fault> {
+        let snapshot = call.gate.now();
+        let name = call.head.model.as_deref().unwrap_or_default();
+        if snapshot.models.route(name).is_some() {
+            return round::plan(call, self);
+        }
+        let wanted = Wanted { what: WHAT, family: "", model: Some(name) };
+        let (raw, own) = beside::choose(&snapshot.models, &call.headers, wanted)?;
+        let target = format!("{}/{}", raw.name(), own.as_deref().unwrap_or(name));
+        let target = snapshot.models.resolve(Some(&target), Door::Context)?;
+        Ok(Plan::only(target, "the model or the provider was named, or no other ranks"))
+    }
+}
+
+impl Kind for Ranking {
+    fn name(&self) -> &'static str {
+        "rankings"
+    }
+
+    fn built_in(&self) -> &'static str {
+        offline::RERANK
+    }
+
+    fn fits(&self, upstream: &Upstream) -> Result<(), Fault> {
+        if upstream.offers(WHAT) {
+            return Ok(());
+        }
+        let text = format!("provider `{}` has no `{WHAT}`", upstream.provider());
+        Err(Fault::new(Code::InvalidInput, text)
+            .hint(format!("name a provider that ranks, or `{}`", offline::RERANK)))
+    }
+
+    fn tokens(&self, call: &Call) -> Result<u64, Fault> {
+        let depth = call.gate.now().settings.limits.json_depth;
+        let asked: Asked = body::parse_object(&call.bytes, depth)?;
+        let texts = asked.documents.iter().filter_map(text);
+        Ok(texts.chain([asked.query.clone()]).map(|t| u64::from(context::tokens(&t))).sum())
+    }
+
+    async fn ask(&self, call: &Call, upstream: &Arc<Upstream>) -> Result<Whole, Fault> {
+        round::pass(call, upstream, (round::renamed(call, upstream), &self.path)).await
+    }
 }
 
 /// A request as any of them has it.

@@ -18,15 +18,12 @@ use super::{Call, answer, relay};
 use crate::client::Answer;
 use crate::gate::{Gateway, Snapshot};
 use crate::model::{Culprit, Door, Flight, Target, Upstream, culprit};
-use crate::route::{self, Began, Open, Owner, Plan, Wanted};
+use crate::route::{self, Began, Open, Owner, Plan, Record, Wanted, copy_to};
 
 /// Limit: bytes of an answer that are looked at before it is decided that it is one.
 const PEEK_BYTES_MAX: usize = 1024 * 1024;
 /// Limit: bytes of a whole answer that are read for its token counts.
 const METER_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// The record of a call, shared by all that may answer it; written down when the last lets go.
-pub(super) type Record = Arc<Mutex<Open>>;
 
 /// Asks one target after the other until one answers.
 pub(super) async fn ask(call: Call) -> Result<Response, Fault> {
@@ -36,14 +33,16 @@ pub(super) async fn ask(call: Call) -> Result<Response, Fault> {
         Some(_) => Some(call.dialect.request(&call.bytes)?),
         None => None,
     };
-    let plan = plan(&call, &snapshot, asked.as_ref())?;
     let began = Began {
         id: &call.request,
         tenant: call.caller.tenant.0,
         dialect: call.dialect.name(),
         model: call.head.model.as_deref(),
         stream: call.streams(),
+        context: None,
     };
+    let plan = plan(&call, &snapshot, asked.as_ref())
+        .inspect_err(|fault| Open::refused(call.gate.cases(), &began, fault))?;
     let record: Record = Arc::new(Mutex::new(Open::new(call.gate.cases(), &plan, &began)));
     let walk = Walk { call, plan, asked: Mutex::new(asked), record };
     walk.shadow();
@@ -215,7 +214,7 @@ impl Walk {
         // Some dialects have the model and the wish for a stream in the path.
         let path = call.dialect.path_for(upstream.model(), call.streams());
         let mut flight = upstream.begin();
-        let sent = upstream.pass(body, &call.headers, Some(&path)).await;
+        let sent = upstream.pass(body, &call.headers, (&path, call.streams())).await;
         let mut answer = sent.inspect_err(|fault| flight.failed(culprit(fault)))?;
         let mut failed = None;
         if !answer.status.is_success() {
@@ -281,21 +280,7 @@ impl Walk {
     fn shadow(&self) {
         for upstream in &self.plan.shadow {
             let Ok(asked) = self.asked() else { return };
-            let gate = self.call.gate.clone();
-            let Some(place) = gate.hedges().shadow() else { return };
-            let upstream = Arc::clone(upstream);
-            let mut prompt = asked.prompt;
-            upstream.model().clone_into(&mut prompt.model);
-            gate.tasks().spawn("shadow", async move {
-                let outcome = upstream.send(&prompt).await;
-                tracing::info!(
-                    provider = upstream.provider(),
-                    model = upstream.model(),
-                    ok = outcome.is_ok(),
-                    "shadow copy"
-                );
-                drop(place);
-            });
+            copy_to(&self.call.gate, upstream, asked.prompt);
         }
     }
 }
@@ -332,7 +317,7 @@ async fn peeked(upstream: &Arc<Upstream>, mut answer: Answer) -> Result<Answer, 
 }
 
 /// The fault of a good status with a body that is none of an API's.
-fn stranger(upstream: &Upstream, answer: &Answer) -> Option<Fault> {
+pub(super) fn stranger(upstream: &Upstream, answer: &Answer) -> Option<Fault> {
     let kind = answer.headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim();
     if !kind.eq_ignore_ascii_case("text/html") {
         return None;

@@ -4,6 +4,7 @@
 //! `config show` and docs/config.md are made from it.
 
 mod cache;
+mod contexts;
 mod limits;
 mod models;
 mod process;
@@ -86,6 +87,7 @@ const GROUPS: &[&[Key]] = &[
     server::KEYS,
     limits::KEYS,
     cache::KEYS,
+    contexts::KEYS,
     models::KEYS,
     routes::KEYS,
     providers::KEYS,

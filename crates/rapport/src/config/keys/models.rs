@@ -1,7 +1,7 @@
 //! Which models answer where.
 
 use super::Change::Live;
-use super::Kind::{Bool, Text};
+use super::Kind::{Bool, Choice, Text};
 use super::{Key, key};
 
 /// The keys of models.
@@ -28,4 +28,12 @@ pub(super) const KEYS: &[Key] = &[
         "The model of all other doors while `models.default` is not set.",
     ),
     key("models.mock", Bool, "false", Live, "Every door answers with the built-in mock model."),
+    key(
+        "models.unsupported",
+        Choice(&["drop", "error", "pass"]),
+        "drop",
+        Live,
+        "What becomes of fields that a provider's API does not have; `x-rapport-unsupported` says \
+         it for one call.",
+    ),
 ];

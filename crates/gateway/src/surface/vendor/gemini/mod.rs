@@ -86,7 +86,7 @@ async fn count_tokens(mut call: Call) -> Result<Response, Fault> {
     if let Some(upstream) = call.same(&call.target()?) {
         let path = method_path(call.dialect, upstream.model(), "countTokens");
         let sent = (call.bytes.clone(), &call.head);
-        return relay::pass(upstream, sent, &call.headers, Some(&path)).await;
+        return relay::pass(upstream, sent, &call.headers, &path).await;
     }
     // The whole request may stand in a field of its own.
     let inner: Option<Inner<'_>> = serde_json::from_slice(&call.bytes).ok();

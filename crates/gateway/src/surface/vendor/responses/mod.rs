@@ -4,15 +4,29 @@
 //! every further one is a fork of the one it follows, which costs a row. So an id needs no table,
 //! an old response can be gone on with as often as one likes, and nothing is ever renumbered.
 
-use axum::extract::{Extension, Path, Request, State};
+mod behind;
+mod compact;
+mod items;
+mod live;
+mod stored;
+mod wish;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Path, Query, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use context::{Content, Entry, Key, New, NewEntry, Slice};
+use context::{Key, New};
 use serde_json::{Map, Value, json};
-use wire::dialect::{Asked, Link, Shown, named};
-use wire::prompt::{Message, Role};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use wire::dialect::{Asked, Link};
 use wire::{Code, Fault};
 
-use super::{Call, Who, remember};
+pub(super) use items::{ListQuery, find, list, of, paging, shown};
+pub(crate) use live::Lives;
+
+use self::wish::Wish;
+use super::remember::{self, Extra, Seat, entry};
+use super::{Call, Who};
 use crate::auth::Caller;
 use crate::gate::Gateway;
 use crate::surface::problem::Failed;
@@ -20,65 +34,127 @@ use crate::surface::problem::Failed;
 /// What the id of a stored response begins with.
 const BEGIN: &str = "resp_";
 
+pub(super) fn routes() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new()
+        .routes(routes!(create))
+        .routes(routes!(compact::input_tokens))
+        .routes(routes!(compact::compact))
+        .routes(routes!(get, delete))
+        .routes(routes!(cancel))
+        .routes(routes!(input_items))
+}
+
 /// OpenAI's Responses API, answered by any model. Stored unless `store` is false;
-/// `previous_response_id` goes on with any stored response, `conversation` with a context.
+/// `previous_response_id` goes on with any stored response, `conversation` with a context;
+/// `background` answers at once, and the response is asked for later.
 #[utoipa::path(post, path = "/v1/responses", tag = "model APIs", request_body = Object,
     responses((status = 200, description = "A response, or its events", body = Object),
               (status = 404, description = "The previous response is not known")))]
-pub(super) async fn create(gate: State<Gateway>, who: Who, r: Request) -> Result<Response, Failed> {
-    let call = Call::read(gate.0, (who.0.0, who.1.0), r, "openai_responses").await?;
-    if call.context().is_some() {
-        return Ok(call.answer().await?);
+async fn create(gate: State<Gateway>, who: Who, r: Request) -> Result<Response, Failed> {
+    let mut call = Call::read(gate.0, (who.0.0, who.1.0), r, "openai_responses").await?;
+    compact::open(&mut call)?;
+    let mut asked = call.dialect.request(&call.bytes)?;
+    let wish = Wish::of(&call, &mut asked)?;
+    if let Some(id) = call.context() {
+        let extra = Extra { name: fresh(), window: wish.window, ..Extra::default() };
+        return Ok(remember::turn_with(call, &id, asked, extra).await?);
     }
-    let asked = call.dialect.request(&call.bytes)?;
-    let link = asked.link.clone();
-    match link {
-        None if asked.store == Some(false) => Ok(call.answer().await?),
-        Some(Link::Conversation(id)) => Ok(remember::turn(call, &id).await?),
-        Some(Link::Response(id)) => {
-            let own = begin(&call, Some(&id), &asked).await?;
-            Ok(remember::turn_named(call, &own, Some(own.clone())).await?)
+    let after = match asked.link.clone() {
+        None | Some(Link::Context(_)) if asked.store == Some(false) => {
+            return Ok(call.answer().await?);
         }
-        Some(Link::Context(_)) | None => {
-            let own = begin(&call, None, &asked).await?;
-            Ok(remember::turn_named(call, &own, Some(own.clone())).await?)
+        Some(Link::Conversation(id)) => return Ok(converse(call, &id, (asked, wish)).await?),
+        Some(Link::Response(id)) => Some(id),
+        Some(Link::Context(_)) | None => None,
+    };
+    remember::lead(&mut asked.prompt);
+    let (seat, messages) = begin(&call, after.as_deref(), &asked, &wish).await?;
+    if wish.background {
+        return Ok(behind::start(call, (seat, messages), asked).await?);
+    }
+    let (gate, key) = (call.gate.clone(), seat.key.clone());
+    match remember::turn_in(&call, seat, &asked).await {
+        Ok(response) => Ok(response),
+        Err(fault) => {
+            remember::forget(&gate, &key, messages).await;
+            Err(fault.into())
         }
     }
 }
 
-/// Makes the context of a new response, with everything that was said before its last message.
-async fn begin(call: &Call, after: Option<&str>, asked: &Asked) -> Result<String, Fault> {
-    let id = format!("{BEGIN}{}", uuid::Uuid::now_v7().simple());
-    let earlier = asked.prompt.messages.split_last().map_or(&[][..], |(_, earlier)| earlier);
-    let mut metadata = Map::new();
-    metadata.insert("kind".to_owned(), "response".into());
-    if let Some(after) = after {
-        metadata.insert("previous_response_id".to_owned(), after.into());
+/// A turn of a conversation; the response is kept under its own id too, as a fork of it.
+async fn converse(
+    call: Call,
+    id: &str,
+    (mut asked, wish): (Asked, Wish),
+) -> Result<Response, Fault> {
+    let key = Key::new(call.caller.tenant, id)?;
+    call.gate.contexts().get(&key).await.map_err(|fault| no_conversation(fault, id))?;
+    asked.echo.retain(|(name, _)| name != "conversation");
+    let echo = stored::raw(&json!({"id": id})).map(|raw| ("conversation".to_owned(), raw));
+    asked.echo.extend(echo);
+    let name = fresh();
+    let copy = (asked.store != Some(false)).then(|| metadata(None, &asked, &wish));
+    let extra = Extra { name, window: wish.window, copy };
+    remember::turn_with(call, id, asked, extra).await
+}
+
+/// The fault of a conversation that is not there, as its own API says it.
+pub(super) fn no_conversation(fault: Fault, id: &str) -> Fault {
+    match fault.code() {
+        Code::ContextNotFound | Code::ContextExpired => {
+            let shown: String = id.chars().take(100).collect();
+            Fault::new(Code::NotFound, format!("there is no conversation `{shown}`"))
+                .hint("`POST /v1/conversations` begins one")
+                .details(json!({"field": "conversation"}))
+        }
+        _ => fault,
     }
+}
+
+fn fresh() -> String {
+    format!("{BEGIN}{}", uuid::Uuid::now_v7().simple())
+}
+
+/// Makes the context of a new response, with everything that was said before its last message;
+/// how many messages it begins with comes along.
+async fn begin(
+    call: &Call,
+    after: Option<&str>,
+    asked: &Asked,
+    wish: &Wish,
+) -> Result<(Seat, u64), Fault> {
+    let id = fresh();
+    let earlier = asked.prompt.messages.split_last().map_or(&[][..], |(_, earlier)| earlier);
     let new = New {
         id: Some(id.clone()),
-        metadata,
+        metadata: metadata(after, asked, wish),
         messages: earlier.iter().map(entry).collect(),
         ..New::default()
     };
     let contexts = call.gate.contexts();
-    match after {
+    let made = match after {
         None => contexts.create(call.caller.tenant, new).await?,
         Some(after) => {
-            let key = key(&call.caller, after).map_err(|_no_key| unknown(after))?;
-            contexts.fork(&key, None, new).await.map_err(|fault| missing(fault, after))?
+            let before = key(&call.caller, after).map_err(|_no_key| unknown(after))?;
+            contexts.fork(&before, None, new).await.map_err(|fault| missing(fault, after))?
         }
     };
-    Ok(id)
+    let key = Key::new(call.caller.tenant, &id)?;
+    let extra = Extra { name: id, window: wish.window.clone(), ..Extra::default() };
+    Ok((Seat { key, extra }, made.size.messages))
 }
 
-/// A message as it is kept.
-pub(super) fn entry(message: &Message) -> NewEntry {
-    let content = match &message.raw {
-        Some(raw) => Content::Raw(raw.clone()),
-        None => Content::Text(message.plain()),
-    };
-    NewEntry { role: message.role, content, model: None, meta: Map::new() }
+/// What is noted beside a stored response. A fork inherits what it does not say itself.
+fn metadata(after: Option<&str>, asked: &Asked, wish: &Wish) -> Map<String, Value> {
+    let mut out = Map::new();
+    out.insert("kind".to_owned(), "response".into());
+    if let Some(after) = after {
+        out.insert("previous_response_id".to_owned(), after.into());
+    }
+    out.insert("background".to_owned(), wish.background.into());
+    out.insert("request".to_owned(), stored::request(asked).into());
+    out
 }
 
 /// The context of a stored response.
@@ -91,7 +167,7 @@ fn key(caller: &Caller, id: &str) -> Result<Key, Fault> {
 
 fn unknown(id: &str) -> Fault {
     let shown: String = id.chars().take(100).collect();
-    Fault::new(Code::NotFound, format!("there is no response `{shown}`"))
+    Fault::new(Code::NotFound, format!("there is no response `{}`", shown.escape_default()))
         .hint("responses are kept unless `store` is false, until they are deleted")
         .details(json!({"field": "previous_response_id"}))
 }
@@ -103,85 +179,70 @@ fn missing(fault: Fault, id: &str) -> Fault {
     }
 }
 
-/// A stored response.
+/// A stored response; with `stream=true` its events, those after `starting_after` alone.
 #[utoipa::path(get, path = "/v1/responses/{id}", tag = "model APIs",
-    params(("id" = String, Path)),
-    responses((status = 200, description = "The response", body = Object), (status = 404)))]
-pub(super) async fn get(
+    params(("id" = String, Path), stored::GetQuery),
+    responses((status = 200, description = "The response, or its events", body = Object),
+              (status = 404)))]
+async fn get(
     State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
+    query: Result<Query<stored::GetQuery>, QueryRejection>,
 ) -> Result<Response, Failed> {
     let key = key(&caller, &id)?;
-    let found = gate.contexts().get(&key).await.map_err(|fault| missing(fault, &id))?;
-    let slice = Slice { limit: 1, last: Some(1), ..Slice::default() };
-    let page = gate.contexts().messages(&key, slice).await?;
-    let last = page.items.into_iter().next().filter(|entry| entry.role == Role::Assistant);
-    let dialect = named("openai_responses").ok_or_else(|| Fault::internal("a dialect is gone"))?;
-    let created = u64::try_from(found.created_at.as_second()).unwrap_or(0);
-    let model = last.as_ref().and_then(|entry| entry.model.clone()).unwrap_or_default();
-    let shown = Shown { id: id.clone(), model, created, ..Shown::default() };
-    let body = match &last {
-        Some(entry) => dialect.reply(&remember::reply_of_entry(entry, id.clone()), &shown),
-        // The answer is still to come, or did not come.
-        None => {
-            let status = if found.open_turn.is_some() { "in_progress" } else { "failed" };
-            let object = json!({"id": id, "object": "response", "created_at": created,
-                                "status": status, "output": [], "model": Value::Null});
-            object.to_string().into_bytes()
-        }
-    };
-    let mut value: Value = serde_json::from_slice(&body)
-        .map_err(|cause| Fault::internal("a response is not JSON").because(cause))?;
-    if let (Value::Object(map), Some(before)) =
-        (&mut value, found.metadata.get("previous_response_id"))
-    {
-        map.insert("previous_response_id".to_owned(), before.clone());
+    let after = stored::after(query)?;
+    let found = stored::read(&gate, &key).await.map_err(|fault| missing(fault, &id))?;
+    match after {
+        None => Ok(axum::Json(found.value).into_response()),
+        Some(after) => Ok(behind::listen(&gate, &key, found, after)?),
     }
-    Ok(axum::Json(value).into_response())
 }
 
 /// Deletes a stored response; those that follow it keep what they read.
 #[utoipa::path(delete, path = "/v1/responses/{id}", tag = "model APIs",
     params(("id" = String, Path)),
     responses((status = 200, description = "It is gone", body = Object), (status = 404)))]
-pub(super) async fn delete(
+async fn delete(
     State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Response, Failed> {
     let key = key(&caller, &id)?;
     gate.contexts().delete(&key).await.map_err(|fault| missing(fault, &id))?;
+    let _running = gate.desk().stop(&key);
     let told = json!({"id": id, "object": "response.deleted", "deleted": true});
     Ok(axum::Json(told).into_response())
 }
 
-/// What a stored response was asked, the newest first.
-#[utoipa::path(get, path = "/v1/responses/{id}/input_items", tag = "model APIs",
+/// Stops a response that is being made in the background; what it said so far is kept.
+#[utoipa::path(post, path = "/v1/responses/{id}/cancel", tag = "model APIs",
     params(("id" = String, Path)),
-    responses((status = 200, description = "`data`", body = Object), (status = 404)))]
-pub(super) async fn input_items(
+    responses((status = 200, description = "The response", body = Object),
+              (status = 400, description = "It was not made in the background"),
+              (status = 404)))]
+async fn cancel(
     State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Response, Failed> {
     let key = key(&caller, &id)?;
-    let slice = Slice { limit: 100, last: Some(100), newest_first: true, ..Slice::default() };
-    let page = gate.contexts().messages(&key, slice).await;
-    let page = page.map_err(|fault| missing(fault, &id))?;
-    let asked = page.items.iter().skip_while(|entry| entry.role == Role::Assistant);
-    let data: Vec<Value> = asked.map(item).collect();
-    let end = |item: Option<&Value>| item.and_then(|item| item.get("id")).cloned();
-    Ok(axum::Json(json!({"object": "list", "first_id": end(data.first()),
-                         "last_id": end(data.last()), "has_more": page.next.is_some(),
-                         "data": data}))
-    .into_response())
+    let found = behind::cancel(&gate, &key).await.map_err(|fault| missing(fault, &id))?;
+    Ok(axum::Json(found.value).into_response())
 }
 
-/// A stored message as an item.
-pub(super) fn item(entry: &Entry) -> Value {
-    let kind = if entry.role == Role::Assistant { "output_text" } else { "input_text" };
-    json!({"id": format!("msg_{}", entry.seq), "type": "message", "status": "completed",
-           "role": entry.role.as_str(),
-           "content": [{"type": kind, "text": entry.content.plain()}]})
+/// What a stored response was asked, with the conversation before it.
+#[utoipa::path(get, path = "/v1/responses/{id}/input_items", tag = "model APIs",
+    params(("id" = String, Path), ListQuery),
+    responses((status = 200, description = "`data`", body = Object), (status = 404)))]
+async fn input_items(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Failed> {
+    let key = key(&caller, &id)?;
+    let paging = paging(query)?;
+    let upto = stored::question(&gate, &key).await.map_err(|fault| missing(fault, &id))?;
+    Ok(axum::Json(list(&gate, &key, &paging, Some(upto)).await?).into_response())
 }

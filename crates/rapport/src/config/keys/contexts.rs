@@ -1,0 +1,50 @@
+//! How contexts are kept, and who is told of their changes.
+
+use super::Change::{Live, Restart};
+use super::Kind::{Bool, Choice, Count, Duration, Secret};
+use super::{Key, key};
+
+/// The keys of contexts and webhooks.
+pub(super) const KEYS: &[Key] = &[
+    key(
+        "contexts.audit",
+        Choice(&["off", "changes", "all"]),
+        "changes",
+        Live,
+        "Which changes are written into the audit, whose lines are chained by their hashes: none, \
+         all but what is said, or every message and turn too.",
+    ),
+    key(
+        "contexts.audit_days",
+        Count(0, 36_500),
+        "0",
+        Live,
+        "Days after which lines of the audit are removed; `0` keeps them for ever. What is left \
+         can still be checked.",
+    ),
+    key(
+        "contexts.vault_key",
+        Secret,
+        "",
+        Restart,
+        "The master key, 64 hexadecimal digits, which seals the secrets of webhooks and the keys of \
+         encrypted tenants. Without it, `vault.key` in the data folder is made and used.",
+    ),
+    key(
+        "webhooks.private",
+        Bool,
+        "false",
+        Live,
+        "Webhooks may lead to this machine and to private networks, and may do without TLS there. \
+         Whoever may make webhooks can then look around behind the firewall.",
+    ),
+    key("webhooks.timeout", Duration, "10s", Live, "How long one attempt to tell may take."),
+    key(
+        "webhooks.attempts",
+        Count(1, 20),
+        "10",
+        Live,
+        "Attempts before an event is given up. The waits are 5 s, 20 s, 80 s and so on, 6 h at \
+         most.",
+    ),
+];

@@ -74,6 +74,11 @@ impl Owner {
         Self::named(tenant, "prompt", &beginning)
     }
 
+    /// The conversation as a name of its own.
+    pub(crate) fn hex(self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// A number from 0 to 99 that is always the same for this conversation.
     pub(crate) fn percentile(self) -> u8 {
         let [first, second, ..] = self.0;

@@ -75,7 +75,7 @@ impl Plan {
                 other => {
                     let text = format!("`window.{other}` is not known");
                     return Err(Fault::new(Code::InvalidInput, text)
-                        .hint("use `strategy`, `turns`, `tokens`, `recall`, `clear_tools`, `summarizer`")
+                        .hint(KNOWN)
                         .details(json!({ "field": format!("window.{other}") })));
                 }
             }
@@ -116,6 +116,7 @@ impl Plan {
 
 /// The summariser that needs no model.
 const OFFLINE: &str = "offline";
+const KNOWN: &str = "use `strategy`, `turns`, `tokens`, `recall`, `clear_tools` and `summarizer`";
 const STRATEGIES: &str = "one of `budget`, `full`, `last`, `summary`, `hierarchical`";
 /// Turns that `last` carries when nobody says how many.
 const LAST_TURNS: u32 = 10;

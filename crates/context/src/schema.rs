@@ -175,8 +175,9 @@ CREATE TABLE hook_task(
 CREATE INDEX hook_task_due ON hook_task(hook, dead, due);
 ";
 
-/// Windows. `wind` is what the last cut decided; `tool_sum` the running sum, by entry, of the tokens
-/// that clearing the results of tools would save. A summary with a `level` is a node of a tree.
+/// Windows. `wind` is what the last cut decided; `tool_sum` the running sum, by entry, of the
+/// tokens that clearing the results of tools would save. A summary with a `level` is a node of a
+/// tree.
 const SIXTH: &str = "
 CREATE TABLE wind(
   n INTEGER PRIMARY KEY, cleared INTEGER NOT NULL, nodes INTEGER NOT NULL);

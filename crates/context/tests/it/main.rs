@@ -16,6 +16,7 @@ mod plans;
 mod recovery;
 mod state;
 mod transfer;
+mod trees;
 mod turns;
 mod verify;
 mod windows;

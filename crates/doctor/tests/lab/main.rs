@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests may panic")]
 
+#[cfg(unix)]
+mod config;
 mod http;
 mod mcp;
 #[path = "../it/servers.rs"]

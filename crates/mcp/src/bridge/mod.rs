@@ -10,14 +10,18 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::rpc::{self, Id, Incoming, Message, Params};
+use crate::rpc::{self, Id, Incoming, Message, Params, Refusal};
 use crate::server::is_modern;
 use crate::tasks;
 
@@ -26,6 +30,10 @@ pub(crate) use relay::{carried, is_stream, modern_headers, whole};
 
 /// Limit: lines that wait for a slow client.
 const LINES_MAX: usize = 64;
+/// Limit: one line of the client.
+const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Limit: how long answers are waited for that were under way when the input ended.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Carries one client's messages until its input ends.
 ///
@@ -46,21 +54,38 @@ where
         gone,
         session: Mutex::default(),
         running: Mutex::default(),
+        asked: TaskTracker::new(),
     });
+    let over = CancellationToken::new();
     let write = async {
-        while let Some(line) = out.recv().await {
+        loop {
+            let line = tokio::select! {
+                biased;
+                line = out.recv() => line,
+                () = over.cancelled() => None,
+            };
+            let Some(line) = line else { return Ok(()) };
             output.write_all(line.as_bytes()).await?;
             output.write_all(b"\n").await?;
             output.flush().await?;
         }
-        Ok(())
     };
     let read = async {
         let mut line = Vec::new();
         loop {
             line.clear();
-            if input.read_until(b'\n', &mut line).await? == 0 {
+            let limited = &mut (&mut input).take(LINE_BYTES_MAX);
+            if limited.read_until(b'\n', &mut line).await? == 0 {
+                // Whoever asks and closes its end at once may still read.
+                bridge.asked.close();
+                drop(tokio::time::timeout(LAST_ANSWERS, bridge.asked.wait()).await);
                 return Ok(());
+            }
+            if !line.ends_with(b"\n") && line.len() as u64 >= LINE_BYTES_MAX {
+                let text = format!("a line is longer than {LINE_BYTES_MAX} bytes");
+                bridge.say(rpc::error(None, &Refusal::request(text))).await;
+                skip_line(&mut input).await?;
+                continue;
             }
             let text = line.trim_ascii();
             if !text.is_empty() {
@@ -68,9 +93,30 @@ where
             }
         }
     };
-    tokio::select! {
+    tokio::pin!(write);
+    let ended = tokio::select! {
         ended = read => ended,
-        broken = write => broken,
+        broken = &mut write => return broken,
+    };
+    over.cancel();
+    // A client that does not read any more must not keep us.
+    match tokio::time::timeout(LAST_ANSWERS, write).await {
+        Ok(written) => written.and(ended),
+        Err(_) => ended,
+    }
+}
+
+/// Reads over the rest of a line.
+async fn skip_line(input: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<()> {
+    loop {
+        let piece = input.fill_buf().await?;
+        let end = piece.iter().position(|byte| *byte == b'\n');
+        let length = end.map_or(piece.len(), |at| at + 1);
+        let is_over = end.is_some() || piece.is_empty();
+        input.consume(length);
+        if is_over {
+            return Ok(());
+        }
     }
 }
 
@@ -115,6 +161,8 @@ struct Bridge<C> {
     session: Mutex<Option<Session>>,
     /// Modern requests under way; to end one is to close its connection.
     running: Mutex<HashMap<Id, CancellationToken>>,
+    /// Requests that are not answered yet.
+    asked: TaskTracker,
 }
 
 impl<C: Carrier> Bridge<C> {
@@ -166,7 +214,9 @@ impl<C: Carrier> Bridge<C> {
             self.running.lock().insert(id.clone(), token.clone());
         }
         let bridge = Arc::clone(self);
+        let under_way = self.asked.token();
         tasks::spawn(async move {
+            let _answered = under_way;
             tokio::select! {
                 () = bridge.carry(Some(&id), line, kind) => {}
                 () = token.cancelled() => {}

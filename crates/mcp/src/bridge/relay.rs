@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use wire::frame::sse::Decoder;
 
 use super::{Bridge, Carried, Carrier, Kind, Lost, Session};
-use crate::http::{SESSION, VERSION};
+use crate::http::{CARRIES, SESSION, VERSION};
 use crate::revision::Revision;
 use crate::rpc::{self, Id, Params, Refusal, code};
 use crate::tasks;
@@ -166,13 +166,13 @@ impl<C: Carrier> Bridge<C> {
             if at.answered || id.is_none() {
                 return Ok(());
             }
-            let Some(last) = at.last.clone().filter(|_| resumes) else { break };
+            if at.last.is_none() || !resumes {
+                break;
+            }
             tokio::time::sleep(at.retry).await;
             let mut headers = self.session_headers();
             headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-            if let Ok(value) = HeaderValue::from_str(&last) {
-                headers.insert(HeaderName::from_static("last-event-id"), value);
-            }
+            at.put_into(&mut headers);
             stream = self.patiently((Method::GET, true), headers, Bytes::new()).await.ok();
             stream = stream.filter(is_stream);
         }
@@ -206,9 +206,13 @@ impl<C: Carrier> Bridge<C> {
         tasks::spawn(async move {
             let listening = async {
                 let mut pause = PAUSE_FIRST;
+                let mut at = Place::default();
                 loop {
                     let mut headers = headers_of(&session);
                     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+                    headers.insert(HeaderName::from_static(CARRIES), HeaderValue::from_static("1"));
+                    // What the client listens to is in this id: the server may have forgotten it.
+                    at.put_into(&mut headers);
                     let begun = Instant::now();
                     let answer = bridge.carrier.carry(Method::GET, headers, Bytes::new()).await;
                     if let Ok(answer) = answer {
@@ -218,7 +222,7 @@ impl<C: Carrier> Bridge<C> {
                             return;
                         }
                         if streams {
-                            bridge.events(answer, None, &mut Place::default()).await;
+                            bridge.events(answer, None, &mut at).await;
                         }
                     }
                     if begun.elapsed() > PAUSE_MAX {
@@ -245,6 +249,15 @@ struct Place {
     last: Option<String>,
     retry: Duration,
     answered: bool,
+}
+
+impl Place {
+    /// Says from where to read on.
+    fn put_into(&self, headers: &mut HeaderMap) {
+        if let Some(value) = self.last.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
+            headers.insert(HeaderName::from_static("last-event-id"), value);
+        }
+    }
 }
 
 impl Default for Place {

@@ -183,3 +183,22 @@ async fn a_modern_request_says_itself_in_headers() {
         "io.modelcontextprotocol/clientCapabilities": {}}});
     assert_eq!(client.ask(&asked).await, done(7));
 }
+
+#[tokio::test]
+async fn whoever_asks_and_closes_its_end_still_gets_its_answers() {
+    let mut c = client(vec![
+        welcome(),
+        Box::new(|_, _, body| {
+            assert_eq!(body["method"], "tools/list");
+            Ok(json_of(&done(7)))
+        }),
+    ]);
+    let asked = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/list"});
+    c.to.write_all(format!("{}\n{asked}\n", init()).as_bytes()).await.unwrap();
+    drop(c.to);
+    let mut ids = Vec::new();
+    while let Some(line) = c.from.next_line().await.unwrap() {
+        ids.push(serde_json::from_str::<Value>(&line).unwrap()["id"].clone());
+    }
+    assert_eq!(ids, [json!(0), json!(7)]);
+}

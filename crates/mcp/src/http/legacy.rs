@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{HeaderMap, Response, StatusCode};
+use tokio::sync::watch;
 use wire::frame::sse;
 
-use super::{Body, SESSION, VERSION, empty, events, headers, json, not_allowed, refused};
+use super::{Body, CARRIES, SESSION, VERSION, empty, events, headers, json, not_allowed, refused};
 use crate::revision::Revision;
 use crate::rpc::{self, Id, Incoming, Message, Params, Refusal};
 use crate::server::{Change, Changing, Next, Reader, Serve, Server, Session};
@@ -210,15 +211,57 @@ pub(super) fn get<S: Serve>(server: &Server<S>, headers: &HeaderMap) -> Response
         let reader = replay.read_after(after);
         return stream(Resumed { reader, session, primed: true }, None);
     }
-    let changing = server.changing();
-    events::response((session, changing, true), |(session, mut changing, fresh)| async move {
-        if fresh {
-            // Bytes at once, so that nobody in between waits for the first change.
-            return Some((sse::comment("listening"), (session, changing, false)));
-        }
-        let text = next_change(&session, &mut changing).await?;
-        Some((events::message(None, &text), (session, changing, false)))
+    if let Some(last) = headers::text(headers, "last-event-id") {
+        session.remember(last);
+    }
+    // Older clients take an event without data for a broken message.
+    let carries = session.revision >= Revision::V2025_11_25 || headers.contains_key(CARRIES);
+    let memory = session.listening();
+    let held = Listening { changing: server.changing(), session, memory, carries, fresh: true };
+    events::response(held, |mut held| async move {
+        let bytes = held.next().await?;
+        Some((bytes, held))
     })
+}
+
+/// A session's own stream.
+struct Listening {
+    session: Arc<Session>,
+    changing: Changing,
+    memory: watch::Receiver<u64>,
+    carries: bool,
+    fresh: bool,
+}
+
+impl Listening {
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.fresh {
+            self.fresh = false;
+            // Bytes at once, so that nobody in between waits for the first change.
+            let mut bytes = sse::comment("listening").to_vec();
+            bytes.extend(self.carried().unwrap_or_default());
+            return Some(bytes.into());
+        }
+        loop {
+            tokio::select! {
+                text = next_change(&self.session, &mut self.changing) => {
+                    return Some(events::message(None, &text?));
+                }
+                changed = self.memory.changed() => {
+                    changed.ok()?;
+                    if let Some(event) = self.carried() {
+                        return Some(event.into());
+                    }
+                }
+            }
+        }
+    }
+
+    /// An event whose id the client brings along when it comes back.
+    fn carried(&self) -> Option<Vec<u8>> {
+        let id = self.session.memory().filter(|_| self.carries)?;
+        Some(format!("id: {id}\nretry: {RETRY_MS}\ndata: \n\n").into_bytes())
+    }
 }
 
 async fn next_change(session: &Session, changing: &mut Changing) -> Option<String> {

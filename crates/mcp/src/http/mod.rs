@@ -5,6 +5,8 @@ mod events;
 mod headers;
 mod legacy;
 mod modern;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -20,6 +22,8 @@ pub type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
 /// The header of a session.
 pub(crate) const SESSION: &str = "mcp-session-id";
+/// The header of a client that brings ids of events along in every revision: our bridge.
+pub(crate) const CARRIES: &str = "x-rapport-bridge";
 /// The header of the revision.
 pub(crate) const VERSION: &str = "mcp-protocol-version";
 

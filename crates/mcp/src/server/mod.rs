@@ -4,6 +4,7 @@ mod change;
 mod client;
 mod legacy;
 mod link;
+mod memory;
 mod methods;
 mod modern;
 mod replay;

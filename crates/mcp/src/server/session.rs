@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
 use super::link::Level;
+use super::memory;
 use super::replay::Replay;
 use crate::revision::Revision;
 use crate::rpc::{Id, Params};
@@ -33,6 +34,10 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     level: Mutex<Option<Level>>,
     subscribed: Mutex<HashSet<String>>,
+    /// Marks of what the client listened to before we forgot it.
+    remembered: Mutex<HashSet<u64>>,
+    /// Changes with what there is to remember.
+    listening: watch::Sender<u64>,
     asked: Mutex<HashMap<u64, oneshot::Sender<Result<Value, Value>>>>,
     running: Mutex<HashMap<Id, CancellationToken>>,
     streams: Mutex<VecDeque<Arc<Replay>>>,
@@ -59,6 +64,8 @@ impl Session {
             client,
             level: Mutex::default(),
             subscribed: Mutex::default(),
+            remembered: Mutex::default(),
+            listening: watch::Sender::new(0),
             asked: Mutex::default(),
             running: Mutex::default(),
             streams: Mutex::default(),
@@ -90,6 +97,7 @@ impl Session {
 
     pub(crate) fn set_level(&self, level: Level) {
         *self.level.lock() = Some(level);
+        self.listening.send_modify(|version| *version += 1);
     }
 
     /// Whether there was room for one more.
@@ -99,15 +107,40 @@ impl Session {
             return false;
         }
         subscribed.insert(uri.to_owned());
+        drop(subscribed);
+        self.listening.send_modify(|version| *version += 1);
         true
     }
 
     pub(crate) fn unsubscribe(&self, uri: &str) {
         self.subscribed.lock().remove(uri);
+        self.remembered.lock().remove(&memory::mark(uri));
+        self.listening.send_modify(|version| *version += 1);
     }
 
     pub(crate) fn listens_to(&self, uri: &str) -> bool {
-        self.subscribed.lock().contains(uri)
+        self.subscribed.lock().contains(uri) || self.remembered.lock().contains(&memory::mark(uri))
+    }
+
+    /// What the client is to carry for us; `None` when there is nothing.
+    pub(crate) fn memory(&self) -> Option<String> {
+        let mut marks: Vec<u64> =
+            self.subscribed.lock().iter().map(|uri| memory::mark(uri)).collect();
+        marks.extend(self.remembered.lock().iter());
+        memory::write(self.level(), marks)
+    }
+
+    /// Takes what the client carried for us.
+    pub(crate) fn remember(&self, id: &str) {
+        let Some((level, marks)) = memory::read(id) else { return };
+        self.remembered.lock().extend(marks);
+        let mut own = self.level.lock();
+        *own = own.or(level);
+    }
+
+    /// Changes whenever there is something else to carry.
+    pub(crate) fn listening(&self) -> watch::Receiver<u64> {
+        self.listening.subscribe()
     }
 
     /// Takes a place for the client's answer.

@@ -14,6 +14,7 @@ UPSTREAMS = [
     "gemini",
     "ollama_chat",
     "cohere_chat",
+    "bedrock_converse",
 ]
 #: Where the API of each begins at the mock.
 BELOW = {"openai_chat": "/v1", "openai_responses": "/v1"}

@@ -135,12 +135,14 @@ pub(crate) fn read(
     Ok(Ask {
         model: match (body.model, by_path) {
             (Some(model), _) => model,
+            (None, _) if dialect == Dialect::Converse => converse_model(path),
             (None, Some((model, _))) => model.to_owned(),
             (None, None) => String::new(),
         },
         stream: match dialect {
             Dialect::Gemini => by_path.is_some_and(|(_, call)| call.starts_with("stream")),
             Dialect::Ollama(_) => body.stream.unwrap_or(true),
+            Dialect::Converse => path.ends_with("-stream"),
             _ => body.stream.unwrap_or(false),
         },
         usage_chunk: body.stream_options.and_then(|o| o.include_usage).unwrap_or(false),
@@ -154,6 +156,12 @@ pub(crate) fn read(
         messages: messages.len(),
         has_max_tokens: body.max_tokens.is_some(),
     })
+}
+
+/// The model of Bedrock's path, as it is written there.
+fn converse_model(path: &str) -> String {
+    let model = path.rsplit_once('/').and_then(|(before, _)| before.rsplit_once("/model/"));
+    model.map_or_else(String::new, |(_, model)| model.replace("%3A", ":").replace("%2F", "/"))
 }
 
 /// One token for every four bytes begun, at least one.

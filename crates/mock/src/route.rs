@@ -4,7 +4,7 @@ use crate::ask::{self, Ask};
 use crate::content::Content;
 use crate::control;
 use crate::dialect::ollama::Api;
-use crate::dialect::{Dialect, Frame, anthropic};
+use crate::dialect::{Dialect, Frame, anthropic, converse};
 use crate::play::{Cut, Playback, plan};
 use crate::record::Recorded;
 use crate::script::{ErrorText, Fault, Reply, Script};
@@ -139,6 +139,9 @@ fn door(method: &Method, path: &str, headers: &HeaderMap) -> (Door, Dialect) {
             (post, conversation, Dialect::Gemini)
         }
         _ if is_call("countTokens") => (post, Door::Count, Dialect::Gemini),
+        _ if path.ends_with("/converse") || path.ends_with("/converse-stream") => {
+            (post, conversation, Dialect::Converse)
+        }
         _ if path.ends_with("/v2/chat") => (post, conversation, Dialect::Cohere),
         _ if path.ends_with("/api/chat") => (post, conversation, Dialect::Ollama(Api::Chat)),
         _ if path.ends_with("/api/generate") => {
@@ -295,9 +298,15 @@ impl Call<'_> {
         }
         let id = match self.dialect {
             Dialect::Anthropic => HeaderName::from_static("request-id"),
+            Dialect::Converse => HeaderName::from_static("x-amzn-requestid"),
             _ => HeaderName::from_static("x-request-id"),
         };
         set(headers, id, &anthropic::request_id(self.number));
+        if self.dialect == Dialect::Converse && answer.status >= 400 {
+            let kind = self.reply.error.kind.as_deref();
+            let kind = kind.unwrap_or_else(|| converse::kind(answer.status));
+            set(headers, HeaderName::from_static("x-amzn-errortype"), kind);
+        }
         if let Some(after) = &self.reply.retry_after {
             set(headers, header::RETRY_AFTER, after);
         }

@@ -32,8 +32,10 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     /// The headers.
     pub(crate) headers: HeaderMap,
-    /// The body.
+    /// The body; empty when it is no text.
     pub(crate) text: String,
+    /// The body's bytes.
+    pub(crate) bytes: Vec<u8>,
     /// It broke off before its end.
     pub(crate) broken: bool,
 }
@@ -108,8 +110,8 @@ impl House {
                 Err(_) => broken = true,
             }
         }
-        let text = String::from_utf8(bytes).unwrap();
-        Answer { status: head.status, headers: head.headers, text, broken }
+        let text = String::from_utf8(bytes.clone()).unwrap_or_default();
+        Answer { status: head.status, headers: head.headers, text, bytes, broken }
     }
 
     /// Sends a request and hands out its body as it comes.

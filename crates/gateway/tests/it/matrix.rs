@@ -4,11 +4,19 @@ use gateway::settings::{KeySettings, ProviderSettings, Secret, Settings};
 use http::StatusCode;
 use mock::{Mock, Script};
 use serde_json::{Value, json};
+use wire::frame::eventstream::{Decoder, Frame};
 
 use crate::house::{Answer, House};
 
-const UPSTREAMS: &[&str] =
-    &["anthropic", "openai_chat", "openai_responses", "gemini", "ollama_chat", "cohere_chat"];
+const UPSTREAMS: &[&str] = &[
+    "anthropic",
+    "openai_chat",
+    "openai_responses",
+    "gemini",
+    "ollama_chat",
+    "cohere_chat",
+    "bedrock_converse",
+];
 
 /// A caller's API: how it asks, and where its answer stands.
 struct Caller {
@@ -221,4 +229,44 @@ async fn errors_have_the_callers_shape_whoever_made_them() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn converse_is_answered_by_every_upstream_in_json_and_in_frames() {
+    for upstream in UPSTREAMS {
+        let script = "default.fragments = [\"good \", \"day \", \"to you\"]";
+        let (_mock, house) = town(upstream, script).await;
+        let asked = json!({"messages": [{"role": "user", "content": [{"text": "weather?"}]}]});
+        let whole = house.post("/model/m/converse", &asked).await;
+        assert_eq!(whole.status, StatusCode::OK, "{upstream}: {whole:?}");
+        let body = whole.json();
+        let text = &body["output"]["message"]["content"][0]["text"];
+        assert_eq!((text, &body["stopReason"]), (&json!("good day to you"), &json!("end_turn")));
+        let streamed = house.post("/model/m/converse-stream", &asked).await;
+        assert_eq!(streamed.headers["content-type"], "application/vnd.amazon.eventstream");
+        let (mut decoder, mut frames) = (Decoder::new(1 << 20), Vec::new());
+        decoder.push(&streamed.bytes, &mut frames).unwrap();
+        assert!(!decoder.is_midway(), "{upstream}");
+        let names: Vec<&str> = frames.iter().filter_map(|f| f.header(":event-type")).collect();
+        assert_eq!((names[0], names[names.len() - 1]), ("messageStart", "metadata"), "{upstream}");
+        let piece = |frame: &Frame| -> Value { serde_json::from_slice(&frame.payload).unwrap() };
+        let pieces = frames.iter().map(|frame| said(&piece(frame)["delta"]["text"]));
+        assert_eq!(pieces.collect::<String>(), "good day to you", "{upstream}");
+    }
+}
+
+#[tokio::test]
+async fn errors_of_converse_have_its_shape() {
+    let house = House::with(Settings::default()).await;
+    let wrong = house.post("/model/demo/converse", &json!({"messages": "no"})).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST, "{wrong:?}");
+    assert_eq!(wrong.json()["__type"], "ValidationException", "{wrong:?}");
+    let unknown = house
+        .post(
+            "/model/nobody.has-it%3A0/converse",
+            &json!({"messages": [{"role": "user", "content": [{"text": "x"}]}]}),
+        )
+        .await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND, "{unknown:?}");
+    assert!(unknown.text.contains("nobody.has-it:0"), "{unknown:?}");
 }

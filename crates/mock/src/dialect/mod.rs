@@ -2,6 +2,7 @@
 
 pub(crate) mod anthropic;
 mod cohere;
+pub(crate) mod converse;
 mod gemini;
 pub(crate) mod ollama;
 pub(crate) mod openai;
@@ -23,6 +24,7 @@ pub(crate) enum Dialect {
     Gemini,
     Ollama(ollama::Api),
     Cohere,
+    Converse,
 }
 
 /// One event of a stream, framed.
@@ -43,6 +45,7 @@ impl Dialect {
             Self::Gemini => gemini::whole(content),
             Self::Ollama(api) => ollama::whole(api, content),
             Self::Cohere => cohere::whole(content),
+            Self::Converse => converse::whole(content),
         }
     }
 
@@ -55,6 +58,7 @@ impl Dialect {
             Self::Gemini => gemini::stream(content),
             Self::Ollama(api) => ollama::stream(api, content),
             Self::Cohere => cohere::stream(content),
+            Self::Converse => converse::stream(content),
         }
     }
 
@@ -66,6 +70,7 @@ impl Dialect {
             Self::Gemini => gemini::error(status, text),
             Self::Ollama(_) => ollama::error(status, text),
             Self::Cohere => cohere::error(status, text),
+            Self::Converse => converse::error(status, text),
         }
     }
 
@@ -73,7 +78,7 @@ impl Dialect {
     pub(crate) fn models(self, ids: &[String]) -> String {
         match self {
             Self::Anthropic => anthropic::models(ids),
-            Self::OpenAi | Self::Responses | Self::Cohere => openai::models(ids),
+            Self::OpenAi | Self::Responses | Self::Cohere | Self::Converse => openai::models(ids),
             Self::Gemini => gemini::models(ids),
             Self::Ollama(_) => ollama::models(ids),
         }
@@ -83,6 +88,7 @@ impl Dialect {
     pub(crate) fn stream_type(self) -> &'static str {
         match self {
             Self::Ollama(_) => "application/x-ndjson",
+            Self::Converse => "application/vnd.amazon.eventstream",
             _ => "text/event-stream",
         }
     }
@@ -97,6 +103,7 @@ impl Dialect {
             Self::Responses => responses::error_frame(&body),
             Self::Ollama(_) => ollama::frame(&body, false),
             Self::Cohere => cohere::error_event(&text),
+            Self::Converse => converse::error_event(&text),
         }
     }
 
@@ -113,6 +120,7 @@ impl Dialect {
             Self::Gemini => openai::frame(r#"{"candidates":[{"content":{"par"#, false),
             Self::Ollama(_) => ollama::frame(r#"{"model":"mock","mess"#, false),
             Self::Cohere => cohere::broken(),
+            Self::Converse => converse::broken(),
         }
     }
 }

@@ -10,5 +10,6 @@ mod control;
 mod faults;
 #[cfg(test)]
 mod openai;
+mod others;
 #[cfg(test)]
 mod rules;

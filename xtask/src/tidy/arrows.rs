@@ -6,7 +6,10 @@ use crate::tree::{Problem, Tree};
 const ARROWS: &[(&str, &[&str])] = &[
     (
         "rapport",
-        &["gateway", "doctor", "mock", "context", "catalog", "ledger", "mcp", "storage", "wire"],
+        &[
+            "gateway", "doctor", "inspect", "mock", "context", "catalog", "ledger", "mcp",
+            "storage", "wire",
+        ],
     ),
     ("gateway", &["context", "catalog", "ledger", "mcp", "storage", "wire"]),
     ("context", &["storage", "wire"]),
@@ -17,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mock", &[]),
     ("bench", &["mock"]),
     ("doctor", &[]),
+    ("inspect", &["wire"]),
     ("wire", &[]),
     ("xtask", &[]),
 ];

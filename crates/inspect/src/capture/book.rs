@@ -1,0 +1,294 @@
+//! The book of exchanges: bounded, the oldest go first, watched by whoever wants to.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+use super::exchange::{Ending, Exchange, Kind, Times};
+use super::tape::Tape;
+use crate::http::Framing;
+
+/// Limit: news that a slow watcher may fall behind.
+const NEWS_MAX: usize = 4096;
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Exchanges.
+    pub exchanges: usize,
+    /// Bytes of all of them.
+    pub bytes: usize,
+    /// Bytes of one way of one exchange; what is over is passed on and counted, and not kept.
+    pub way_bytes: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { exchanges: 10_000, bytes: 64 << 20, way_bytes: 8 << 20 }
+    }
+}
+
+/// What happened to an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It began, or more of it is known.
+    Changed(u64),
+    /// It is over.
+    Over(u64),
+}
+
+/// All exchanges that are remembered.
+#[derive(Clone, Debug)]
+pub struct Book {
+    inner: Arc<Mutex<Inner>>,
+    room: Room,
+    news: broadcast::Sender<News>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    exchanges: VecDeque<Arc<Mutex<Exchange>>>,
+    next: u64,
+    bytes: usize,
+    forgotten: u64,
+}
+
+/// An exchange that is being written; dropping it ends it.
+#[derive(Debug)]
+pub struct Entry {
+    book: Book,
+    exchange: Arc<Mutex<Exchange>>,
+    number: u64,
+    began: Instant,
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From the caller to the target.
+    Asked,
+    /// From the target to the caller.
+    Answered,
+    /// A program's standard error.
+    Aside,
+}
+
+impl Book {
+    /// An empty book.
+    #[must_use]
+    pub fn new(room: Room) -> Self {
+        let (news, _) = broadcast::channel(NEWS_MAX);
+        Self { inner: Arc::default(), room, news }
+    }
+
+    /// Opens a page.
+    #[must_use]
+    pub fn open(&self, kind: Kind, peer: String, target: String) -> Entry {
+        let mut inner = self.inner.lock();
+        inner.next += 1;
+        let number = inner.next;
+        let exchange = Arc::new(Mutex::new(Exchange {
+            number,
+            kind,
+            begun: Timestamp::now(),
+            peer,
+            target,
+            asked: Tape::default(),
+            ask: None,
+            ask_framing: Framing::Close,
+            answered: Tape::default(),
+            answer: None,
+            answer_framing: Framing::Close,
+            aside: Tape::default(),
+            times: Times::default(),
+            ending: Ending::Open,
+            rules: Vec::new(),
+        }));
+        inner.exchanges.push_back(Arc::clone(&exchange));
+        self.trim(&mut inner);
+        drop(inner);
+        Entry { book: self.clone(), exchange, number, began: Instant::now() }
+    }
+
+    /// Puts in exchanges that were stored, as they were.
+    pub fn put(&self, mut exchange: Exchange) {
+        let mut inner = self.inner.lock();
+        inner.next = inner.next.max(exchange.number);
+        if exchange.number == 0 {
+            inner.next += 1;
+            exchange.number = inner.next;
+        }
+        inner.bytes = inner.bytes.saturating_add(exchange.weight());
+        inner.exchanges.push_back(Arc::new(Mutex::new(exchange)));
+        self.trim(&mut inner);
+    }
+
+    /// A copy of an exchange as it is now.
+    #[must_use]
+    pub fn get(&self, number: u64) -> Option<Exchange> {
+        let found = {
+            let inner = self.inner.lock();
+            inner.exchanges.iter().find(|page| page.lock().number == number).cloned()
+        };
+        found.map(|page| page.lock().clone())
+    }
+
+    /// Asks `each` about every exchange after `after`, the oldest first, until it says `false`.
+    pub fn each(&self, after: u64, mut each: impl FnMut(&Exchange) -> bool) {
+        let pages: Vec<_> = self.inner.lock().exchanges.iter().cloned().collect();
+        for page in pages {
+            let page = page.lock();
+            if page.number > after && !each(&page) {
+                break;
+            }
+        }
+    }
+
+    /// How many are remembered, how many were forgotten, and the bytes of those remembered.
+    #[must_use]
+    pub fn size(&self) -> (usize, u64, usize) {
+        let inner = self.inner.lock();
+        (inner.exchanges.len(), inner.forgotten, inner.bytes)
+    }
+
+    /// Forgets all that is over.
+    pub fn clear(&self) {
+        let mut inner = self.inner.lock();
+        inner.exchanges.retain(|page| page.lock().is_open());
+        inner.bytes = inner.exchanges.iter().map(|page| page.lock().weight()).sum();
+    }
+
+    /// What happens from now on.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+
+    /// Forgets the oldest until the rest has room.
+    fn trim(&self, inner: &mut Inner) {
+        while inner.exchanges.len() > 1
+            && (inner.exchanges.len() > self.room.exchanges || inner.bytes > self.room.bytes)
+        {
+            let Some(page) = inner.exchanges.pop_front() else { break };
+            inner.bytes = inner.bytes.saturating_sub(page.lock().weight());
+            inner.forgotten += 1;
+        }
+    }
+
+    fn tell(&self, news: News) {
+        // Nobody may be watching.
+        let _unheard = self.news.send(news);
+    }
+}
+
+impl Entry {
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The time since it began.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Writes down a piece that went by.
+    pub fn push(&self, way: Way, piece: &[u8]) {
+        let at = self.elapsed();
+        let limit = self.book.room.way_bytes;
+        let grown = {
+            let mut page = self.exchange.lock();
+            let before = page.weight();
+            let tape = match way {
+                Way::Asked => &mut page.asked,
+                Way::Answered => &mut page.answered,
+                Way::Aside => &mut page.aside,
+            };
+            tape.push(piece, at, limit);
+            page.weight().saturating_sub(before)
+        };
+        let mut inner = self.book.inner.lock();
+        // A page that was forgotten meanwhile weighs nothing any more.
+        let first = inner.exchanges.front().map_or(u64::MAX, |page| page.lock().number);
+        if self.number >= first {
+            inner.bytes = inner.bytes.saturating_add(grown);
+            self.book.trim(&mut inner);
+        }
+    }
+
+    /// Changes what is known.
+    pub fn change(&self, change: impl FnOnce(&mut Exchange)) {
+        change(&mut self.exchange.lock());
+        self.book.tell(News::Changed(self.number));
+    }
+
+    /// Reads what is known.
+    pub fn read<T>(&self, read: impl FnOnce(&Exchange) -> T) -> T {
+        read(&self.exchange.lock())
+    }
+
+    /// Ends it; the first ending counts.
+    pub fn end(&self, ending: Ending) {
+        let over = self.elapsed();
+        {
+            let mut page = self.exchange.lock();
+            if page.ending != Ending::Open {
+                return;
+            }
+            page.ending = ending;
+            page.times.over = Some(over);
+        }
+        self.book.tell(News::Over(self.number));
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.end(Ending::CutByCaller);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Book, Room, Way};
+    use crate::capture::{Ending, Kind};
+
+    #[test]
+    fn the_oldest_go_when_there_is_no_room() {
+        let book = Book::new(Room { exchanges: 100, bytes: 2_000, way_bytes: 500 });
+        for _ in 0..50 {
+            let entry = book.open(Kind::Lines, "caller".into(), "target".into());
+            entry.push(Way::Asked, &[b'x'; 900]);
+            entry.end(Ending::Whole);
+        }
+        let (kept, forgotten, bytes) = book.size();
+        assert!(bytes <= 2_000, "{bytes}");
+        assert_eq!(kept as u64 + forgotten, 50);
+        assert!(book.get(1).is_none());
+        let last = book.get(50).unwrap();
+        assert_eq!((last.asked.bytes().len(), last.asked.total()), (500, 900));
+    }
+
+    #[test]
+    fn eight_hours_of_traffic_stay_in_their_room() {
+        let room = Room { exchanges: 1_000, bytes: 1 << 20, way_bytes: 1 << 16 };
+        let book = Book::new(room);
+        // 100 requests a second for eight hours, a thousand times faster and smaller.
+        for number in 0_u32..28_800 {
+            let entry = book.open(Kind::Http, "caller".into(), "target".into());
+            entry.push(Way::Asked, &vec![b'q'; (number % 700) as usize]);
+            entry.push(Way::Answered, &vec![b'a'; (number % 9_000) as usize]);
+            entry.end(Ending::Whole);
+            let (kept, _, bytes) = book.size();
+            assert!(kept <= room.exchanges && bytes <= room.bytes + room.way_bytes);
+        }
+        assert!(book.size().1 > 27_000);
+    }
+}

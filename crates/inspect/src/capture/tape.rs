@@ -1,0 +1,102 @@
+//! Bytes as they went by, and when each piece of them came.
+
+use std::time::Duration;
+
+/// One way of an exchange: the bytes, up to a limit, with the times of their arrival.
+#[derive(Clone, Debug, Default)]
+pub struct Tape {
+    bytes: Vec<u8>,
+    arrivals: Vec<Arrival>,
+    total: u64,
+}
+
+/// A piece that arrived: where it ended, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Bytes of this way so far, this piece included.
+    pub end: u64,
+    /// When it came, counted from the beginning of the exchange.
+    pub at: Duration,
+}
+
+/// Limit: arrivals that are told apart on one tape; later ones only move the last.
+const ARRIVALS_MAX: usize = 20_000;
+
+impl Tape {
+    /// Takes a piece; keeps of it what `limit` leaves room for, and gives how much that was.
+    pub(crate) fn push(&mut self, piece: &[u8], at: Duration, limit: usize) -> usize {
+        if piece.is_empty() {
+            return 0;
+        }
+        self.total = self.total.saturating_add(piece.len() as u64);
+        let room = limit.saturating_sub(self.bytes.len());
+        let kept = piece.get(..piece.len().min(room)).unwrap_or_default();
+        self.bytes.extend_from_slice(kept);
+        let arrival = Arrival { end: self.total, at };
+        let is_full = self.arrivals.len() >= ARRIVALS_MAX;
+        match self.arrivals.last_mut() {
+            Some(last) if is_full => *last = arrival,
+            _ => self.arrivals.push(arrival),
+        }
+        kept.len()
+    }
+
+    /// A tape as it was stored.
+    pub(crate) fn restore(bytes: Vec<u8>, arrivals: Vec<Arrival>, total: u64) -> Self {
+        Self { bytes, arrivals, total }
+    }
+
+    /// The bytes that were kept, from the beginning.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many bytes went by.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Whether all that went by was kept.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.total == self.bytes.len() as u64
+    }
+
+    /// The pieces in which it came.
+    #[must_use]
+    pub fn arrivals(&self) -> &[Arrival] {
+        &self.arrivals
+    }
+
+    /// When the byte before this place had come.
+    #[must_use]
+    pub fn at(&self, end: u64) -> Duration {
+        let place = self.arrivals.partition_point(|arrival| arrival.end < end);
+        self.arrivals.get(place).or(self.arrivals.last()).map_or(Duration::ZERO, |a| a.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tape;
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_over_the_limit_is_counted_and_not_kept() {
+        let mut tape = Tape::default();
+        assert_eq!(tape.push(b"abc", Duration::from_millis(1), 5), 3);
+        assert_eq!(tape.push(b"defg", Duration::from_millis(2), 5), 2);
+        assert_eq!((tape.bytes(), tape.total(), tape.is_whole()), (&b"abcde"[..], 7, false));
+    }
+
+    #[test]
+    fn a_place_knows_when_it_came() {
+        let mut tape = Tape::default();
+        tape.push(b"abc", Duration::from_millis(1), 100);
+        tape.push(b"def", Duration::from_millis(5), 100);
+        let at = |end| tape.at(end).as_millis();
+        assert_eq!((at(1), at(3), at(4), at(6), at(99)), (1, 1, 5, 5, 5));
+    }
+}

@@ -1,0 +1,127 @@
+//! What is different between two exchanges, by meaning: heads, prompts, tools, answers.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::capture::Exchange;
+use crate::decode;
+use crate::http::Head;
+use crate::redact;
+
+/// Limit: differences that are listed.
+const DIFFERENCES_MAX: usize = 500;
+/// Limit: characters of a value that are shown.
+const SHOWN_MAX: usize = 200;
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Where: `request.header accept`, `request.body /messages/3/content`, `answer.status` …
+    pub place: String,
+    /// What stands in the first; nothing where it has none.
+    pub first: Option<String>,
+    /// What stands in the second.
+    pub second: Option<String>,
+}
+
+/// All differences between two exchanges; what differs by its nature (dates, ids of requests) is
+/// left out.
+#[must_use]
+pub fn diff(first: &Exchange, second: &Exchange) -> Vec<Difference> {
+    let mut all = Vec::new();
+    let one = |head: Option<&Head>, read: fn(&Head) -> String| head.map(read);
+    let line = |head: &Head| format!("{} {}", head.method(), redact::path(head.path()));
+    put(&mut all, "request.line", one(first.ask.as_ref(), line), one(second.ask.as_ref(), line));
+    headers(&mut all, "request", first.ask.as_ref(), second.ask.as_ref());
+    bodies(&mut all, "request", &first.ask_body(), &second.ask_body());
+    let status = |head: &Head| head.status().to_string();
+    let (a, b) = (first.answer.as_ref(), second.answer.as_ref());
+    put(&mut all, "answer.status", one(a, status), one(b, status));
+    headers(&mut all, "answer", a, b);
+    let (view_a, view_b) = (decode::view(first), decode::view(second));
+    match (&view_a.model, &view_b.model) {
+        (Some(a), Some(b)) => {
+            let pairs = [
+                ("answer.model", &a.model, &b.model),
+                ("answer.said", &a.said, &b.said),
+                ("answer.thought", &a.thought, &b.thought),
+            ];
+            for (place, a, b) in pairs {
+                put(&mut all, place, Some(a.clone()), Some(b.clone()));
+            }
+            put(&mut all, "answer.calls", Some(a.calls.join("; ")), Some(b.calls.join("; ")));
+            put(&mut all, "answer.stop", a.stop.clone(), b.stop.clone());
+        }
+        _ => bodies(&mut all, "answer", &first.answer_body(), &second.answer_body()),
+    }
+    all.truncate(DIFFERENCES_MAX);
+    all
+}
+
+fn put(all: &mut Vec<Difference>, place: &str, first: Option<String>, second: Option<String>) {
+    if first != second && all.len() < DIFFERENCES_MAX {
+        let short = |text: String| redact::text(&text).chars().take(SHOWN_MAX).collect();
+        let (first, second) = (first.map(short), second.map(short));
+        all.push(Difference { place: place.to_owned(), first, second });
+    }
+}
+
+fn headers(all: &mut Vec<Difference>, side: &str, first: Option<&Head>, second: Option<&Head>) {
+    const BY_NATURE: &[&str] = &["date", "x-request-id", "request-id", "age", "content-length"];
+    let names = |head: Option<&Head>| -> Vec<String> {
+        head.map(|head| head.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect())
+            .unwrap_or_default()
+    };
+    let mut known = names(first);
+    known.extend(names(second));
+    known.sort();
+    known.dedup();
+    for name in known.iter().filter(|name| !BY_NATURE.contains(&name.as_str())) {
+        let value = |head: Option<&Head>| {
+            head.and_then(|head| head.header(name)).map(|value| redact::header(name, value))
+        };
+        put(all, &format!("{side}.header {name}"), value(first), value(second));
+    }
+}
+
+fn bodies(all: &mut Vec<Difference>, side: &str, first: &[u8], second: &[u8]) {
+    let read = |bytes| serde_json::from_slice::<Value>(bytes);
+    match (read(first), read(second)) {
+        (Ok(first), Ok(second)) => values(all, (side, ""), Some(&first), Some(&second)),
+        _ if first != second => {
+            let text = |bytes| Some(String::from_utf8_lossy(bytes).into_owned());
+            put(all, &format!("{side}.body"), text(first), text(second));
+        }
+        _ => {}
+    }
+}
+
+fn values(
+    all: &mut Vec<Difference>,
+    (side, path): (&str, &str),
+    first: Option<&Value>,
+    second: Option<&Value>,
+) {
+    if all.len() >= DIFFERENCES_MAX || first == second {
+        return;
+    }
+    match (first, second) {
+        (Some(Value::Object(a)), Some(Value::Object(b))) => {
+            let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                values(all, (side, &format!("{path}/{key}")), a.get(key), b.get(key));
+            }
+        }
+        (Some(Value::Array(a)), Some(Value::Array(b))) => {
+            for place in 0..a.len().max(b.len()) {
+                values(all, (side, &format!("{path}/{place}")), a.get(place), b.get(place));
+            }
+        }
+        (first, second) => {
+            let text = |value: Option<&Value>| value.map(ToString::to_string);
+            put(all, &format!("{side}.body {path}"), text(first), text(second));
+        }
+    }
+}

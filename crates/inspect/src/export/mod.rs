@@ -1,0 +1,7 @@
+//! Exchanges as files: our own lines, which lose nothing, and HAR for other tools.
+
+mod har;
+mod saved;
+
+pub use har::har;
+pub use saved::{Broken, Secrets, line, read};

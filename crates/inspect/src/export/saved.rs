@@ -1,0 +1,244 @@
+//! One exchange as one line of JSON, and back, byte for byte.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::capture::{Arrival, Ending, Exchange, Kind, Tape, Times};
+use crate::http::{Framing, Head, Side, find_end};
+use crate::redact;
+
+/// Whether secrets are kept in what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// They are taken out. Bytes that hold none stay as they are.
+    Hidden,
+    /// They stay.
+    Kept,
+}
+
+/// Why a line cannot be read.
+#[derive(Debug)]
+pub struct Broken(String);
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Broken {}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    number: u64,
+    kind: String,
+    begun: String,
+    peer: String,
+    target: String,
+    ending: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    times_us: TimesLine,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<String>,
+    asked: TapeLine,
+    answered: TapeLine,
+    #[serde(default, skip_serializing_if = "TapeLine::is_empty")]
+    aside: TapeLine,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct TimesLine {
+    connected: Option<u64>,
+    sent: Option<u64>,
+    first: Option<u64>,
+    first_body: Option<u64>,
+    over: Option<u64>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct TapeLine {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+    total: u64,
+    /// Pairs: the place where a piece ended, and its time in microseconds.
+    arrivals: Vec<(u64, u64)>,
+}
+
+impl TapeLine {
+    fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+}
+
+/// The exchange as one line, without a line end.
+#[must_use]
+pub fn line(exchange: &Exchange, secrets: Secrets) -> String {
+    let times = exchange.times;
+    let us = |time: Option<Duration>| time.map(micros);
+    let why = match &exchange.ending {
+        Ending::Unreached(why) | Ending::ByRule(why) => Some(why.clone()),
+        _ => None,
+    };
+    let has_head = exchange.ask.is_some();
+    let line = Line {
+        number: exchange.number,
+        kind: exchange.kind.as_str().to_owned(),
+        begun: exchange.begun.to_string(),
+        peer: exchange.peer.clone(),
+        target: exchange.target.clone(),
+        ending: exchange.ending.as_str().to_owned(),
+        why,
+        times_us: TimesLine {
+            connected: us(times.connected),
+            sent: us(times.sent),
+            first: us(times.first),
+            first_body: us(times.first_body),
+            over: us(times.over),
+        },
+        rules: exchange.rules.clone(),
+        asked: tape(&exchange.asked, has_head, secrets),
+        answered: tape(&exchange.answered, has_head, secrets),
+        aside: tape(&exchange.aside, false, secrets),
+    };
+    serde_json::to_string(&line).unwrap_or_default()
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn tape(tape: &Tape, has_head: bool, secrets: Secrets) -> TapeLine {
+    let arrivals = tape.arrivals().iter().map(|arrival| (arrival.end, micros(arrival.at)));
+    let mut line =
+        TapeLine { total: tape.total(), arrivals: arrivals.collect(), ..TapeLine::default() };
+    match std::str::from_utf8(tape.bytes()) {
+        Ok(text) if secrets == Secrets::Hidden => {
+            let text = hidden(text, has_head);
+            // What stands there now is what went by, for whoever reads it.
+            line.total = line.total.saturating_sub(tape.bytes().len() as u64);
+            line.total = line.total.saturating_add(text.len() as u64);
+            line.text = Some(text);
+        }
+        Ok(text) => line.text = Some(text.to_owned()),
+        Err(_) if secrets == Secrets::Hidden && has_head => {
+            // The head may hold a key even where the body is no text.
+            let end = find_end(tape.bytes()).unwrap_or(0);
+            let (head, body) = tape.bytes().split_at_checked(end).unwrap_or((tape.bytes(), &[]));
+            let mut bytes = hidden(&String::from_utf8_lossy(head), true).into_bytes();
+            bytes.extend_from_slice(body);
+            line.total = bytes.len() as u64;
+            line.base64 = Some(STANDARD.encode(bytes));
+        }
+        Err(_) => line.base64 = Some(STANDARD.encode(tape.bytes())),
+    }
+    line
+}
+
+/// A text without its secrets; where a head stands first, its headers are known by their names.
+fn hidden(text: &str, has_head: bool) -> String {
+    let end = if has_head { find_end(text.as_bytes()).unwrap_or(0) } else { 0 };
+    let (head, body) = text.split_at_checked(end).unwrap_or(("", text));
+    let mut out = String::with_capacity(text.len());
+    for (place, line) in head.split_inclusive('\n').enumerate() {
+        match line.split_once(':') {
+            Some((name, value)) if place > 0 => {
+                let ending = value.len() - value.trim_end_matches(['\r', '\n']).len();
+                let (value, ending) =
+                    value.split_at_checked(value.len() - ending).unwrap_or((value, ""));
+                let blank = if value.starts_with(' ') { " " } else { "" };
+                out.push_str(&format!(
+                    "{name}:{blank}{}{ending}",
+                    redact::header(name, value.trim())
+                ));
+            }
+            _ if place == 0 => {
+                let mut words = line.splitn(3, ' ').map(redact::path);
+                out.push_str(&words.by_ref().collect::<Vec<_>>().join(" "));
+            }
+            _ => out.push_str(line),
+        }
+    }
+    out.push_str(&redact::text(body));
+    out
+}
+
+/// Reads a line that [`line()`] wrote.
+///
+/// # Errors
+/// When it is none.
+pub fn read(text: &str) -> Result<Exchange, Broken> {
+    let line: Line = serde_json::from_str(text)
+        .map_err(|cause| Broken(format!("this is no exchange of a recording: {cause}")))?;
+    let kind = Kind::parse(&line.kind)
+        .ok_or_else(|| Broken(format!("`{}` is no kind of exchange", line.kind)))?;
+    let why = line.why.unwrap_or_default();
+    let ending = match line.ending.as_str() {
+        "open" => Ending::Open,
+        "whole" => Ending::Whole,
+        "cut_by_target" => Ending::CutByTarget,
+        "cut_by_caller" => Ending::CutByCaller,
+        "unreached" => Ending::Unreached(why),
+        "by_rule" => Ending::ByRule(why),
+        other => return Err(Broken(format!("`{other}` is no ending of an exchange"))),
+    };
+    let time = |us: Option<u64>| us.map(Duration::from_micros);
+    let (asked, answered) = (restored(line.asked)?, restored(line.answered)?);
+    let is_http = matches!(kind, Kind::Http | Kind::WebSocket);
+    let head =
+        |tape: &Tape, side| Head::read(tape.bytes(), side).ok().flatten().filter(|_| is_http);
+    let (ask, answer) = (head(&asked, Side::Ask), last_head(&answered, is_http));
+    let ask_framing = ask.as_ref().map_or(Framing::Close, Head::ask_framing);
+    let method = ask.as_ref().map(|head| head.method().to_owned()).unwrap_or_default();
+    let answer_framing =
+        answer.as_ref().map_or(Framing::Close, |head| head.answer_framing(&method));
+    Ok(Exchange {
+        number: line.number,
+        kind,
+        begun: line
+            .begun
+            .parse()
+            .map_err(|cause| Broken(format!("`{}` is no time: {cause}", line.begun)))?,
+        peer: line.peer,
+        target: line.target,
+        asked,
+        ask,
+        ask_framing,
+        answered,
+        answer,
+        answer_framing,
+        aside: restored(line.aside)?,
+        times: Times {
+            connected: time(line.times_us.connected),
+            sent: time(line.times_us.sent),
+            first: time(line.times_us.first),
+            first_body: time(line.times_us.first_body),
+            over: time(line.times_us.over),
+        },
+        ending,
+        rules: line.rules,
+    })
+}
+
+fn last_head(tape: &Tape, is_http: bool) -> Option<Head> {
+    Head::read(tape.bytes(), Side::Answer).ok().flatten().filter(|_| is_http)
+}
+
+fn restored(line: TapeLine) -> Result<Tape, Broken> {
+    let bytes = match (line.text, line.base64) {
+        (Some(text), _) => text.into_bytes(),
+        (None, Some(text)) => STANDARD
+            .decode(text)
+            .map_err(|cause| Broken(format!("the bytes of a recording are broken: {cause}")))?,
+        (None, None) => Vec::new(),
+    };
+    let arrivals = line.arrivals.into_iter();
+    let arrivals = arrivals.map(|(end, us)| Arrival { end, at: Duration::from_micros(us) });
+    Ok(Tape::restore(bytes, arrivals.collect(), line.total))
+}

@@ -1,0 +1,109 @@
+//! Filters: `path:/v1/* status:5xx model:claude slow:2s find:"rate limit"`.
+
+use crate::capture::Exchange;
+use crate::decode::View;
+use crate::rule::{contains, matches};
+
+/// Which exchanges are shown: those that fit every word.
+#[derive(Clone, Debug, Default)]
+pub struct Filter(Vec<Word>);
+
+#[derive(Clone, Debug)]
+enum Word {
+    Path(String),
+    Method(String),
+    Status(String),
+    Speaks(String),
+    Model(String),
+    Tool(String),
+    Find(String),
+    Slow(f64),
+    Bad,
+}
+
+const WORDS: &str = "path:GLOB, method:NAME, status:404 or 5xx, speaks:model, model:NAME, \
+                     tool:NAME, find:TEXT, slow:2s, bad, or a text to look for";
+
+impl Filter {
+    /// Reads a filter; an empty one takes everything.
+    ///
+    /// # Errors
+    /// One sentence about the word that is none.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let words = text.split_whitespace().map(word);
+        Ok(Self(words.collect::<Result<_, _>>()?))
+    }
+
+    /// Whether an exchange is shown.
+    #[must_use]
+    pub fn takes(&self, exchange: &Exchange, view: &View) -> bool {
+        self.0.iter().all(|word| word.takes(exchange, view))
+    }
+}
+
+fn word(text: &str) -> Result<Word, String> {
+    let Some((name, value)) = text.split_once(':') else {
+        return Ok(if text == "bad" { Word::Bad } else { Word::Find(text.to_owned()) });
+    };
+    let owned = value.to_owned();
+    Ok(match name {
+        "path" => Word::Path(owned),
+        "method" => Word::Method(value.to_ascii_uppercase()),
+        "status" => Word::Status(owned),
+        "speaks" => Word::Speaks(owned),
+        "model" => Word::Model(owned),
+        "tool" => Word::Tool(owned),
+        "find" => Word::Find(owned),
+        "slow" => {
+            let (digits, factor) = match value.strip_suffix("ms") {
+                Some(digits) => (digits, 1.0),
+                None => (value.strip_suffix('s').unwrap_or(value), 1e3),
+            };
+            let count: Option<f64> = digits.parse().ok();
+            let count =
+                count.ok_or_else(|| format!("`{text}` in the filter must be like `slow:2s`"))?;
+            Word::Slow(count * factor)
+        }
+        _ => return Err(format!("`{text}` is no word of a filter; there are: {WORDS}")),
+    })
+}
+
+impl Word {
+    fn takes(&self, exchange: &Exchange, view: &View) -> bool {
+        match self {
+            Self::Path(glob) => {
+                exchange.ask.as_ref().is_some_and(|head| matches(glob, head.path()))
+            }
+            Self::Method(method) => {
+                exchange.ask.as_ref().is_some_and(|head| head.method() == method)
+            }
+            Self::Status(wanted) => {
+                let status = view.status.to_string();
+                status.len() == wanted.len()
+                    && status
+                        .chars()
+                        .zip(wanted.chars())
+                        .all(|(is, want)| want == 'x' || is == want)
+            }
+            Self::Speaks(name) => view.speaks == name,
+            Self::Model(name) => {
+                view.model.as_ref().is_some_and(|model| model.model.contains(name.as_str()))
+            }
+            Self::Tool(name) => {
+                let called = |model: &crate::decode::ModelCall| {
+                    model.calls.iter().any(|call| call.starts_with(name.as_str()))
+                };
+                view.model.as_ref().is_some_and(called)
+                    || view.rpc.iter().any(|rpc| rpc.name.as_deref() == Some(name))
+            }
+            Self::Find(text) => {
+                let has = |bytes: &[u8]| contains(bytes, text.as_bytes());
+                has(exchange.asked.bytes()) || has(exchange.answered.bytes())
+            }
+            Self::Slow(limit) => {
+                exchange.times.over.is_some_and(|over| over.as_secs_f64() * 1e3 >= *limit)
+            }
+            Self::Bad => !view.findings.is_empty() || view.status >= 400,
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Where a body ends, and what of its bytes is payload.
+
+/// How a body is framed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// There is none.
+    Empty,
+    /// So many bytes.
+    Length(u64),
+    /// In chunks (RFC 9112, section 7.1).
+    Chunked,
+    /// To the end of the connection.
+    #[default]
+    Close,
+}
+
+impl Framing {
+    /// The name as it is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Length(_) => "length",
+            Self::Chunked => "chunked",
+            Self::Close => "close",
+        }
+    }
+
+    /// The payload of raw bytes; what breaks the framing ends it.
+    #[must_use]
+    pub fn payload(self, raw: &[u8]) -> Vec<u8> {
+        if self != Self::Chunked {
+            return raw.to_vec();
+        }
+        let mut out = Vec::with_capacity(raw.len());
+        Meter::new(self).take(raw, &mut |piece, _| out.extend_from_slice(piece));
+        out
+    }
+}
+
+/// Follows a body and knows when it is over.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Over,
+    Broken,
+    /// Bytes that are still to come.
+    Left(u64),
+    Forever,
+    /// In the line of a chunk's size: the size so far, and whether its digits are over.
+    Size {
+        size: u64,
+        digits: u8,
+        told: bool,
+    },
+    Chunk(u64),
+    /// After a chunk's bytes.
+    ChunkEnd,
+    /// In the trailer: bytes of the line so far, carriage returns not counted.
+    Trailer(u32),
+}
+
+const NEW_CHUNK: State = State::Size { size: 0, digits: 0, told: false };
+
+impl Meter {
+    /// Before the first byte of the body.
+    #[must_use]
+    pub fn new(framing: Framing) -> Self {
+        let state = match framing {
+            Framing::Empty | Framing::Length(0) => State::Over,
+            Framing::Length(length) => State::Left(length),
+            Framing::Chunked => NEW_CHUNK,
+            Framing::Close => State::Forever,
+        };
+        Self { state }
+    }
+
+    /// Whether the body is complete.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    /// Whether only the end of the connection ends it.
+    #[must_use]
+    pub fn is_endless(&self) -> bool {
+        self.state == State::Forever
+    }
+
+    /// Whether its framing was broken; where it ends nobody knows then.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.state == State::Broken
+    }
+
+    /// Takes the bytes that belong to the body and gives how many these are. `each` gets every
+    /// piece of payload, and the place in `bytes` where it ended.
+    pub fn take(&mut self, bytes: &[u8], each: &mut impl FnMut(&[u8], usize)) -> usize {
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            match self.state {
+                State::Over => break,
+                State::Forever | State::Broken => {
+                    each(rest, bytes.len());
+                    return bytes.len();
+                }
+                State::Left(left) => {
+                    let (piece, over) = piece(rest, left);
+                    at = at.saturating_add(piece.len());
+                    each(piece, at);
+                    let rest = left.saturating_sub(piece.len() as u64);
+                    self.state = if over { State::Over } else { State::Left(rest) };
+                }
+                State::Chunk(left) => {
+                    let (piece, over) = piece(rest, left);
+                    at = at.saturating_add(piece.len());
+                    each(piece, at);
+                    let rest = left.saturating_sub(piece.len() as u64);
+                    self.state = if over { State::ChunkEnd } else { State::Chunk(rest) };
+                }
+                State::Size { .. } | State::ChunkEnd | State::Trailer(_) => {
+                    let Some(byte) = rest.first() else { break };
+                    self.state = step(self.state, *byte);
+                    at = at.saturating_add(1);
+                }
+            }
+        }
+        at
+    }
+}
+
+fn piece(bytes: &[u8], left: u64) -> (&[u8], bool) {
+    let length = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+    let piece = bytes.get(..length).unwrap_or_default();
+    (piece, length as u64 == left)
+}
+
+/// One byte of the framing itself.
+fn step(state: State, byte: u8) -> State {
+    match (state, byte) {
+        (State::Size { size, digits, .. }, b'\n') if digits > 0 => {
+            if size == 0 {
+                State::Trailer(0)
+            } else {
+                State::Chunk(size)
+            }
+        }
+        (State::Size { size, digits, told }, b'\r') => State::Size { size, digits, told },
+        (State::Size { size, digits, told: false }, byte) if byte.is_ascii_hexdigit() => {
+            let digit = u64::from(char::from(byte).to_digit(16).unwrap_or(0));
+            // More than 15 digits are a size that nobody can mean.
+            if digits >= 15 {
+                return State::Broken;
+            }
+            State::Size {
+                size: size.saturating_mul(16).saturating_add(digit),
+                digits: digits + 1,
+                told: false,
+            }
+        }
+        (State::Size { size, digits, .. }, b';' | b' ' | b'\t') if digits > 0 => {
+            State::Size { size, digits, told: true }
+        }
+        (State::Size { size, digits, told: true }, _) => State::Size { size, digits, told: true },
+        (State::ChunkEnd, b'\r') => State::ChunkEnd,
+        (State::ChunkEnd, b'\n') => NEW_CHUNK,
+        (State::Trailer(0), b'\n') => State::Over,
+        (State::Trailer(_), b'\n') => State::Trailer(0),
+        (State::Trailer(length), b'\r') => State::Trailer(length),
+        (State::Trailer(length), _) => State::Trailer(length.saturating_add(1)),
+        _ => State::Broken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Framing, Meter};
+
+    #[test]
+    fn chunks_are_followed_however_they_are_cut() {
+        let raw = b"5;x=y\r\nhello\r\n1\r\n \r\nB\r\nbig world!!\r\n0\r\nTrailer: x\r\n\r\nNEXT";
+        for cut in 1..raw.len() {
+            let mut meter = Meter::new(Framing::Chunked);
+            let (mut payload, mut taken) = (Vec::new(), 0);
+            for piece in raw.chunks(cut) {
+                taken += meter.take(piece, &mut |piece, _| payload.extend_from_slice(piece));
+            }
+            assert!(meter.is_over());
+            assert_eq!(payload, b"hello big world!!");
+            assert_eq!(&raw[taken..], b"NEXT");
+        }
+    }
+
+    #[test]
+    fn a_length_takes_no_byte_more() {
+        let mut meter = Meter::new(Framing::Length(3));
+        assert_eq!(meter.take(b"ab", &mut |_, _| {}), 2);
+        assert!(!meter.is_over());
+        assert_eq!(meter.take(b"cdef", &mut |_, _| {}), 1);
+        assert!(meter.is_over());
+    }
+
+    #[test]
+    fn broken_chunks_are_known_as_such() {
+        for raw in [&b"zz\r\n"[..], b"\r\n", b"ffffffffffffffffff\r\n", b"1\r\nab"] {
+            let mut meter = Meter::new(Framing::Chunked);
+            meter.take(raw, &mut |_, _| {});
+            assert!(meter.is_broken(), "{raw:?}");
+        }
+    }
+}

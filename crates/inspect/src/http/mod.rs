@@ -1,0 +1,10 @@
+//! HTTP/1 as it stands on the wire: heads that keep their bytes, bodies that know where they end.
+
+mod framing;
+mod head;
+
+pub use framing::{Framing, Meter};
+pub use head::{Broken, Head, Side, find_end};
+
+/// Limit: bytes of a head.
+pub const HEAD_BYTES_MAX: usize = 256 * 1024;

@@ -1,0 +1,125 @@
+//! Where everything goes: a host and a port, with or without TLS.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// How long the target may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Both ways of a connection.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+/// A server to pass traffic on to.
+#[derive(Clone, Debug)]
+pub struct Target {
+    host: String,
+    port: u16,
+    tls: bool,
+    config: Arc<OnceLock<Result<Arc<ClientConfig>, String>>>,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https://" } else { "" };
+        write!(f, "{scheme}{}", self.authority())
+    }
+}
+
+impl Target {
+    /// A target whose port was read and found to be one.
+    #[must_use]
+    pub fn new(host: &str, port: u16, tls: bool) -> Self {
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Self { host, port, tls, config: Arc::default() }
+    }
+
+    /// Trusts what `config` trusts, instead of the machine's certificates.
+    #[must_use]
+    pub fn trusting(self, config: ClientConfig) -> Self {
+        let _was_empty = self.config.set(Ok(Arc::new(config)));
+        self
+    }
+
+    /// Host and port, as in a `Host` header.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        match (self.tls, self.port) {
+            (true, 443) => host,
+            (_, port) => format!("{host}:{port}"),
+        }
+    }
+
+    /// Whether it is on this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost"
+            || self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    /// Whether TLS is spoken with it.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// Connects; every address of the name is tried.
+    pub(crate) async fn connect(&self) -> Result<Box<dyn Duplex>, String> {
+        let place = (self.host.as_str(), self.port);
+        let connected = tokio::time::timeout(CONNECT, TcpStream::connect(place)).await;
+        let stream = match connected {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(said(&error)),
+            Err(_) => return Err(format!("did not accept a connection within {CONNECT:?}")),
+        };
+        let _slower = stream.set_nodelay(true);
+        if !self.tls {
+            return Ok(Box::new(stream));
+        }
+        let config = match self.config.get_or_init(load) {
+            Ok(config) => Arc::clone(config),
+            Err(text) => return Err(text.clone()),
+        };
+        let name = ServerName::try_from(self.host.clone()).map_err(|cause| cause.to_string())?;
+        let shaken =
+            tokio::time::timeout(CONNECT, TlsConnector::from(config).connect(name, stream));
+        match shaken.await {
+            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Err(error)) => Err(format!("refused TLS: {error}")),
+            Err(_) => Err(format!("did not finish the TLS handshake within {CONNECT:?}")),
+        }
+    }
+}
+
+fn said(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            "refused the connection: nothing listens there".to_owned()
+        }
+        _ => format!("cannot be reached: {error}"),
+    }
+}
+
+fn load() -> Result<Arc<ClientConfig>, String> {
+    let unreadable = |cause: rustls::Error| format!("has no certificates to trust: {cause}");
+    let crypto = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(crypto);
+    let builder = builder.with_safe_default_protocol_versions().map_err(unreadable)?;
+    let builder = builder.with_platform_verifier().map_err(unreadable)?;
+    let mut config = builder.with_no_client_auth();
+    // What is read here is HTTP/1; a server that offered more would speak more.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,12 @@
+//! The proxy between real sockets: what goes through, what is kept of it, what rules do.
+
+#[cfg(test)]
+mod house;
+#[cfg(test)]
+mod local;
+#[cfg(test)]
+mod passes;
+#[cfg(test)]
+mod reads;
+#[cfg(test)]
+mod rules;

@@ -1,5 +1,6 @@
 //! Installs what a test needs when it is missing, then runs every test of the tree.
 
+mod mcp;
 mod node;
 mod packages;
 mod python;
@@ -75,6 +76,13 @@ pub(crate) const STEPS: &[Step] = &[
         run: samples,
     },
     Step {
+        name: "mcp",
+        about: "the referee of the Model Context Protocol, and real clients",
+        after: &["python", "node", "build"],
+        applies: mcp::applies,
+        run: mcp::run,
+    },
+    Step {
         name: "console",
         about: "the console of the real program, in a browser",
         after: &["node", "build"],
@@ -95,7 +103,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<bool> {
 /// Programs and tests in one call: asked for apart, their features would differ and everything
 /// below them would be compiled twice.
 fn build(root: &Path) -> anyhow::Result<Outcome> {
-    let words = ["build", "--workspace", "--bins", "--tests", "--locked"];
+    let words = ["build", "--workspace", "--bins", "--examples", "--tests", "--locked"];
     step::outcome_of(command(root, "cargo", &words))
 }
 

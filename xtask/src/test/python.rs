@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::program::{self, command};
 use crate::step::{self, Outcome};
-use crate::tree::Tree;
+use crate::tree::{File, Tree};
 
 const FOLDER: &str = "target/venv";
 const REQUIREMENTS: &str = "requirements.txt";
@@ -35,23 +35,39 @@ pub(super) fn install(root: &Path) -> anyhow::Result<Outcome> {
     let Some(system) = program::find("python3").filter(|_| lacking.is_empty()) else {
         return Ok(Outcome::Missing(lacking));
     };
-    let folder = root.join(FOLDER);
-    if !program(root).is_file() {
-        let outcome = step::outcome_of(command(root, system, &["-m", "venv", FOLDER]))?;
+    let tree = Tree::read(root)?;
+    let lists: Vec<_> = tree.files().filter(|file| file.name() == REQUIREMENTS).collect();
+    fill(root, (&system, FOLDER), &lists)
+}
+
+/// An environment of its own for one list: two versions of a package do not live in one.
+pub(super) fn environment(root: &Path, folder: &str, list: &str) -> anyhow::Result<Outcome> {
+    let lacking = super::packages::missing_of("python");
+    let Some(system) = program::find("python3").filter(|_| lacking.is_empty()) else {
+        return Ok(Outcome::Missing(lacking));
+    };
+    let tree = Tree::read(root)?;
+    let lists: Vec<_> = tree.files().filter(|file| file.path == list).collect();
+    fill(root, (&system, folder), &lists)
+}
+
+/// Makes an environment and installs the lists, unless that was done.
+fn fill(root: &Path, (system, folder): (&Path, &str), lists: &[&File]) -> anyhow::Result<Outcome> {
+    let python = root.join(folder).join("bin/python");
+    if !python.is_file() {
+        let outcome = step::outcome_of(command(root, system, &["-m", "venv", folder]))?;
         if !matches!(outcome, Outcome::Passed(_)) {
             return Ok(outcome);
         }
     }
-    let tree = Tree::read(root)?;
-    let lists: Vec<_> = tree.files().filter(|file| file.name() == REQUIREMENTS).collect();
     let wanted: String = lists.iter().map(|list| list.text.as_str()).collect();
-    let stamp = folder.join(STAMP);
+    let stamp = root.join(folder).join(STAMP);
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(Outcome::Passed(vec!["everything is there".to_owned()]));
     }
-    let mut pip = command(root, program(root), &["-m", "pip", "install", "--quiet"]);
+    let mut pip = command(root, &python, &["-m", "pip", "install", "--quiet"]);
     pip.args(["--disable-pip-version-check", "--no-input"]);
-    for list in &lists {
+    for list in lists {
         pip.args(["-r", &list.path]);
     }
     if !lists.is_empty() {

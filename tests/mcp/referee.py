@@ -1,0 +1,58 @@
+"""The official referee: every scenario of both eras against a server, or against our client."""
+
+import pathlib
+import re
+import subprocess
+
+HERE = pathlib.Path(__file__).resolve().parent
+NODE = HERE / "node_modules/.bin/node"
+LEGACY = HERE / "node_modules/referee-legacy/dist/index.js"
+BOTH = HERE / "node_modules/referee-both-eras/dist/index.js"
+REVISIONS = ("2025-11-25", "2026-07-28")
+LEG_SECONDS = 120
+
+
+def server_legs(name, url, folder):
+    """What is run against a server: a name and the words for each."""
+    legs = [(f"{name}, 0.1.16, everything", LEGACY, ["server", "--url", url, "--suite", "all"])]
+    for revision in REVISIONS:
+        words = ["server", "--url", url, "--requirements", revision]
+        legs.append((f"{name}, 0.2.0-alpha.12, {revision}", BOTH, words))
+    return [(leg, program, [*words, "-o", str(folder / slug(leg))]) for leg, program, words in legs]
+
+
+def client_legs(command, folder):
+    """What is run against a client that is started with an address."""
+    legs = []
+    for revision in REVISIONS:
+        leg = f"client, 0.2.0-alpha.12, {revision}"
+        words = ["client", "--command", command, "--requirements", revision]
+        legs.append((leg, BOTH, [*words, "-o", str(folder / slug(leg))]))
+    return legs
+
+
+def slug(text):
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())
+
+
+def run(program, words, environment):
+    """Runs one leg: whether it passed, its counts, and the scenarios that failed."""
+    done = subprocess.run(
+        [str(NODE), str(program), *words],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=LEG_SECONDS,
+    )
+    said = done.stdout + done.stderr
+    total = re.search(r"Total: (\d+) passed, (\d+) failed", said)
+    if total is None:
+        return False, 0, 1, said.splitlines()[-15:]
+    scored, _, unscored = said.partition("Not scored")
+    wrong = [line.strip() for line in scored.splitlines() if line.strip().startswith("✗")]
+    # What a revision does not require may fail, but not unseen: today nothing does.
+    wrong += [line.strip() for line in unscored.splitlines() if line.strip().startswith("✗")]
+    passed, failed = int(total[1]), int(total[2])
+    return done.returncode == 0, passed, failed, wrong

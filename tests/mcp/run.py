@@ -1,0 +1,99 @@
+"""The referee of the Model Context Protocol and real clients against the real program."""
+
+import argparse
+import pathlib
+import sys
+import tempfile
+import time
+
+import people
+import pipes
+import referee
+from home import Home, Program, clean_environment
+
+
+class Tally:
+    """Prints each result as it comes and counts."""
+
+    def __init__(self):
+        self.passed = 0
+        self.failed = 0
+
+    def add(self, name, good, note="", wrong=()):
+        self.passed += good
+        self.failed += not good
+        word = "ok    " if good else "FAILED"
+        print(f"{word} {name}{f'  ({note})' if note else ''}", flush=True)
+        for line in wrong:
+            print(f"         {line}", flush=True)
+
+
+def judge(tally, legs, environment):
+    for name, program, words in legs:
+        begun = time.monotonic()
+        try:
+            good, passed, failed, wrong = referee.run(program, words, environment)
+        except Exception as error:  # what the referee does to us must not end the run
+            good, passed, failed, wrong = False, 0, 1, [str(error)]
+        note = f"{passed} passed, {failed} failed, {time.monotonic() - begun:.1f} s"
+        tally.add(f"referee: {name}", good and not failed, note, wrong)
+
+
+def referee_part(tally, options, folder):
+    """The referee against our server, and our client against the referee's."""
+    environment = clean_environment(folder)
+    fixture = Program([str(options.examples / "referee"), "0"], folder)
+    try:
+        url = f"http://127.0.0.1:{fixture.port}/mcp"
+        judge(tally, referee.server_legs("server", url, folder), environment)
+    finally:
+        fixture.end()
+    client = options.examples / "referee_client"
+    if client.is_file():
+        judge(tally, referee.client_legs(str(client), folder), environment)
+
+
+def clients_part(tally, options, folder):
+    """The packages that people use, the Inspector and Claude Code, by HTTP and by pipe."""
+    home = Home(options.binary, folder / "home")
+    try:
+        people.everybody(tally, home, options)
+    finally:
+        code = home.server.end()
+    tally.add("the server ends politely", code == 0, f"code {code}")
+
+
+def pipes_part(tally, options, folder):
+    """What no referee tests: the pipe of `rapport mcp`, and what becomes of its processes."""
+    home = Home(options.binary, folder / "pipes")
+    try:
+        pipes.everything(tally, home)
+    finally:
+        home.server.end()
+
+
+PARTS = {"referee": referee_part, "clients": clients_part, "pipes": pipes_part}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("binary", help="the path of the program rapport")
+    parser.add_argument("examples", type=pathlib.Path, help="the folder with our fixtures")
+    parser.add_argument("pythons", nargs=2, help="interpreters that have `mcp` 1.x and 2.x")
+    parser.add_argument("--only", choices=sorted(PARTS), action="append")
+    options = parser.parse_args()
+    options.examples = options.examples.resolve()
+    tally = Tally()
+    with tempfile.TemporaryDirectory(prefix="rapport-mcp-") as folder:
+        folder = pathlib.Path(folder)
+        for name in options.only or PARTS:
+            try:
+                PARTS[name](tally, options, folder)
+            except Exception as error:
+                tally.add(name, False, wrong=str(error).splitlines())
+    print(f"{tally.passed} passed, {tally.failed} failed")
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

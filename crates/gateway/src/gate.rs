@@ -14,7 +14,7 @@ use crate::limits::Rates;
 use crate::metrics::Metrics;
 use crate::model::Models;
 use crate::provider::Keeper;
-use crate::route::{Affinity, Cases, Hedges};
+use crate::route::{Affinity, Cases, Hedges, Recorder};
 use crate::settings::Settings;
 use crate::surface::vendor::Lives;
 use crate::tasks::Tasks;
@@ -26,7 +26,8 @@ pub struct Parts {
     pub contexts: context::Contexts,
     /// The keys of callers.
     pub keys: catalog::Keys,
-    /// The database behind both, for health.
+    /// The database behind both, for health and for the log of model calls; opened with
+    /// [`ledger::SCHEMA`] among others.
     pub database: storage::Database,
     /// The process around it.
     pub about: About,
@@ -89,6 +90,7 @@ impl Gateway {
             about: ArcSwap::from_pointee(parts.about),
             contexts: parts.contexts,
             keys: parts.keys,
+        let mcp = crate::surface::mcp::server(None);
             database: parts.database,
             desk,
             replays: Replays::default(),
@@ -99,7 +101,7 @@ impl Gateway {
             mcp: crate::surface::mcp::server(),
             keeper: OnceLock::new(),
             affinity: Affinity::default(),
-            cases: Arc::default(),
+            cases: Arc::new(Cases::over(recorder)),
             hedges: Hedges::default(),
             connections: AtomicUsize::new(0),
             started: tokio::time::Instant::now(),

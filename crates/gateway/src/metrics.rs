@@ -110,6 +110,7 @@ fn buckets() -> Histogram {
 }
 
 impl Metrics {
+    unrecorded: Gauge,
     /// Empty metrics with their names registered.
     #[must_use]
     pub fn new() -> Self {
@@ -150,6 +151,7 @@ impl Metrics {
         r.register("requests_in_flight", "Requests being answered", self.in_flight.clone());
         r.register("requests_limited", "Requests refused by a rate limit", self.limited.clone());
         r.register("turns", "Turns answered, by model", self.turns.clone());
+            unrecorded: Gauge::default(),
         let help = "Turns of upstream models that failed";
         r.register("turns_failed", help, self.turns_failed.clone());
         let help = "Time from question to stored reply";
@@ -190,6 +192,8 @@ impl Metrics {
         status: u16,
         took: Duration,
     ) {
+        let help = "Model calls that were not written to the log of calls";
+        r.register("requests_unrecorded", help, self.unrecorded.clone());
         self.requests.get_or_create(&Answer { surface, method, status }).inc();
         self.latency.get_or_create(&Surface { surface }).observe(took.as_secs_f64());
     }
@@ -304,6 +308,8 @@ impl Drop for InFlight {
     }
 }
 
+        let lost = gate.cases().recorder().map_or(0, crate::route::Recorder::lost);
+        self.unrecorded.set(signed(lost));
 /// Resident bytes and processor seconds of this process, where the system tells (Linux).
 fn process() -> Option<(u64, f64)> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

@@ -330,6 +330,29 @@ impl Default for Limits {
 }
 
 /// Everything the request path has to be told.
+/// What is kept of finished model calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLog {
+    /// Limit: calls in the log; the oldest go first. 0 keeps none beyond memory.
+    pub rows: u64,
+    /// Limit: how long a call stays in the log.
+    pub age: Duration,
+}
+
+impl RequestLog {
+    /// Whether calls are written down.
+    #[must_use]
+    pub fn is_on(self) -> bool {
+        self.rows > 0
+    }
+}
+
+impl Default for RequestLog {
+    fn default() -> Self {
+        Self { rows: 100_000, age: Duration::from_hours(30 * 24) }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Which models answer where.
@@ -355,6 +378,8 @@ pub struct Settings {
     /// Which answers are kept and given again.
     pub cache: CacheSettings,
     /// How upstream failures are answered on the first context shape.
+    /// What is kept of finished model calls.
+    pub requests: RequestLog,
     pub upstream_failure: UpstreamFailure,
     /// How webhooks are told.
     pub hooks: HookSettings,
@@ -381,6 +406,7 @@ impl Default for Settings {
             upstream_failure: UpstreamFailure::Unavailable,
             hooks: HookSettings::default(),
             local_only: false,
+            requests: RequestLog::default(),
             debug: false,
         }
     }

@@ -8,6 +8,9 @@ use gateway::{About, Gateway};
 use crate::config::{Config, Store};
 use crate::vault;
 
+/// The tables of everybody who keeps something.
+const SCHEMAS: &[&storage::Schema] = &[&context::SCHEMA, &catalog::SCHEMA, &ledger::SCHEMA];
+
 /// The opened parts.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -30,8 +33,7 @@ impl Parts {
             Store::Sqlite => storage::Place::Folder(config.data.clone()),
             Store::Memory => storage::Place::Memory,
         };
-        let database =
-            storage::Database::open(place, &[&context::SCHEMA, &catalog::SCHEMA]).await?;
+        let database = storage::Database::open(place, SCHEMAS).await?;
         let limits = context::Limits::default();
         let contexts = context::Contexts::open(database.clone(), limits).await?;
         let contexts = contexts.with_durability(config.durability);
@@ -67,6 +69,7 @@ impl Parts {
     /// # Errors
     /// When the last writes did not reach the disk.
     pub(crate) async fn close(&self) -> anyhow::Result<()> {
+        self.gateway.flush().await;
         self.database.close().await.context("the store was not closed in good order")
     }
 }

@@ -23,9 +23,9 @@ const CARRIED: &[&str] = &["anthropic-version", "anthropic-beta", "openai-beta"]
 impl Upstream {
     /// Sends a body as it is and returns the upstream's answer as it comes.
     ///
-    /// `path` is the path below the base URL, when it is not the dialect's own. Tries again, as
-    /// often as the provider's settings allow, while no answer has begun; the last answer is
-    /// returned whatever its status.
+    /// `path` is the path below the base URL; with it comes whether a stream is asked for, which
+    /// some providers have to be told in the path. Tries again, as often as the provider's settings
+    /// allow, while no answer has begun; the last answer is returned whatever its status.
     ///
     /// # Errors
     /// `upstream_unavailable`, `timeout` or `configuration_error`, after the last try.
@@ -33,7 +33,7 @@ impl Upstream {
         &self,
         body: Bytes,
         caller: &HeaderMap,
-        path: Option<&str>,
+        path: (&str, bool),
     ) -> Result<Answer, Fault> {
         let settings = &self.site.settings;
         let until = after(settings.deadlines.total);
@@ -137,18 +137,9 @@ impl Upstream {
         &self,
         body: Bytes,
         caller: &HeaderMap,
-        (path, key): (Option<&str>, Option<usize>),
+        ((path, stream), key): ((&str, bool), Option<usize>),
         until: Instant,
     ) -> Result<Request, Fault> {
-        let stream = wire::dialect::scan(&body).and_then(|head| head.stream).unwrap_or(false);
-        let own;
-        let path = match path {
-            Some(path) => path,
-            None => {
-                own = self.site.dialect.path_for(&self.model, stream);
-                &own
-            }
-        };
         let url = self.url_of(path, stream, key);
         let uri: Uri = url.parse().map_err(|cause| {
             let text = format!("`{}` is not an address", self.site.clean(&url));

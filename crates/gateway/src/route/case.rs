@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use wire::Fault;
 use wire::reply::Usage;
 
+use super::recorder::Recorder;
 use super::{Considered, Plan};
 use crate::model::{Attempt, Trail, Upstream, culprit};
 
@@ -25,8 +26,12 @@ pub(crate) struct Case {
     pub(crate) tenant: u32,
     /// When it came.
     pub(crate) at: String,
-    /// The dialect of the caller.
+    /// The dialect of the caller; `context` for the shapes of the context API.
     pub(crate) dialect: &'static str,
+    /// The context whose turn it was.
+    pub(crate) context: Option<Arc<str>>,
+    /// The number of the turn, from 1; nothing when it never began.
+    pub(crate) turn: Option<u64>,
     /// The model the caller asked for.
     pub(crate) model_asked: Option<String>,
     /// The answer was streamed.
@@ -57,29 +62,58 @@ pub(crate) struct Case {
     pub(crate) cost_note: String,
 }
 
-/// The last calls of this process.
+impl Case {
+    /// Whether it goes by this name.
+    fn is(&self, id: &str) -> bool {
+        let turn = || {
+            let (context, number) = id.rsplit_once('.')?;
+            Some(self.context.as_deref()? == context && self.turn? == number.parse::<u64>().ok()?)
+        };
+        &*self.id == id || turn().unwrap_or(false)
+    }
+}
+
+/// The finished calls: the last ones in memory, all that is kept of them in the store.
 #[derive(Debug, Default)]
-pub(crate) struct Cases(Mutex<VecDeque<Arc<Case>>>);
+pub(crate) struct Cases {
+    last: Mutex<VecDeque<Arc<Case>>>,
+    recorder: Option<Recorder>,
+}
 
 impl Cases {
-    fn keep(&self, case: Case) {
-        let mut cases = self.0.lock();
-        if cases.len() >= CASES_MAX {
-            cases.pop_front();
-        }
-        cases.push_back(Arc::new(case));
+    /// Calls that are also written down.
+    pub(crate) fn over(recorder: Recorder) -> Self {
+        Self { last: Mutex::default(), recorder: Some(recorder) }
     }
 
-    /// A tenant's call.
-    pub(crate) fn find(&self, tenant: u32, id: &str) -> Option<Arc<Case>> {
-        let cases = self.0.lock();
-        cases.iter().rev().find(|case| case.tenant == tenant && &*case.id == id).cloned()
+    /// Who writes them down.
+    pub(crate) fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
+    }
+
+    pub(super) fn keep(&self, case: Case) {
+        let case = Arc::new(case);
+        if let Some(recorder) = &self.recorder {
+            recorder.keep(&case);
+        }
+        let mut last = self.last.lock();
+        if last.len() >= CASES_MAX {
+            last.pop_front();
+        }
+        last.push_back(case);
+    }
+
+    /// A tenant's call among the last ones: by its id, or as `CONTEXT.TURN`.
+    pub(super) fn remembered(&self, tenant: u32, id: &str) -> Option<Arc<Case>> {
+        let last = self.last.lock();
+        let is_it = |case: &&Arc<Case>| case.tenant == tenant && case.is(id);
+        last.iter().rev().find(is_it).cloned()
     }
 
     /// A tenant's last calls, the newest first.
-    pub(crate) fn last(&self, tenant: u32, count: usize) -> Vec<Arc<Case>> {
-        let cases = self.0.lock();
-        cases.iter().rev().filter(|case| case.tenant == tenant).take(count).cloned().collect()
+    pub(super) fn last(&self, tenant: u32) -> Vec<Arc<Case>> {
+        let last = self.last.lock();
+        last.iter().rev().filter(|case| case.tenant == tenant).cloned().collect()
     }
 }
 
@@ -93,6 +127,9 @@ pub(crate) struct Open {
     answerer: Option<Arc<Upstream>>,
 }
 
+/// The record of a call, shared by all that may answer it; written down when the last lets go.
+pub(crate) type Record = Arc<Mutex<Open>>;
+
 /// What is known of a call when it begins.
 #[derive(Debug)]
 pub(crate) struct Began<'a> {
@@ -101,23 +138,23 @@ pub(crate) struct Began<'a> {
     pub(crate) dialect: &'static str,
     pub(crate) model: Option<&'a str>,
     pub(crate) stream: bool,
+    /// The context whose turn it is.
+    pub(crate) context: Option<&'a Arc<str>>,
 }
 
 impl Open {
     /// Opens the record of a call.
     pub(crate) fn new(cases: &Arc<Cases>, plan: &Plan, began: &Began<'_>) -> Self {
-        let route = plan.route.as_ref().map(|route| {
-            json!({"name": route.name, "strategy": route.strategy.name(),
-                   "sticky": route.sticky, "continue": route.continues})
-        });
         let case = Case {
             id: Arc::clone(began.id),
             tenant: began.tenant,
             at: Timestamp::now().to_string(),
             dialect: began.dialect,
+            context: began.context.cloned(),
+            turn: None,
             model_asked: began.model.map(ToOwned::to_owned),
             stream: began.stream,
-            route,
+            route: told(plan),
             plan: plan.considered.clone(),
             attempts: Vec::new(),
             outcome: "hung_up".to_owned(),
@@ -132,6 +169,43 @@ impl Open {
         };
         let trail = Arc::clone(&plan.trail);
         Self { cases: Arc::clone(cases), trail, case: Some(case), usage: None, answerer: None }
+    }
+
+    /// Writes down a call for which nobody could be asked.
+    pub(crate) fn refused(cases: &Arc<Cases>, began: &Began<'_>, fault: &Fault) {
+        Self::new(cases, &Plan::nobody(), began).failed(fault);
+    }
+
+    /// Another plan than the one it began with.
+    pub(crate) fn goes_by(&mut self, plan: &Plan) {
+        self.trail = Arc::clone(&plan.trail);
+        if let Some(case) = &mut self.case {
+            case.route = told(plan);
+            case.plan.clone_from(&plan.considered);
+        }
+    }
+
+    /// Which turn of its context it is. A call without an id of its own goes by that.
+    pub(crate) fn is_turn(&mut self, number: u64) {
+        let Some(case) = &mut self.case else { return };
+        case.turn = Some(number);
+        if let Some(context) = case.context.as_deref().filter(|_| case.id.is_empty()) {
+            case.id = format!("{context}.{number}").into();
+        }
+    }
+
+    /// It was no call after all: an answer that was there already was given again.
+    pub(crate) fn forget(&mut self) {
+        self.case = None;
+    }
+
+    /// A model of ours answers, and has answered.
+    pub(crate) fn answered_inside(&mut self, model: &str) {
+        self.answers(None);
+        self.done(None);
+        if let Some(case) = &mut self.case {
+            case.model = Some(model.to_owned());
+        }
     }
 
     /// The answer begins, and this is who gives it.
@@ -170,6 +244,13 @@ impl Open {
     fn elapsed_ms(&self) -> f64 {
         (self.trail.elapsed().as_secs_f64() * 1e6).round() / 1e3
     }
+}
+
+/// The route of a plan, as it is written down.
+fn told(plan: &Plan) -> Option<Value> {
+    let route = plan.route.as_ref()?;
+    Some(json!({"name": route.name, "strategy": route.strategy.name(),
+                "sticky": route.sticky, "continue": route.continues}))
 }
 
 impl Drop for Open {

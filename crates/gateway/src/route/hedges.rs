@@ -4,6 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wire::prompt::Prompt;
+
+use crate::gate::Gateway;
+use crate::model::Upstream;
 
 /// Limit: shadow copies under way; others are left out.
 const SHADOWS_MAX: usize = 64;
@@ -41,9 +45,26 @@ impl Hedges {
     }
 
     /// A place for a copy; nothing when too many are under way.
-    pub(crate) fn shadow(&self) -> Option<OwnedSemaphorePermit> {
+    fn shadow(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.shadows).try_acquire_owned().ok()
     }
+}
+
+/// Sends a copy whose answer nobody reads, if there is a place for it.
+pub(crate) fn copy_to(gate: &Gateway, upstream: &Arc<Upstream>, mut prompt: Prompt) {
+    let Some(place) = gate.hedges().shadow() else { return };
+    let upstream = Arc::clone(upstream);
+    upstream.model().clone_into(&mut prompt.model);
+    gate.tasks().spawn("shadow", async move {
+        let outcome = upstream.send(&prompt).await;
+        tracing::info!(
+            provider = upstream.provider(),
+            model = upstream.model(),
+            ok = outcome.is_ok(),
+            "shadow copy"
+        );
+        drop(place);
+    });
 }
 
 #[cfg(test)]

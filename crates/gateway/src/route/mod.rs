@@ -7,6 +7,7 @@ mod affinity;
 mod case;
 mod hedges;
 mod order;
+mod recorder;
 mod settings;
 
 use std::sync::Arc;
@@ -19,8 +20,9 @@ use crate::gate::Snapshot;
 use crate::model::{Door, Target, Trail, Upstream};
 
 pub(crate) use affinity::{Affinity, Owner};
-pub(crate) use case::{Began, Cases, Open};
-pub(crate) use hedges::Hedges;
+pub(crate) use case::{Began, Cases, Open, Record};
+pub(crate) use hedges::{Hedges, copy_to};
+pub(crate) use recorder::Recorder;
 pub use settings::{Hedge, NoTarget, RouteSettings, Strategy, TargetSettings, When};
 
 /// What is known of a call before it is decided who answers.
@@ -86,6 +88,18 @@ impl Plan {
 
     /// A plan of one, for a call that may go nowhere else.
     pub(crate) fn only(target: Target, why: &str) -> Self {
+    /// No plan, for the record of a call that nobody could be asked for.
+    fn nobody() -> Self {
+        Self {
+            route: None,
+            targets: Vec::new(),
+            shadow: Vec::new(),
+            considered: Vec::new(),
+            owner: None,
+            trail: Arc::default(),
+        }
+    }
+
         let trail = Arc::<Trail>::default();
         Self {
             considered: vec![considered(&target, Some(1), why.to_owned())],
@@ -109,7 +123,8 @@ pub(crate) fn plan(
     wanted: &Wanted<'_>,
 ) -> Result<Plan, Fault> {
     let name = wanted.model.map(str::trim).filter(|name| !name.is_empty());
-    let name = name.or(snapshot.settings.models.default.as_deref());
+    let choice = &snapshot.settings.models;
+    let name = name.or(choice.default.as_deref().filter(|_| !choice.mock));
     let Some(route) = name.and_then(|name| snapshot.models.route(name)) else {
         let target = snapshot.models.resolve(wanted.model, wanted.door)?;
         return Ok(Plan::only(target, "the model was named, or is the default"));

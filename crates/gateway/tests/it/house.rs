@@ -70,7 +70,7 @@ impl House {
     }
 
     async fn on(settings: Settings, place: Place) -> Self {
-        let schemas: &[&storage::Schema] = &[&context::SCHEMA, &catalog::SCHEMA];
+        let schemas: &[&storage::Schema] = &[&context::SCHEMA, &catalog::SCHEMA, &ledger::SCHEMA];
         let database = Database::open(place, schemas).await.unwrap();
         let limits = context::Limits::default();
         let contexts = context::Contexts::open(database.clone(), limits).await.unwrap();

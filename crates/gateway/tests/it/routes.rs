@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 use crate::house::{Answer, House};
 
 /// Two model servers, `one` and `two` of these dialects, and a route `both` over them.
-struct Town {
-    one: Mock,
-    two: Mock,
-    house: House,
+pub(crate) struct Town {
+    pub(crate) one: Mock,
+    pub(crate) two: Mock,
+    pub(crate) house: House,
 }
 
-async fn mock(script: &str) -> Mock {
+pub(crate) async fn mock(script: &str) -> Mock {
     let script = Script::parse(script).unwrap();
     Mock::start("127.0.0.1:0".parse().unwrap(), script).await.unwrap()
 }
 
-fn provider(name: &str, dialect: &str, mock: &Mock) -> ProviderSettings {
+pub(crate) fn provider(name: &str, dialect: &str, mock: &Mock) -> ProviderSettings {
     let mut settings = ProviderSettings::new(name, dialect, &format!("http://{}", mock.addr()));
     settings.keys = vec![KeySettings::new(Secret::new("sk-secret-of-a-test"), "a test")];
     settings.models = vec![format!("{name}-m")];
@@ -30,7 +30,7 @@ fn provider(name: &str, dialect: &str, mock: &Mock) -> ProviderSettings {
     settings
 }
 
-async fn town(
+pub(crate) async fn town(
     (one, first): (&str, &str),
     (two, second): (&str, &str),
     change: impl FnOnce(&mut RouteSettings),
@@ -62,14 +62,14 @@ impl Town {
         self.house.post(path, &question(text, stream)).await
     }
 
-    async fn explain(&self, answer: &Answer) -> Value {
+    pub(crate) async fn explain(&self, answer: &Answer) -> Value {
         let id = answer.header("x-request-id");
         let told = self.house.call("GET", &format!("/api/v1/requests/{id}/explain")).await;
         assert_eq!(told.status, StatusCode::OK, "{told:?}");
         told.json()
     }
 
-    fn asked(&self) -> (usize, usize) {
+    pub(crate) fn asked(&self) -> (usize, usize) {
         (self.one.requests().len(), self.two.requests().len())
     }
 }

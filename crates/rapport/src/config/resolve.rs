@@ -4,11 +4,14 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use doctor::port::LogicalMap;
 use gateway::cache::{CacheMode, CacheSettings};
 use gateway::hooks::HookSettings;
-use gateway::settings::{AuthMode, Limits, ModelSettings, Settings, Unsupported, UpstreamFailure};
+use gateway::settings::{
+    AuthMode, Limits, ModelSettings, RequestLog, Settings, Unsupported, UpstreamFailure,
+};
 use ledger::Prices;
 
 use super::problem::Place;
@@ -201,6 +204,7 @@ fn settings(values: &mut Values<'_>) -> Settings {
         base_path: base_path(values),
         limits: limits(values),
         cache: cache(values),
+        requests: requests(values),
         hooks: hooks(values),
         upstream_failure: values
             .choice("upstream_failure", &failures)
@@ -233,7 +237,7 @@ fn contexts(values: &mut Values<'_>) -> Contexts {
     }
     Contexts {
         audit: values.choice("contexts.audit", &context::AuditMode::WORDS).unwrap_or_default(),
-        audit_for: (days > 0).then(|| std::time::Duration::from_secs(days * 86_400)),
+        audit_for: (days > 0).then(|| Duration::from_secs(days * 86_400)),
         vault_key,
     }
 }
@@ -245,6 +249,11 @@ fn hooks(values: &mut Values<'_>) -> HookSettings {
         attempts: u32::try_from(values.count("webhooks.attempts")).unwrap_or(1),
         ..HookSettings::default()
     }
+}
+
+fn requests(values: &mut Values<'_>) -> RequestLog {
+    let hours = values.count("requests.days").saturating_mul(24);
+    RequestLog { rows: values.count("requests.rows"), age: Duration::from_hours(hours) }
 }
 
 fn cache(values: &mut Values<'_>) -> CacheSettings {

@@ -1,7 +1,7 @@
 //! Calls after the handshake: `{"id", "method", "params"}` in, result, error or partials out.
 
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::mpsc;
 use wire::event::Event;
 use wire::{Code, Fault};
@@ -86,6 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
         tokio::pin!(turn);
         let mut result = None;
         loop {
+            let listens = self.listens();
             tokio::select! {
                 biased;
                 Some(step) = came.recv() => {
@@ -94,6 +95,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
                     }
                 }
                 done = &mut turn, if result.is_none() => result = Some(done),
+                came = self.stream.read_buf(&mut self.ahead),
+                    if result.is_none() && listens =>
+                {
+                    self.is_half_closed = came? == 0;
+                }
                 else => break,
             }
         }

@@ -43,6 +43,8 @@ where
         secret: None,
         mode: Mode::Plain,
         limit,
+        ahead: BytesMut::new(),
+        is_half_closed: false,
     };
     // A peer that goes away is no fault of ours.
     if let Err(error) = line.run(first, Splitter::new(limit)).await {
@@ -59,6 +61,14 @@ enum Mode {
     Greeting(greeting::Greeting),
     /// After the handshake: calls with ids.
     Framed,
+}
+
+/// What a message wants.
+enum Wish {
+    /// A turn.
+    Turn(Box<flow::Ask>),
+    /// The end of a turn that was asked for earlier.
+    Resume(context::Key, Resume),
 }
 
 /// Whether the connection goes on.
@@ -78,6 +88,10 @@ struct Line<S> {
     secret: Option<String>,
     mode: Mode,
     limit: usize,
+    /// What came while an answer was under way.
+    ahead: BytesMut,
+    /// The peer sends no more. It may still read: many send, close their half, and wait.
+    is_half_closed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
@@ -100,8 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
             began = splitter.is_midway().then(|| began.unwrap_or_else(Instant::now));
             let patience = self.patience(began);
             buffer.clear();
-            buffer.reserve(READ_BYTES);
-            let count = match timeout(patience, self.stream.read_buf(&mut buffer)).await {
+            let count = match timeout(patience, self.read(&mut buffer)).await {
                 Ok(count) => count?,
                 Err(_) => {
                     if let Some(began) = began {
@@ -121,6 +134,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
                 return self.stream.shutdown().await;
             }
             splitter.push(&buffer, &mut items);
+        }
+    }
+
+    /// The next bytes; none when the peer sends no more.
+    async fn read(&mut self, buffer: &mut BytesMut) -> std::io::Result<usize> {
+        if !self.ahead.is_empty() {
+            std::mem::swap(buffer, &mut self.ahead);
+            return Ok(buffer.len());
+        }
+        if self.is_half_closed {
+            return Ok(0);
+        }
+        buffer.reserve(READ_BYTES);
+        self.stream.read_buf(buffer).await
+    }
+
+    /// Whether it is worth reading while an answer is under way: what comes early is read up to a
+    /// buffer; the rest waits with its sender.
+    fn listens(&self) -> bool {
+        !self.is_half_closed && self.ahead.len() < READ_BYTES
+    }
+
+    /// Waits for an answer, and meanwhile notices a connection that breaks: then nobody waits any
+    /// more, and dropping the answer is how its turn learns that.
+    async fn attend<T>(&mut self, answer: impl Future<Output = T>) -> std::io::Result<T> {
+        tokio::pin!(answer);
+        loop {
+            let listens = self.listens();
+            tokio::select! {
+                biased;
+                done = &mut answer => return Ok(done),
+                came = self.stream.read_buf(&mut self.ahead), if listens => {
+                    self.is_half_closed = came? == 0;
+                }
+            }
         }
     }
 
@@ -232,31 +280,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
             self.call(map).await?;
             return Ok(Next::Stay);
         }
-        match self.interact(&map, bytes).await {
+        match self.interact(&map, bytes).await? {
             Ok(text) => self.write(&text).await?,
             Err(fault) => self.fault(&fault).await?,
         }
         Ok(Next::Stay)
     }
 
-    async fn interact(&mut self, map: &Map<String, Value>, bytes: &[u8]) -> Result<String, Fault> {
+    async fn interact(
+        &mut self,
+        map: &Map<String, Value>,
+        bytes: &[u8],
+    ) -> std::io::Result<Result<String, Fault>> {
+        let gate = self.gate.clone();
+        let outcome = match self.wish(map, bytes) {
+            Ok(Wish::Turn(ask)) => {
+                let turn = self.attend(flow::turn(&gate, *ask, None)).await?;
+                turn.map(|answered| second::reply(&answered))
+            }
+            Ok(Wish::Resume(key, resume)) => {
+                let request = request_id();
+                self.attend(second::resumed(&gate, &key, resume, &request)).await?
+            }
+            Err(fault) => Err(fault),
+        };
+        Ok(outcome.map(|out| format!("{out}\n")))
+    }
+
+    /// What a message wants.
+    fn wish(&self, map: &Map<String, Value>, bytes: &[u8]) -> Result<Wish, Fault> {
         let caller = self.caller(fields::text(map, "auth")?)?;
         caller.must(Scope::Write)?;
         if let Some(resume) = Resume::read(map)? {
             let session = fields::id(map)?.or_else(|| self.session.clone());
             let id = session.ok_or_else(|| fields::missing("sessionId"))?;
-            let key = context::Key::new(caller.tenant, &id)?;
-            let out = second::resumed(&self.gate, &key, resume, &request_id()).await?;
-            return Ok(format!("{out}\n"));
+            return Ok(Wish::Resume(context::Key::new(caller.tenant, &id)?, resume));
         }
         let said = second::read(map)?;
         let mut ask = said.ask(caller.tenant, self.session.as_deref())?;
         ask.idem = second::idem_of(map, bytes)?;
         tracing::debug!(context = %ask.key.id, bytes = bytes.len(), "received message");
-        let answered = flow::turn(&self.gate, ask, None).await?;
-        let mut text = second::reply(&answered).to_string();
-        text.push('\n');
-        Ok(text)
+        Ok(Wish::Turn(Box::new(ask)))
     }
 
     /// Who is at the other end: the credential of this message, else of the handshake.

@@ -9,6 +9,7 @@ mod limits;
 mod models;
 mod process;
 mod providers;
+mod requests;
 mod routes;
 mod server;
 
@@ -90,6 +91,7 @@ const GROUPS: &[&[Key]] = &[
     contexts::KEYS,
     models::KEYS,
     routes::KEYS,
+    requests::KEYS,
     providers::KEYS,
     process::KEYS,
 ];

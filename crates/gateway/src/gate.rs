@@ -10,6 +10,7 @@ use wire::Fault;
 use crate::about::{About, Listen};
 use crate::cache::Cache;
 use crate::flow::{Desk, Replays};
+use crate::joined::{self, Home, Joined};
 use crate::limits::Rates;
 use crate::metrics::Metrics;
 use crate::model::Models;
@@ -51,6 +52,7 @@ struct Inner {
     metrics: Metrics,
     tasks: Tasks,
     mcp: crate::surface::mcp::Contexts,
+    joined: Joined,
     keeper: OnceLock<Box<dyn Keeper>>,
     affinity: Affinity,
     cases: Arc<Cases>,
@@ -84,13 +86,16 @@ impl Gateway {
     pub fn open(settings: Settings, parts: Parts) -> Result<Self, Fault> {
         let models = Models::new(&settings)?;
         models.watch();
+        let log = ledger::Calls::new(parts.database.clone());
+        let recorder = Recorder::start(log, settings.requests);
+        joined::check(&settings.mcp)?;
         let desk = Desk::new(&settings.limits);
+        let mcp = crate::surface::mcp::server(None);
         Ok(Self(Arc::new(Inner {
             now: ArcSwap::from_pointee(Snapshot::of(settings, models)),
             about: ArcSwap::from_pointee(parts.about),
             contexts: parts.contexts,
             keys: parts.keys,
-        let mcp = crate::surface::mcp::server(None);
             database: parts.database,
             desk,
             replays: Replays::default(),
@@ -98,7 +103,8 @@ impl Gateway {
             rates: Rates::default(),
             metrics: Metrics::new(),
             tasks: Tasks::default(),
-            mcp: crate::surface::mcp::server(),
+            joined: Joined::new(mcp.clone()),
+            mcp,
             keeper: OnceLock::new(),
             affinity: Affinity::default(),
             cases: Arc::new(Cases::over(recorder)),
@@ -114,7 +120,12 @@ impl Gateway {
     /// As [`Gateway::open`]; then nothing changes.
     pub fn reload(&self, settings: Settings) -> Result<(), Fault> {
         let models = Models::new(&settings)?;
+        joined::check(&settings.mcp)?;
         models.watch();
+        if let Some(recorder) = self.0.cases.recorder() {
+            recorder.set(settings.requests);
+        }
+        self.0.joined.apply(&settings.mcp, settings.local_only);
         self.0.now.store(Arc::new(Snapshot::of(settings, models)));
         Ok(())
     }
@@ -132,6 +143,13 @@ impl Gateway {
         let _first = self.0.keeper.set(Box::new(keeper));
     }
 
+    /// Tells the gateway, once, what joined servers need; from now on they are started.
+    pub fn join(&self, home: Home) {
+        self.0.joined.settle(home);
+        let settings = &self.now().settings;
+        self.0.joined.apply(&settings.mcp, settings.local_only);
+    }
+
     /// Who keeps the providers that the API adds; nobody in a gateway without a data folder.
     pub(crate) fn keeper(&self) -> Option<&dyn Keeper> {
         self.0.keeper.get().map(|keeper| &**keeper)
@@ -140,6 +158,15 @@ impl Gateway {
     /// Waits until the turns under way are finished, at most `deadline`.
     pub async fn shutdown(&self, deadline: Duration) {
         self.0.tasks.drain(deadline).await;
+        self.0.joined.shut().await;
+        self.flush().await;
+    }
+
+    /// Writes down what is known of the calls that are over.
+    pub async fn flush(&self) {
+        if let Some(recorder) = self.0.cases.recorder() {
+            recorder.flush().await;
+        }
     }
 
     /// The settings and models of this moment.
@@ -212,6 +239,10 @@ impl Gateway {
 
     pub(crate) fn mcp(&self) -> &crate::surface::mcp::Contexts {
         &self.0.mcp
+    }
+
+    pub(crate) fn joined(&self) -> &Joined {
+        &self.0.joined
     }
 
     pub(crate) fn uptime(&self) -> Duration {

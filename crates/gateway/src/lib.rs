@@ -13,6 +13,7 @@ pub mod client;
 pub mod flow;
 pub mod gate;
 pub mod hooks;
+pub mod joined;
 pub mod limits;
 pub mod metrics;
 pub mod model;

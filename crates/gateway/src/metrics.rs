@@ -56,6 +56,18 @@ struct Looked {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Tool {
+    server: String,
+    tool: String,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Joined {
+    server: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Began {
     reason: &'static str,
 }
@@ -88,6 +100,8 @@ pub struct Metrics {
     tokens: Family<Tokens, Counter>,
     cache: Family<Looked, Counter>,
     epochs: Family<Began, Counter>,
+    tools: Family<Tool, Counter>,
+    tool_seconds: Histograms<Joined>,
     contexts: Gauge,
     messages: Gauge,
     context_bytes: Gauge,
@@ -96,6 +110,7 @@ pub struct Metrics {
     cpu: Gauge<f64, AtomicU64>,
     store_ok: Gauge<i64, AtomicI64>,
     stayed: Gauge,
+    unrecorded: Gauge,
     providers_up: Family<Provider, Gauge>,
     breakers: Family<InState, Gauge>,
     provider_keys: Family<InState, Gauge>,
@@ -110,7 +125,6 @@ fn buckets() -> Histogram {
 }
 
 impl Metrics {
-    unrecorded: Gauge,
     /// Empty metrics with their names registered.
     #[must_use]
     pub fn new() -> Self {
@@ -127,6 +141,8 @@ impl Metrics {
             tokens: Family::default(),
             cache: Family::default(),
             epochs: Family::default(),
+            tools: Family::default(),
+            tool_seconds: Family::new_with_constructor(buckets),
             contexts: Gauge::default(),
             messages: Gauge::default(),
             context_bytes: Gauge::default(),
@@ -135,6 +151,7 @@ impl Metrics {
             cpu: Gauge::default(),
             store_ok: Gauge::default(),
             stayed: Gauge::default(),
+            unrecorded: Gauge::default(),
             providers_up: Family::default(),
             breakers: Family::default(),
             provider_keys: Family::default(),
@@ -151,7 +168,6 @@ impl Metrics {
         r.register("requests_in_flight", "Requests being answered", self.in_flight.clone());
         r.register("requests_limited", "Requests refused by a rate limit", self.limited.clone());
         r.register("turns", "Turns answered, by model", self.turns.clone());
-            unrecorded: Gauge::default(),
         let help = "Turns of upstream models that failed";
         r.register("turns_failed", help, self.turns_failed.clone());
         let help = "Time from question to stored reply";
@@ -161,6 +177,10 @@ impl Metrics {
         r.register("cache", "Model calls looked up among kept answers", self.cache.clone());
         let help = "Requests that did not begin with the bytes of the one before, by reason";
         r.register("epochs", help, self.epochs.clone());
+        let help = "Calls to tools of joined servers";
+        r.register("tool_calls", help, self.tools.clone());
+        let help = "Time of calls to tools of joined servers";
+        r.register_with_unit("tool", help, Unit::Seconds, self.tool_seconds.clone());
         r.register("contexts", "Conversations kept", self.contexts.clone());
         r.register("messages", "Messages kept", self.messages.clone());
         let help = "Bytes of all messages";
@@ -172,6 +192,8 @@ impl Metrics {
         r.register_with_unit("process_cpu", help, Unit::Seconds, self.cpu.clone());
         let help = "Calls that stayed with the target of their conversation";
         r.register("affinity_hits", help, self.stayed.clone());
+        let help = "Model calls that were not written to the log of calls";
+        r.register("requests_unrecorded", help, self.unrecorded.clone());
         let help = "1 while the health check of a provider works";
         r.register("provider_up", help, self.providers_up.clone());
         let help = "Models that were asked for, by provider and state of their breaker";
@@ -192,8 +214,6 @@ impl Metrics {
         status: u16,
         took: Duration,
     ) {
-        let help = "Model calls that were not written to the log of calls";
-        r.register("requests_unrecorded", help, self.unrecorded.clone());
         self.requests.get_or_create(&Answer { surface, method, status }).inc();
         self.latency.get_or_create(&Surface { surface }).observe(took.as_secs_f64());
     }
@@ -221,6 +241,15 @@ impl Metrics {
     pub(crate) fn fault(&self, fault: &Fault) {
         let (kind, blame) = (fault.kind().label(), fault.blame().label());
         self.failures.get_or_create(&Failure { kind, blame }).inc();
+    }
+
+    /// A call to a tool of a joined server.
+    pub(crate) fn tool(&self, (server, tool): (&str, &str), outcome: &str, took: Duration) {
+        let server = server.to_owned();
+        let labels =
+            Tool { server: server.clone(), tool: tool.to_owned(), outcome: outcome.to_owned() };
+        self.tools.get_or_create(&labels).inc();
+        self.tool_seconds.get_or_create(&Joined { server }).observe(took.as_secs_f64());
     }
 
     pub(crate) fn turn_failed(&self, provider: &str, fault: &Fault) {
@@ -279,6 +308,8 @@ impl Metrics {
         let connections = gate.connections().load(std::sync::atomic::Ordering::Relaxed);
         self.connections.set(signed(connections as u64));
         self.stayed.set(signed(gate.affinity().hits()));
+        let lost = gate.cases().recorder().map_or(0, crate::route::Recorder::lost);
+        self.unrecorded.set(signed(lost));
         self.providers(gate);
         self.store_ok.set(i64::from(gate.database().health().ok));
         if let Some((memory, cpu)) = process() {
@@ -308,8 +339,6 @@ impl Drop for InFlight {
     }
 }
 
-        let lost = gate.cases().recorder().map_or(0, crate::route::Recorder::lost);
-        self.unrecorded.set(signed(lost));
 /// Resident bytes and processor seconds of this process, where the system tells (Linux).
 fn process() -> Option<(u64, f64)> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

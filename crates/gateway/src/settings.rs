@@ -9,6 +9,7 @@ use ledger::Prices;
 
 use crate::cache::CacheSettings;
 use crate::hooks::HookSettings;
+use crate::joined::McpSettings;
 use crate::provider::{AuthKind, Providers, Row};
 use crate::route::RouteSettings;
 
@@ -329,7 +330,6 @@ impl Default for Limits {
     }
 }
 
-/// Everything the request path has to be told.
 /// What is kept of finished model calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestLog {
@@ -353,6 +353,7 @@ impl Default for RequestLog {
     }
 }
 
+/// Everything the request path has to be told.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Which models answer where.
@@ -377,12 +378,14 @@ pub struct Settings {
     pub routes: Vec<RouteSettings>,
     /// Which answers are kept and given again.
     pub cache: CacheSettings,
-    /// How upstream failures are answered on the first context shape.
     /// What is kept of finished model calls.
     pub requests: RequestLog,
+    /// How upstream failures are answered on the first context shape.
     pub upstream_failure: UpstreamFailure,
     /// How webhooks are told.
     pub hooks: HookSettings,
+    /// Servers of the Model Context Protocol that are joined.
+    pub mcp: McpSettings,
     /// No connection leaves the machine, whatever else is configured.
     pub local_only: bool,
     /// Verbose logs and development conveniences; never the execution of code.
@@ -403,10 +406,11 @@ impl Default for Settings {
             prices: Arc::new(Prices::embedded().clone()),
             routes: Vec::new(),
             cache: CacheSettings::default(),
+            requests: RequestLog::default(),
             upstream_failure: UpstreamFailure::Unavailable,
             hooks: HookSettings::default(),
+            mcp: McpSettings::default(),
             local_only: false,
-            requests: RequestLog::default(),
             debug: false,
         }
     }

@@ -78,6 +78,8 @@ pub struct Ended {
     pub fault: Fault,
     /// The same request may succeed when it is sent again.
     pub again: bool,
+    /// There was no connection: the upstream cannot have seen the request.
+    pub unsent: bool,
 }
 
 impl Client {
@@ -119,7 +121,7 @@ impl Client {
     /// when `local_only` forbids the address.
     pub async fn call(&self, request: Request) -> Result<Answer, Ended> {
         if self.is_forbidden() {
-            return Err(Ended { fault: self.forbidden(), again: false });
+            return Err(Ended { fault: self.forbidden(), again: false, unsent: true });
         }
         let sent = Arc::new(Notify::new());
         let piece = Piece::Whole(Some(request.body));
@@ -142,7 +144,7 @@ impl Client {
         until: Instant,
     ) -> Result<Answer, Ended> {
         if self.is_forbidden() {
-            return Err(Ended { fault: self.forbidden(), again: false });
+            return Err(Ended { fault: self.forbidden(), again: false, unsent: true });
         }
         let sent = Arc::new(Notify::new());
         let (head, body) = request.into_parts();
@@ -200,7 +202,7 @@ impl Client {
     }
 
     fn late(&self, stage: &str, after: Duration) -> Ended {
-        Ended { fault: late(&self.provider, stage, after), again: false }
+        Ended { fault: late(&self.provider, stage, after), again: false, unsent: false }
     }
 
     fn unanswered(&self, cause: legacy::Error) -> Ended {
@@ -209,7 +211,9 @@ impl Client {
             "check base_url `{base}` of provider `{provider}`, or run `rapport doctor {}`",
             base.target()
         );
-        let (fault, again) = match find::<Unconnected>(&cause) {
+        let unconnected = find::<Unconnected>(&cause);
+        let unsent = unconnected.is_some();
+        let (fault, again) = match unconnected {
             Some(Unconnected::Late(after)) => (late(provider, "connect", *after), true),
             Some(why) => {
                 let text = format!("provider `{provider}` cannot be reached: {why}");
@@ -226,7 +230,7 @@ impl Client {
                 (Fault::new(Code::UpstreamUnavailable, text), true)
             }
         };
-        Ended { fault: fault.hint(hint).because(cause), again }
+        Ended { fault: fault.hint(hint).because(cause), again, unsent }
     }
 }
 
@@ -295,7 +299,11 @@ impl Answer {
                 ("total", self.until, self.deadlines.total)
             };
             let Ok(frame) = tokio::time::timeout_at(at, self.body.frame()).await else {
-                return Err(Ended { fault: late(&self.provider, stage, after), again: false });
+                return Err(Ended {
+                    fault: late(&self.provider, stage, after),
+                    again: false,
+                    unsent: false,
+                });
             };
             let Some(frame) = frame else { return Ok(None) };
             let frame = frame.map_err(|cause| self.cut(cause))?;
@@ -351,7 +359,11 @@ impl Answer {
 
     fn cut(&self, cause: hyper::Error) -> Ended {
         let text = format!("the connection to provider `{}` broke in its answer", self.provider);
-        Ended { fault: Fault::new(Code::UpstreamUnavailable, text).because(cause), again: true }
+        Ended {
+            fault: Fault::new(Code::UpstreamUnavailable, text).because(cause),
+            again: true,
+            unsent: false,
+        }
     }
 
     fn endless(&self) -> Ended {
@@ -359,7 +371,7 @@ impl Answer {
             "the answer of provider `{}` is longer than {} bytes",
             self.provider, self.limit
         );
-        Ended { fault: Fault::new(Code::UpstreamInvalid, text), again: false }
+        Ended { fault: Fault::new(Code::UpstreamInvalid, text), again: false, unsent: false }
     }
 }
 

@@ -9,6 +9,7 @@ mod hedges;
 mod order;
 mod recorder;
 mod settings;
+mod tooled;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub(crate) use case::{Began, Cases, Open, Record};
 pub(crate) use hedges::{Hedges, copy_to};
 pub(crate) use recorder::Recorder;
 pub use settings::{Hedge, NoTarget, RouteSettings, Strategy, TargetSettings, When};
+pub(crate) use tooled::ToolCall;
 
 /// What is known of a call before it is decided who answers.
 #[derive(Clone, Debug)]
@@ -86,8 +88,6 @@ impl Plan {
         })
     }
 
-    /// A plan of one, for a call that may go nowhere else.
-    pub(crate) fn only(target: Target, why: &str) -> Self {
     /// No plan, for the record of a call that nobody could be asked for.
     fn nobody() -> Self {
         Self {
@@ -100,6 +100,8 @@ impl Plan {
         }
     }
 
+    /// A plan of one, for a call that may go nowhere else.
+    pub(crate) fn only(target: Target, why: &str) -> Self {
         let trail = Arc::<Trail>::default();
         Self {
             considered: vec![considered(&target, Some(1), why.to_owned())],

@@ -131,7 +131,11 @@ fn scope_of(request: &Request) -> Scope {
     if managed.iter().any(|folder| request.uri().path().starts_with(folder)) {
         return Scope::Admin;
     }
-    if request.uri().path() == "/mcp" {
+    let path = request.uri().path();
+    if path.starts_with("/api/v1/mcp/") && request.method() != Method::GET {
+        return Scope::Admin;
+    }
+    if path == "/mcp" || path.starts_with("/mcp/s/") {
         // Reading, too, is a POST there; each tool asks for what it needs.
         return Scope::Read;
     }

@@ -9,6 +9,7 @@ pub mod stream;
 mod base;
 mod first;
 mod health;
+mod joined;
 mod keys;
 mod lines;
 pub(crate) mod mcp;
@@ -43,6 +44,7 @@ const DOORS: &[fn() -> OpenApiRouter<Gateway>] = &[
     vendor::routes,
     ws::routes,
     mcp::routes,
+    joined::routes,
 ];
 
 /// The head of the `OpenAPI` document.

@@ -15,9 +15,15 @@ mod conversations;
 #[cfg(test)]
 mod doors;
 #[cfg(test)]
+mod hang_ups;
+#[cfg(test)]
 mod history;
 #[cfg(test)]
+mod hooks;
+#[cfg(test)]
 mod house;
+#[cfg(test)]
+mod joined;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
@@ -30,6 +36,8 @@ mod native_branches;
 mod native_life;
 #[cfg(test)]
 mod native_windows;
+#[cfg(test)]
+mod proofs;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]
@@ -44,8 +52,6 @@ mod record;
 mod responses;
 #[cfg(test)]
 mod resume;
-#[cfg(test)]
-mod hooks;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a client can do, as it said in `initialize` or says with every modern request.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// A client's capabilities, as far as a server asks something of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,30 @@ impl Client {
             sampling_tools: within("sampling", "tools"),
             roots: has("roots"),
         }
+    }
+
+    /// As a `capabilities` object, to tell another server what can be asked.
+    #[must_use]
+    pub fn capabilities(self) -> Map<String, Value> {
+        let mut all = Map::new();
+        let mut elicitation = Map::new();
+        if self.elicitation {
+            elicitation.insert("form".to_owned(), json!({}));
+        }
+        if self.elicitation_url {
+            elicitation.insert("url".to_owned(), json!({}));
+        }
+        if !elicitation.is_empty() {
+            all.insert("elicitation".to_owned(), Value::Object(elicitation));
+        }
+        if self.sampling {
+            let tools = if self.sampling_tools { json!({"tools": {}}) } else { json!({}) };
+            all.insert("sampling".to_owned(), tools);
+        }
+        if self.roots {
+            all.insert("roots".to_owned(), json!({}));
+        }
+        all
     }
 
     /// As one number, for a session's id.

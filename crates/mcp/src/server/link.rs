@@ -156,6 +156,34 @@ impl Link {
         self.replay.push(rpc::notification(method, params));
     }
 
+    /// From which level on the client wants log lines.
+    #[must_use]
+    pub fn level(&self) -> Option<Level> {
+        self.level
+    }
+
+    /// Passes on what another server says while it works for this request: progress under the
+    /// client's own token, log lines as far as they are wanted, the rest as it is.
+    pub fn relay(&self, method: &str, mut params: Value) {
+        match method {
+            "notifications/progress" => {
+                let Some(token) = &self.progress else { return };
+                if let Value::Object(map) = &mut params {
+                    map.insert("progressToken".to_owned(), token.clone());
+                }
+            }
+            "notifications/message" => {
+                let level = params.get("level").and_then(Value::as_str).and_then(Level::parse);
+                let wanted = self.level.zip(level).is_some_and(|(least, level)| level >= least);
+                if !wanted {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        self.replay.push(rpc::notification(method, &params));
+    }
+
     /// What the client carried for us since we asked it something; modern era only.
     #[must_use]
     pub fn state(&self) -> Option<&str> {

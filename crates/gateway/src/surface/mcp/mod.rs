@@ -1,14 +1,17 @@
 //! `/mcp`: the Model Context Protocol, both eras. Contexts are tools, resources and prompts.
 
+mod joined;
 mod prompts;
 mod resources;
 mod schema;
+mod search;
 mod tools;
 
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::response::Response;
-use http::HeaderMap;
 use mcp::rpc::Refusal;
 use mcp::server::{About, Ask, Offers, Page, Serve, Server, Stop};
 use serde_json::{Map, Value, json};
@@ -19,6 +22,9 @@ use super::body;
 use super::problem::Failed;
 use crate::auth::Caller;
 use crate::gate::Gateway;
+use crate::joined::{Joint, Seer};
+use joined::One;
+use wire::{Code, Fault};
 
 /// What a model reads before it uses the tools.
 const INSTRUCTIONS: &str = "Rapport keeps conversations (contexts) for any model on this machine. \
@@ -29,17 +35,22 @@ const INSTRUCTIONS: &str = "Rapport keeps conversations (contexts) for any model
 /// The MCP server of a gateway.
 pub(crate) type Contexts = Server<Offered>;
 
-/// Makes the server; it belongs to the gateway that made it.
-pub(crate) fn server() -> Contexts {
+/// The names of our own tools.
+pub(crate) use tools::names as own_tools;
+
+/// Makes the server of a gateway, or of one server that is joined to it.
+pub(crate) fn server(only: Option<&Arc<Joint>>) -> Contexts {
     let mut secret = [0_u8; 32];
     if getrandom::fill(&mut secret).is_err() {
         tracing::warn!("the machine has no randomness");
     }
-    Server::new(Offered, secret)
+    Server::new(Offered { only: only.cloned() }, secret)
 }
 
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
-    OpenApiRouter::new().routes(routes!(post, get, delete))
+    OpenApiRouter::new()
+        .routes(routes!(post, get, delete))
+        .routes(routes!(one_post, one_get, one_delete))
 }
 
 /// The Model Context Protocol over Streamable HTTP: requests and their answers.
@@ -77,13 +88,74 @@ async fn delete(
     answer(gate, caller, request).await
 }
 
+/// One joined server alone, under its own names: requests and their answers.
+#[utoipa::path(post, path = "/mcp/s/{server}", tag = "MCP", request_body = Object,
+    params(("server" = String, Path)),
+    responses((status = 200, description = "A JSON-RPC answer, or a stream that ends with it",
+               body = Object)))]
+async fn one_post(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Path(server): Path<String>,
+    request: Request,
+) -> Result<Response, Failed> {
+    answer_for(gate, caller, &server, request).await
+}
+
+/// The stream of a session with one joined server.
+#[utoipa::path(get, path = "/mcp/s/{server}", tag = "MCP", params(("server" = String, Path)),
+    responses((status = 200, description = "Server-sent events", body = Object),
+              (status = 405, description = "Without a session")))]
+async fn one_get(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Path(server): Path<String>,
+    request: Request,
+) -> Result<Response, Failed> {
+    answer_for(gate, caller, &server, request).await
+}
+
+/// Ends a session with one joined server.
+#[utoipa::path(delete, path = "/mcp/s/{server}", tag = "MCP", params(("server" = String, Path)),
+    responses((status = 204, description = "It is ended"), (status = 404, description = "None")))]
+async fn one_delete(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Path(server): Path<String>,
+    request: Request,
+) -> Result<Response, Failed> {
+    answer_for(gate, caller, &server, request).await
+}
+
+async fn answer_for(
+    gate: Gateway,
+    caller: Caller,
+    server: &str,
+    request: Request,
+) -> Result<Response, Failed> {
+    let who = Who::new(&gate, caller);
+    let joint = gate.joined().known(server).await;
+    let Some(joint) = joint.filter(|joint| who.seer.sees(joint)) else {
+        let shown: String = server.chars().take(64).collect();
+        return Err(Fault::new(Code::NotFound, format!("no server `{shown}` is joined"))
+            .hint("`rapport mcp list` shows the joined servers; all of them are at /mcp")
+            .into());
+    };
+    let endpoint = gate.joined().endpoint(&joint);
+    carry(&endpoint, who, request).await
+}
+
 async fn answer(gate: Gateway, caller: Caller, request: Request) -> Result<Response, Failed> {
-    let limits = gate.now().settings.limits.clone();
+    let who = Who::new(&gate, caller);
+    let server = gate.mcp().clone();
+    carry(&server, who, request).await
+}
+
+async fn carry(server: &Contexts, who: Who, request: Request) -> Result<Response, Failed> {
+    let limits = who.gate.now().settings.limits.clone();
     let (head, body) = request.into_parts();
     let bytes = body::collect(body, &limits).await?;
-    let server = gate.mcp().clone();
-    let who = Who { gate, caller, headers: head.headers.clone() };
-    let answer = mcp::http::answer(&server, who, (&head.method, &head.headers), bytes).await;
+    let answer = mcp::http::answer(server, who, (&head.method, &head.headers), bytes).await;
     Ok(answer.map(Body::new))
 }
 
@@ -92,18 +164,42 @@ async fn answer(gate: Gateway, caller: Caller, request: Request) -> Result<Respo
 pub(crate) struct Who {
     gate: Gateway,
     caller: Caller,
-    #[expect(dead_code, reason = "the tool loop reads the caller's tags from them")]
-    headers: HeaderMap,
+    /// The names by which rules know it.
+    seer: Seer,
+}
+
+impl Who {
+    fn new(gate: &Gateway, caller: Caller) -> Self {
+        let seer = Seer::of(&caller, gate.keys(), &gate.joined().settings());
+        Self { gate: gate.clone(), caller, seer }
+    }
+}
+
+fn no_tool(name: &str) -> Refusal {
+    let shown: String = name.chars().take(100).collect();
+    Refusal::params(format!("there is no tool `{shown}`"))
 }
 
 /// What a gateway offers to clients of the protocol.
 #[derive(Debug)]
-pub(crate) struct Offered;
+pub(crate) struct Offered {
+    /// A joined server alone, under its own names.
+    only: Option<Arc<Joint>>,
+}
+
+impl Offered {
+    fn one(&self) -> Option<One<'_>> {
+        self.only.as_ref().map(One)
+    }
+}
 
 impl Serve for Offered {
     type Caller = Who;
 
     fn about(&self) -> About {
+        if let Some(one) = self.one() {
+            return one.about();
+        }
         About {
             name: "rapport".to_owned(),
             title: "Rapport".to_owned(),
@@ -113,35 +209,79 @@ impl Serve for Offered {
     }
 
     fn offers(&self) -> Offers {
-        Offers { tools: true, resources: true, prompts: true, completions: true }
+        let all = Offers { tools: true, resources: true, prompts: true, completions: true };
+        self.one().map_or(all, |one| one.offers())
     }
 
-    async fn tools(&self, _: &Ask<Who>, _: Option<&str>) -> Result<Page, Refusal> {
-        Ok(tools::list().into())
+    async fn tools(&self, ask: &Ask<Who>, _: Option<&str>) -> Result<Page, Refusal> {
+        if let Some(one) = self.one() {
+            return Ok(one.tools(&ask.caller));
+        }
+        let mut all = tools::list(&ask.caller);
+        all.extend(joined::tools(&ask.caller).await);
+        Ok(all.into())
     }
 
     async fn call(&self, ask: &Ask<Who>, params: &Map<String, Value>) -> Result<Value, Stop> {
-        Ok(Box::pin(tools::call(ask, params)).await?)
+        if let Some(one) = self.one() {
+            return one.call(ask, params).await;
+        }
+        let name = params.get("name").and_then(Value::as_str).unwrap_or_default();
+        if tools::is(&ask.caller, name) {
+            return Ok(Box::pin(tools::call(ask, params)).await?);
+        }
+        let joined = Box::pin(joined::call(ask, name, params)).await;
+        joined.unwrap_or_else(|| Err(no_tool(name).into()))
     }
 
     async fn resources(&self, ask: &Ask<Who>, cursor: Option<&str>) -> Result<Page, Refusal> {
-        resources::list(&ask.caller, cursor).await
+        if let Some(one) = self.one() {
+            return Ok(one.resources());
+        }
+        let mut page = resources::list(&ask.caller, cursor).await?;
+        if page.next.is_none() {
+            page.items.extend(joined::resources(&ask.caller));
+        }
+        Ok(page)
     }
 
-    async fn templates(&self, _: &Ask<Who>, _: Option<&str>) -> Result<Page, Refusal> {
-        Ok(resources::templates().into())
+    async fn templates(&self, ask: &Ask<Who>, _: Option<&str>) -> Result<Page, Refusal> {
+        if let Some(one) = self.one() {
+            return Ok(one.templates());
+        }
+        let mut all = resources::templates();
+        all.extend(joined::templates(&ask.caller));
+        Ok(all.into())
     }
 
     async fn read(&self, ask: &Ask<Who>, uri: &str) -> Result<Option<Value>, Stop> {
-        Ok(resources::read(&ask.caller, uri).await?)
+        if let Some(one) = self.one() {
+            return one.read(ask, uri).await;
+        }
+        match Box::pin(joined::read(ask, uri)).await {
+            Some(read) => read.map(Some),
+            None => Ok(resources::read(&ask.caller, uri).await?),
+        }
     }
 
-    async fn prompts(&self, _: &Ask<Who>, _: Option<&str>) -> Result<Page, Refusal> {
-        Ok(prompts::list().into())
+    async fn prompts(&self, ask: &Ask<Who>, _: Option<&str>) -> Result<Page, Refusal> {
+        if let Some(one) = self.one() {
+            return Ok(one.prompts());
+        }
+        let mut all = prompts::list();
+        all.extend(joined::prompts(&ask.caller).await);
+        Ok(all.into())
     }
 
     async fn prompt(&self, ask: &Ask<Who>, params: &Map<String, Value>) -> Result<Value, Stop> {
-        Ok(prompts::get(&ask.caller, params).await?)
+        if let Some(one) = self.one() {
+            return one.prompt(ask, params).await;
+        }
+        let name = params.get("name").and_then(Value::as_str).unwrap_or_default();
+        match Box::pin(joined::prompt(ask, name, params)).await {
+            Some(prompt) => prompt,
+            None => Ok(prompts::get(&ask.caller, params).await?),
+        }
     }
 
     async fn complete(
@@ -149,6 +289,12 @@ impl Serve for Offered {
         ask: &Ask<Who>,
         params: &Map<String, Value>,
     ) -> Result<Value, Refusal> {
+        if let Some(one) = self.one() {
+            return one.complete(ask, params).await;
+        }
+        if let Some(completed) = Box::pin(joined::complete(ask, params)).await {
+            return completed;
+        }
         let argument = params.get("argument").and_then(Value::as_object);
         let field = |name: &str| argument.and_then(|a| a.get(name)).and_then(Value::as_str);
         let (Some(name), Some(begun)) = (field("name"), field("value")) else {

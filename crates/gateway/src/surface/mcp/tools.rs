@@ -144,9 +144,10 @@ const TOOLS: &[Tool] = &[
 ];
 
 /// The definitions, as `tools/list` shows them.
-pub(super) fn list() -> Vec<Value> {
+pub(super) fn list(who: &Who) -> Vec<Value> {
     TOOLS
         .iter()
+        .filter(|tool| who.gate.joined().may(&who.seer, tool.name))
         .map(|tool| {
             let reads = matches!(tool.scope, Scope::Read);
             json!({
@@ -160,12 +161,21 @@ pub(super) fn list() -> Vec<Value> {
         .collect()
 }
 
+/// The names of all.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TOOLS.iter().map(|tool| tool.name)
+}
+
+/// Whether this is one of them, and the caller may see it.
+pub(super) fn is(who: &Who, name: &str) -> bool {
+    names().any(|known| known == name) && who.gate.joined().may(&who.seer, name)
+}
+
 /// Runs a tool. What goes wrong inside is a result that the model reads.
 pub(super) async fn call(ask: &Asking<Who>, params: &Map<String, Value>) -> Result<Value, Refusal> {
     let name = params.get("name").and_then(Value::as_str).unwrap_or_default();
     let Some(tool) = TOOLS.iter().find(|tool| tool.name == name) else {
-        let shown: String = name.chars().take(100).collect();
-        return Err(Refusal::params(format!("there is no tool `{shown}`")));
+        return Err(super::no_tool(name));
     };
     let empty = Map::new();
     let given = params.get("arguments").and_then(Value::as_object).unwrap_or(&empty);

@@ -1,0 +1,149 @@
+//! Bad servers: each is seen as what it is, and none of them harms another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway::joined::{Home, Shelf};
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::house::{Folder, Joined, WITHIN, program, script, set, settings, text_of};
+
+#[tokio::test]
+async fn one_bad_server_never_harms_another() {
+    let mut slow = script("slow", &["echo"]);
+    set(&mut slow, "LATE", "600");
+    let house = Joined::of(settings(vec![
+        script("good", &["echo", "big"]),
+        program("missing", &["/no/such/program"], &[]),
+        program("silent", &["sleep", "600"], &[]),
+        program("garbage", &["sh", "-c", "while :; do echo hello; done"], &[]),
+        program("ends", &["sh", "-c", "echo 'no token' >&2; exit 4"], &[]),
+        slow,
+    ]))
+    .await;
+    house.until("good", "ready").await;
+    let said = house.call("good__echo", json!({"say": "fine"})).await;
+    assert_eq!(text_of(&said), "fine");
+    let missing = house.until("missing", "down").await;
+    let error = missing["error"].as_str().unwrap();
+    assert!(error.contains("`/no/such/program` is not there"), "{error}");
+    let garbage = house.until("garbage", "down").await;
+    assert!(garbage["error"].as_str().unwrap().contains("`hello`"), "{garbage}");
+    let ends = house.until("ends", "down").await;
+    assert!(ends["error"].as_str().unwrap().contains("no token"), "{ends}");
+    assert_eq!(house.show("silent").await["state"], "starting");
+    let big = house.call("good__big", json!({})).await;
+    assert_eq!(text_of(&big).len(), 1_100_000);
+    // The others' names lead nowhere, and quickly.
+    let none = house.modern("tools/call", &json!({"name": "missing__x"})).await;
+    assert_eq!(none["error"]["code"], -32602);
+}
+
+#[tokio::test]
+async fn a_server_that_dies_in_a_call_is_told_of_and_comes_back() {
+    let folder = Folder::new();
+    let mut server = script("one", &["echo", "dies"]);
+    set(&mut server, "TOLD", &folder.path("told"));
+    let house = Joined::with(vec![server]).await;
+    let died = house.call("one__dies", json!({})).await;
+    assert_eq!(died["isError"], true);
+    let text = text_of(&died);
+    assert!(text.starts_with("upstream_unavailable") && text.contains("no more"), "{text}");
+    // The next call waits for it, or brings its start forward.
+    let asking = async {
+        loop {
+            let said = house.call("one__echo", json!({"say": "back"})).await;
+            if said["isError"] != true {
+                return said;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let said = tokio::time::timeout(WITHIN, asking).await.unwrap();
+    assert_eq!(text_of(&said), "back");
+    let starts = std::fs::read_to_string(folder.path("told")).unwrap();
+    assert_eq!(starts.lines().count(), 2, "started again once");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up_and_others_go_on_meanwhile() {
+    let mut server = script("one", &["hangs", "garbles"]);
+    server.silence = Duration::from_millis(300);
+    let house = Joined::with(vec![server, script("two", &["slow"])]).await;
+    let started = Instant::now();
+    let (hung, slow) =
+        tokio::join!(house.call("one__hangs", json!({})), house.call("two__slow", json!({})));
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(text_of(&hung).starts_with("timeout"), "{hung}");
+    assert_eq!(text_of(&slow), "slow");
+    // What is no message between messages is passed over, and can be seen.
+    let after = house.call("one__garbles", json!({})).await;
+    assert_eq!(text_of(&after), "after");
+    assert_eq!(house.show("one").await["garbage"], "this is no message");
+}
+
+#[tokio::test]
+async fn calls_at_once_share_one_process_or_have_one_each() {
+    let mut own = script("own", &["pid"]);
+    own.per_caller = true;
+    let house = Joined::with(vec![script("one", &["pid"]), own]).await;
+    let first = text_of(&house.call("one__pid", json!({})).await);
+    assert_eq!(text_of(&house.call("one__pid", json!({})).await), first);
+    let mine = text_of(&house.call("own__pid", json!({})).await);
+    assert_eq!(text_of(&house.call("own__pid", json!({})).await), mine, "mine is kept");
+}
+
+#[tokio::test]
+async fn a_child_sees_the_variables_it_was_given_and_no_other() {
+    let mut server = script("one", &["env"]);
+    set(&mut server, "GIVEN", "1");
+    let house = Joined::with(vec![server]).await;
+    let names = text_of(&house.call("one__env", json!({})).await);
+    assert!(names.contains("GIVEN") && names.contains("PATH"), "{names}");
+    assert!(!names.contains("CARGO"), "{names}");
+}
+
+/// A shelf that is a map.
+#[derive(Debug, Default)]
+struct Kept(Mutex<std::collections::HashMap<String, String>>);
+
+impl Shelf for Kept {
+    fn load(&self, name: &str) -> Option<String> {
+        self.0.lock().get(name).cloned()
+    }
+
+    fn store(&self, name: &str, text: &str) {
+        self.0.lock().insert(name.to_owned(), text.to_owned());
+    }
+}
+
+#[tokio::test]
+async fn the_first_list_after_a_start_is_complete_without_the_servers() {
+    let shelf = Arc::new(Kept::default());
+    let home = || Home { shelf: Some(shelf.clone()), ..Home::default() };
+    let folder = Folder::new();
+    let mut server = script("one", &["echo"]);
+    // It starts once; the second time its program waits for ever.
+    let gate = folder.path("gate");
+    set(&mut server, "GATE", &gate);
+    let gateway::joined::Reach::Program(program) = &mut server.reach else { panic!("a program") };
+    program.args[1] = format!("[ -e \"$GATE\" ] && sleep 600; {}", program.args[1]);
+    let first = Joined::at_home(settings(vec![server.clone()]), home()).await;
+    first.until("one", "ready").await;
+    first.gate().shutdown(WITHIN).await;
+    std::fs::write(&gate, "").unwrap();
+    let second = Joined::at_home(settings(vec![server.clone()]), home()).await;
+    let started = Instant::now();
+    let names = second.tool_names().await;
+    assert!(started.elapsed() < Duration::from_secs(2), "nothing was waited for");
+    assert!(names.iter().any(|name| name == "one__echo"), "{names:?}");
+    assert_eq!(second.show("one").await["state"], "starting");
+    // What was kept of another program is not taken for this one's.
+    let gateway::joined::Reach::Program(program) = &mut server.reach else { panic!("a program") };
+    program.command = "/no/such/program".to_owned();
+    let third = Joined::at_home(settings(vec![server]), home()).await;
+    let names = third.tool_names().await;
+    assert!(names.iter().all(|name| name != "one__echo"), "{names:?}");
+}

@@ -29,6 +29,7 @@ mod limits;
 mod plan;
 mod query;
 mod record;
+mod redact;
 mod refuse;
 mod rows;
 mod schema;
@@ -46,7 +47,8 @@ pub use branch::{
 };
 pub use content::Content;
 pub use contexts::{
-    Contexts, Counts, Defect, NewShare, News, Past, Report, Seen, Share, verify_store,
+    Contexts, Counts, Defect, NewShare, News, Past, RedactOrder, Redacted, Report, Seen, Share,
+    verify_store,
 };
 pub use count::tokens;
 pub use edit::{Edit, StateEdit, merge_patch};
@@ -59,6 +61,7 @@ pub use limits::Limits;
 pub use plan::{Plan, Strategy};
 pub use query::{Filter, Page, Slice, Sort};
 pub use record::{Context, Entry, EntryStatus, New, NewEntry, Size, Status};
+pub use redact::{RedactMode, RedactPlan};
 pub use schema::SCHEMA;
 pub use settings::{OnHangUp, Settings, WhenBusy};
 pub use storage::Durability;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use storage::Durability;
 use wire::{Code, Fault};
 
-use crate::{Map, Plan};
+use crate::{Map, Plan, RedactPlan};
 
 /// What a new turn does while another one runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +51,8 @@ pub struct Settings {
     pub window_tokens: Option<u32>,
     /// How the window is chosen.
     pub window: Option<Plan>,
+    /// What is redacted, and when.
+    pub redact: Option<RedactPlan>,
     /// Everything else, kept as it came.
     pub extra: Map,
 }
@@ -80,6 +82,7 @@ impl Settings {
             on_hang_up: word(from, "on_hang_up", ON_HANG_UP)?,
             window_tokens: count(from, "window_tokens")?,
             window: take(from, "window").map(|value| Plan::parse(&value)).transpose()?,
+            redact: take(from, "redact").map(|value| RedactPlan::parse(&value)).transpose()?,
             extra: Map::new(),
         };
         Ok(Self { extra: map, ..out })
@@ -100,6 +103,7 @@ impl Settings {
             ("on_hang_up", named(self.on_hang_up.and_then(|v| name(ON_HANG_UP, v)))),
             ("window_tokens", self.window_tokens.map(|v| json!(v))),
             ("window", self.window.as_ref().map(Plan::to_value)),
+            ("redact", self.redact.as_ref().map(RedactPlan::to_value)),
         ];
         let mut out = Map::new();
         for (key, value) in fields {

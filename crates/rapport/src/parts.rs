@@ -41,6 +41,7 @@ impl Parts {
         let given = config.contexts.vault_key.as_ref().and_then(|key| vault::parse(key.expose()));
         contexts.set_vault(vault::open(given, folder));
         contexts.set_audit(config.contexts.audit);
+        contexts.set_redaction(config.contexts.redact.clone());
         let keys = catalog::Keys::open(database.clone()).await?;
         let about = About {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -88,6 +88,7 @@ impl Job<'_> {
         doc.settings = Settings::parse(settings)?;
         merge_patch(&mut doc.metadata, new.metadata);
         row.durability = doc.durability();
+        self.inner.redaction.note(&doc.settings);
         if !doc.is_empty() {
             parts::save_doc(self.connection, row.n, &doc, limit)?;
         }
@@ -118,11 +119,16 @@ impl Job<'_> {
         admit_contents(self, row, &contents)?;
         let mut out = Vec::with_capacity(entries.len());
         for fresh in entries {
+            let cleaned = self.cleaned(row, &fresh.content, &fresh.meta)?;
+            let (content, meta) = match &cleaned {
+                Some((content, meta)) => (content, meta),
+                None => (&fresh.content, &fresh.meta),
+            };
             let fresh = Fresh {
                 role: fresh.role,
-                content: &fresh.content,
+                content,
                 model: fresh.model.as_deref(),
-                meta: &fresh.meta,
+                meta,
                 status: EntryStatus::Complete,
             };
             out.push(entry::append(self.connection, row, fresh, self.now)?);

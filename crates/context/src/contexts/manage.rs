@@ -121,6 +121,7 @@ impl Job<'_> {
         row.model.clone_from(&new.settings.model);
         let doc = Doc { system: new.system, settings: new.settings, metadata: new.metadata };
         row.durability = doc.durability();
+        self.inner.redaction.note(&doc.settings);
         let limit = self.inner.limits.state_bytes;
         if !doc.is_empty() {
             parts::save_doc(self.connection, row.n, &doc, limit)?;
@@ -228,6 +229,7 @@ impl Job<'_> {
             merge_patch(&mut map, patch);
             doc.settings = Settings::parse(map)?;
             row.durability = doc.durability();
+            self.inner.redaction.note(&doc.settings);
             row.model = named.or(row.model);
         }
         if let Some(patch) = edit.metadata {

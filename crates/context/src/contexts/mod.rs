@@ -12,6 +12,7 @@ mod merge;
 mod news;
 mod once;
 mod past;
+mod redaction;
 mod search;
 mod share;
 mod summarise;
@@ -37,6 +38,8 @@ use crate::{Key, Limits, Vault};
 use choices::Choices;
 pub use news::{News, Seen};
 pub use past::Past;
+use redaction::Redaction;
+pub use redaction::{RedactOrder, Redacted};
 pub use share::{NewShare, Share};
 use telling::Watch;
 pub use verify::{Defect, Report, verify_store};
@@ -69,6 +72,7 @@ struct Inner {
     summarising: Arc<Mutex<HashSet<i64>>>,
     writes: watch::Sender<u64>,
     watch: Watch,
+    redaction: Redaction,
     vault: OnceLock<Arc<Vault>>,
 }
 
@@ -107,12 +111,24 @@ impl Contexts {
     /// # Errors
     /// `storage_error` when the store cannot be read or written.
     pub async fn open(db: Database, limits: Limits) -> Result<Self, Fault> {
-        let (totals, choices, hooks) = db
-            .read(|c| Ok((seed(c)?, Choices::read(c)?, crate::rows::hooks::Subscribed::read(c)?)))
+        let (totals, choices, hooks, redaction) = db
+            .read(|c| {
+                let hooks = crate::rows::hooks::Subscribed::read(c)?;
+                Ok((seed(c)?, Choices::read(c)?, hooks, Redaction::read(c)?))
+            })
             .await?;
         let (summarising, writes) = (Arc::default(), watch::Sender::new(0));
         let (watch, vault) = (Watch::new(hooks), OnceLock::new());
-        let inner = Arc::new(Inner { limits, totals, choices, summarising, writes, watch, vault });
+        let inner = Arc::new(Inner {
+            limits,
+            totals,
+            choices,
+            summarising,
+            writes,
+            watch,
+            redaction,
+            vault,
+        });
         let this = Self { db, inner, durability: Durability::Group };
         this.recover().await?;
         Ok(this)

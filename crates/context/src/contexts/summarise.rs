@@ -46,7 +46,8 @@ impl Contexts {
     ) -> Result<Option<Task>, Fault> {
         let key = key.clone();
         let busy = Arc::clone(&self.inner.summarising);
-        self.db
+        let task = self
+            .db
             .read(move |connection| {
                 let frame = Frame::read(connection, &key, budget, plan.as_ref())?;
                 let wanted = match frame.plan.strategy {
@@ -82,7 +83,10 @@ impl Contexts {
                     _seat: seat,
                 }))
             })
-            .await
+            .await?;
+        let Some(task) = task else { return Ok(None) };
+        let settings = self.get(&task.key).await?.settings;
+        Ok(Some(self.rendered_task(&settings, task)))
     }
 
     /// Puts a summary in the place of its messages, if the context still begins where it began

@@ -255,14 +255,7 @@ impl Job<'_> {
         self.mark_failed(&mut row, reason)?;
         row.touch(self.now);
         if let Some(outcome) = partial {
-            let fresh = Fresh {
-                role: Role::Assistant,
-                content: &outcome.content,
-                model: Some(&outcome.model),
-                meta: &outcome.meta,
-                status: EntryStatus::Partial,
-            };
-            entry::append(self.connection, &mut row, fresh, self.now)?;
+            self.store(&mut row, outcome, EntryStatus::Partial)?;
         }
         ctx::save(self.connection, &row)?;
         if let Some(idem) = &open.idem {
@@ -273,13 +266,16 @@ impl Job<'_> {
     }
 
     /// Stores the user's message and the change of the state; the caller saves the row.
-    fn ask(&self, turn: NewTurn, status: EntryStatus) -> Result<Asked, Fault> {
+    fn ask(&self, mut turn: NewTurn, status: EntryStatus) -> Result<Asked, Fault> {
         let (mut row, created) = self.find_or_make(&turn)?;
         let before = (!created).then(|| figures(&row));
         row.admit(turn.expect)?;
         row.idle()?;
         self.append_all(&mut row, &turn.before)?;
         admit_contents(self, &row, &[&turn.content])?;
+        if let Some(cleaned) = self.cleaned(&row, &turn.content, &turn.meta)? {
+            (turn.content, turn.meta) = cleaned;
+        }
         let mut state = parts::state(self.connection, &row)?;
         let mut changed = turn.state.is_some_and(|change| change.apply(&mut state));
         let mut limit = self.inner.limits.state_bytes;
@@ -327,14 +323,18 @@ impl Job<'_> {
 
     /// Stores a reply; the caller saves the row.
     fn reply(&self, row: &mut Row, outcome: &Outcome) -> Result<Entry, Fault> {
-        let fresh = Fresh {
-            role: Role::Assistant,
-            content: &outcome.content,
-            model: Some(&outcome.model),
-            meta: &outcome.meta,
-            status: outcome.status,
-        };
         row.model = Some(outcome.model.clone());
+        self.store(row, outcome, outcome.status)
+    }
+
+    fn store(&self, row: &mut Row, outcome: &Outcome, status: EntryStatus) -> Result<Entry, Fault> {
+        let cleaned = self.cleaned(row, &outcome.content, &outcome.meta)?;
+        let (content, meta) = match &cleaned {
+            Some((content, meta)) => (content, meta),
+            None => (&outcome.content, &outcome.meta),
+        };
+        let model = Some(&*outcome.model);
+        let fresh = Fresh { role: Role::Assistant, content, model, meta, status };
         entry::append(self.connection, row, fresh, self.now)
     }
 

@@ -131,7 +131,7 @@ impl Contexts {
             let told: u64 = window.recalled.iter().map(Recalled::tokens).sum();
             window.tokens = window.tokens.saturating_add(told);
         }
-        Ok(window)
+        Ok(self.rendered(window))
     }
 }
 

@@ -272,6 +272,21 @@ pub(crate) fn mark(
     Ok(())
 }
 
+/// Puts another content in the place of an entry's: only a redaction may. Its figures stay, so that
+/// the running sums still add up.
+pub(crate) fn rewrite(
+    connection: &Connection,
+    chain: &Chain,
+    (seq, content): (u32, &Content),
+    meta: &Map,
+) -> Result<(), Fault> {
+    let body = content.stored().as_bytes();
+    let sql = "UPDATE entry SET body = ?2, hash = ?3, meta = ?4 WHERE k = ?1";
+    let values = params![chain.place(seq), body, hash(body), to_text(meta)?];
+    connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+    Ok(())
+}
+
 /// Adds `tokens` to the running sums from `seq` on; at most the newest turn is rewritten.
 pub(crate) fn shift(
     connection: &Connection,

@@ -14,6 +14,7 @@ mod log;
 mod news;
 mod plans;
 mod recovery;
+mod redaction;
 mod state;
 mod transfer;
 mod trees;

@@ -1,5 +1,6 @@
 //! The command line: one file and one line here for each command.
 
+mod audit;
 mod background;
 mod backup;
 mod chat;
@@ -8,7 +9,9 @@ mod config;
 mod connect;
 mod context;
 mod doctor;
+mod doctor_store;
 mod given;
+mod inspect;
 mod interact;
 mod key;
 mod mcp;
@@ -24,6 +27,7 @@ mod speech;
 mod status;
 mod summarize;
 mod table;
+mod webhook;
 
 use std::path::PathBuf;
 
@@ -98,6 +102,10 @@ enum Command {
     Summarize(summarize::Options),
     /// Show what a running server is and holds
     Status(status::Options),
+    /// Let an address be told when contexts change
+    Webhook(webhook::Options),
+    /// Show who changed what, and check that the record of it holds
+    Audit(audit::Options),
     /// Make, list and revoke keys
     Key(key::Options),
     /// Show models, what they cost, and whether one answers
@@ -112,6 +120,8 @@ enum Command {
     Connect(connect::Connect),
     /// Take this server out of an application
     Disconnect(connect::Disconnect),
+    /// Show what goes over the wire between a program and its server
+    Inspect(Box<inspect::Options>),
     /// Connect a program that speaks MCP over a pipe (Claude Desktop, Cursor …)
     Mcp(mcp::Options),
     /// Run a scriptable model server for tests
@@ -217,11 +227,14 @@ pub(crate) fn run() -> Exit {
         Command::Interact(options) => interact::run(&mut frame, &options),
         Command::Summarize(options) => summarize::run(&mut frame, &options),
         Command::Status(options) => status::run(&mut frame, &options),
+        Command::Webhook(options) => webhook::run(&mut frame, &options),
+        Command::Audit(options) => audit::run(&mut frame, &options),
         Command::Key(options) => key::run(&mut frame, &options),
         Command::Model(options) => model::run(&mut frame, &options),
         Command::Provider(options) => provider::run(&mut frame, &options),
         Command::Config(options) => config::run(&mut frame, &options),
         Command::Doctor(options) => doctor::run(&mut frame, &options),
+        Command::Inspect(options) => inspect::run(&mut frame, &options),
         Command::Connect(options) => connect::connect(&mut frame, &options),
         Command::Disconnect(options) => connect::disconnect(&mut frame, &options),
         Command::Mcp(options) => mcp::run(&mut frame, &options),

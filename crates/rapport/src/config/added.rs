@@ -1,7 +1,9 @@
-//! The providers that the API added: a file in the data folder, below every other source.
+//! The providers and servers that the API added: files in the data folder, below every other
+//! source.
 
 use std::path::{Path, PathBuf};
 
+use gateway::joined::AddedServer;
 use gateway::provider::Added;
 use serde_json::{Map, Value, json};
 
@@ -10,10 +12,57 @@ use super::layer::{self, Layer};
 use super::problem::Findings;
 
 const FILE: &str = "providers.json";
+const SERVERS: &str = "mcp.json";
 
 /// Where they are kept.
 pub(crate) fn path(data: &Path) -> PathBuf {
     data.join(FILE)
+}
+
+/// Where servers of the Model Context Protocol are kept.
+pub(crate) fn servers(data: &Path) -> PathBuf {
+    data.join(SERVERS)
+}
+
+/// The text of the file of servers with one more, from the text it has.
+///
+/// # Errors
+/// When the file is not what was written there.
+pub(crate) fn with_server(text: Option<&str>, added: &AddedServer) -> anyhow::Result<String> {
+    change_servers(text, |all| {
+        all.insert(added.name.clone(), serde_json::to_value(added)?);
+        Ok(())
+    })
+}
+
+/// The text of the file of servers without one; `None` when it is not there.
+///
+/// # Errors
+/// When the file is not what was written there.
+pub(crate) fn without_server(text: Option<&str>, name: &str) -> anyhow::Result<Option<String>> {
+    let mut found = false;
+    let text = change_servers(text, |all| {
+        found = all.shift_remove(name).is_some();
+        Ok(())
+    })?;
+    Ok(found.then_some(text))
+}
+
+fn change_servers(
+    text: Option<&str>,
+    change: impl FnOnce(&mut Map<String, Value>) -> anyhow::Result<()>,
+) -> anyhow::Result<String> {
+    let mut root: Map<String, Value> = match text {
+        Some(text) if !text.trim().is_empty() => serde_json::from_str(text)?,
+        _ => Map::new(),
+    };
+    let group = root.entry("mcp").or_insert_with(|| json!({}));
+    let all = group.as_object_mut().map(|group| group.entry("servers").or_insert_with(|| json!({})));
+    match all.and_then(Value::as_object_mut) {
+        Some(all) => change(all)?,
+        None => anyhow::bail!("`mcp.servers` is no object"),
+    }
+    Ok(serde_json::to_string_pretty(&root)?)
 }
 
 /// What they say, as a source of settings; nothing when there is no file.

@@ -75,12 +75,15 @@ pub(crate) fn load(inputs: &Inputs) -> Result<Loaded, Refused> {
         stack = sources.stack(&layers);
     }
     let added_file = added::path(&data);
-    stack.push_below(added::layer(&added_file, &mut findings));
+    let servers_file = added::servers(&data);
+    for file in [&added_file, &servers_file] {
+        stack.push_below(added::layer(file, &mut findings));
+    }
     let config =
         sources.values(inputs, &stack, &mut findings, |v| resolve::config(v, &default_data));
     if findings.problems.is_empty() {
         let mut watched = sources.watched;
-        watched.extend([beside, added_file]);
+        watched.extend([beside, added_file, servers_file]);
         watched.extend(findings.secrets);
         watched.extend(config.tls.files.iter().flat_map(|(cert, key)| [cert.clone(), key.clone()]));
         return Ok(Loaded {

@@ -12,6 +12,7 @@ pub(crate) mod generate;
 pub(crate) mod keys;
 mod layer;
 mod load;
+mod mcp;
 mod nearest;
 mod problem;
 mod providers;

@@ -14,6 +14,7 @@ use gateway::settings::{
 };
 use ledger::Prices;
 
+use super::mcp;
 use super::problem::Place;
 use super::providers;
 use super::resolved::{Config, Contexts, Log, LogFormat, Ports, Store, Tls, TlsMode};
@@ -196,6 +197,7 @@ fn settings(values: &mut Values<'_>) -> Settings {
         },
         providers: providers::all(values),
         routes: routes::all(values),
+        mcp: mcp::all(values),
         prices: prices(values),
         auth: values.choice("auth.mode", &auth).unwrap_or(AuthMode::Auto),
         allowed_hosts: values.list("server.allowed_hosts").0,
@@ -238,7 +240,33 @@ fn contexts(values: &mut Values<'_>) -> Contexts {
     Contexts {
         audit: values.choice("contexts.audit", &context::AuditMode::WORDS).unwrap_or_default(),
         audit_for: (days > 0).then(|| Duration::from_secs(days * 86_400)),
+        redact: redact(values),
         vault_key,
+    }
+}
+
+fn redact(values: &mut Values<'_>) -> Option<context::RedactPlan> {
+    let mode = values.choice("contexts.redact", &context::RedactMode::WORDS).unwrap_or_default();
+    let (patterns, place) = values.list("contexts.redact_patterns");
+    let (own, own_place) = values.list("contexts.redact_own");
+    let mut named = context::Map::new();
+    for text in &own {
+        match text.split_once('=') {
+            Some((name, regex)) => drop(named.insert(name.trim().to_owned(), regex.into())),
+            None => {
+                let text =
+                    format!("`contexts.redact_own` cannot hold `{text}`: write `NAME=REGEX`");
+                values.findings.problem(&own_place, text);
+            }
+        }
+    }
+    match context::RedactPlan::new(mode, patterns, named) {
+        Ok(plan) => Some(plan),
+        Err(fault) => {
+            let at = if fault.text().contains("patterns") { &place } else { &own_place };
+            values.findings.fault(at, "contexts.redact", &fault);
+            None
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod announce;
 mod exposure;
 mod keeper;
 mod reload;
+mod shelf;
 mod signals;
 
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use crate::config::{Inputs, Loaded};
+use crate::config::{Inputs, Loaded, Store};
 use crate::listen::{Door, Site, address, bind, places, tls};
 use crate::log::Logs;
 use crate::parts::Parts;
@@ -61,6 +62,8 @@ pub(crate) async fn run(
     let generated = certificates.as_ref().and_then(|loaded| loaded.generated.clone());
     door.set_tls(certificates.map(|loaded| loaded.config));
     let (wishes, wished) = keeper::wishes();
+    let on_disk = matches!(config.store, Store::Sqlite).then_some(&*config.data);
+    parts.gateway.join(shelf::home(on_disk, Arc::new(wishes.clone())));
     parts.gateway.set_keeper(wishes);
     let routes = parts.gateway.router(console::pages());
     door.open(Site { gateway: parts.gateway.clone(), routes });

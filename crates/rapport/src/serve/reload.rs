@@ -126,6 +126,7 @@ impl Running<'_> {
         self.door.set_tls(certificates.map(|loaded| loaded.config));
         self.door.set_limits(&new.config.gateway.limits);
         self.parts.contexts.set_audit(new.config.contexts.audit);
+        self.parts.contexts.set_redaction(new.config.contexts.redact.clone());
         for warning in &new.warnings {
             tracing::warn!("{warning}");
         }

@@ -117,3 +117,27 @@ fn sharing_following_and_the_end() {
     fine(&house, &["context", "delete", "talk"]);
     assert!(fine(&house, &["context", "list", "--json"]).starts_with("{\"contexts\":[]"));
 }
+
+#[test]
+fn changes_are_audited_and_webhooks_are_kept() {
+    let (house, _server) = talked();
+    fine(&house, &["context", "close", "talk-one"]);
+    let listed = fine(&house, &["audit", "list"]);
+    assert!(listed.contains("context.created") && listed.contains("context.closed"), "{listed}");
+    assert!(fine(&house, &["audit", "verify"]).starts_with("2 lines"));
+    assert_eq!(fine(&house, &["audit", "export"]).lines().count(), 2);
+
+    let refused = house.run(&["webhook", "create", "http://127.0.0.1:9/hook"]);
+    assert!(err(&refused).contains("webhooks.private"), "{}", err(&refused));
+    let events = ["--events", "turn.completed,context.closed"];
+    let made = [&["webhook", "create", "https://hooks.invalid/x"][..], &events].concat();
+    assert!(fine(&house, &made).starts_with("whsec_"));
+    let list = fine(&house, &["webhook", "list"]);
+    assert!(list.contains("turn.completed context.closed") && list.contains("on"), "{list}");
+    fine(&house, &["webhook", "switch", "1", "off"]);
+    assert_eq!(json(&house, &["webhook", "list"])["webhooks"][0]["enabled"], false);
+    fine(&house, &["webhook", "delete", "1"]);
+    assert_eq!(house.run(&["webhook", "test", "1"]).status.code(), Some(1));
+    let key = std::fs::read_to_string(house.path().join("data/vault.key"));
+    assert_eq!(key.map(|key| key.trim().len()).ok(), Some(64));
+}

@@ -9,6 +9,7 @@ pub(crate) mod knowledge;
 pub(crate) mod messages;
 pub(crate) mod models;
 pub(crate) mod read;
+pub(crate) mod redact;
 pub(crate) mod requests;
 pub(crate) mod resume;
 pub(crate) mod search;
@@ -64,6 +65,7 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(transfer::export))
         .routes(routes!(transfer::import))
         .routes(routes!(events::events))
+        .routes(routes!(redact::redact))
         .routes(routes!(hooks::create, hooks::list))
         .routes(routes!(hooks::get, hooks::edit, hooks::delete))
         .routes(routes!(hooks::test))

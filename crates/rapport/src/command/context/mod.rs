@@ -7,6 +7,7 @@ mod find;
 mod follow;
 mod know;
 mod list;
+mod redact;
 mod rewind;
 mod share;
 mod transfer;
@@ -96,6 +97,8 @@ enum Verb {
     Merge(tree::Merge),
     /// Make a token that opens a context for reading; list or end tokens
     Share(share::Share),
+    /// Take secrets and personal data out of stored messages, for good
+    Redact(redact::Redact),
     /// End a context: it can still be read
     Close(Named),
     /// Delete a context and everything in it
@@ -171,6 +174,7 @@ async fn branches(client: &mut Client<'_>, verb: &Verb) -> Result<(), Failure> {
         Verb::Compare(two) => tree::compare(client, two).await,
         Verb::Merge(two) => tree::merge(client, two).await,
         Verb::Share(share) => share::share(client, share).await,
+        Verb::Redact(redact) => redact::redact(client, redact).await,
         Verb::Close(named) => change::close(client, id(named).as_deref()).await,
         Verb::Delete(named) => change::delete(client, id(named).as_deref()).await,
         Verb::Export(export) => transfer::export(client, export).await,

@@ -35,6 +35,7 @@ fn about(group: &str) -> &'static str {
         "auth" => "Who has to show a key.",
         "limits" => "The limit of everything that could grow.",
         "models" => "Which model answers where.",
+        "mcp" => "Servers of the Model Context Protocol that are joined; see docs/mcp.md.",
         "providers" => "The upstreams: companies and local model servers.",
         "log" => "What is written where.",
         _ => "",

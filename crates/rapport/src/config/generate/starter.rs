@@ -32,6 +32,10 @@ pub(crate) fn starter() -> String {
             routes(&mut page, &keys);
             continue;
         }
+        if group == "mcp" {
+            mcp(&mut page, &keys);
+            continue;
+        }
         for key in keys {
             for line in wrap(key.doc, WIDTH) {
                 line_to(&mut page, &format!("{inside}# {line}"));
@@ -101,6 +105,36 @@ fn routes(page: &mut String, keys: &[&Key]) {
             line_to(page, &format!("  #   # {line}"));
         }
         line_to(page, &format!("  #   {name}: {}", written(key)));
+    }
+}
+
+/// One example of a joined server, with all its keys.
+fn mcp(page: &mut String, keys: &[&Key]) {
+    page.push_str(
+        "  # servers:\n  #   files:\n  #     command: npx\n  #     args: [-y, \
+         \"@modelcontextprotocol/server-filesystem\", /tmp]\n  #   far:\n  #     url: \
+         https://mcp.example.com/mcp\n  #     headers: {Authorization: \"Bearer ${FAR_TOKEN}\"}\n  \
+         #\n  # Everything that can be said:\n",
+    );
+    let mut before = "";
+    for key in keys {
+        let name = key.path.strip_prefix("mcp.").unwrap_or(key.path);
+        let (group, name) = match name.split_once(".NAME.") {
+            Some((group, name)) => (group, name),
+            None => ("", name),
+        };
+        if group != before {
+            line_to(page, &format!("  # {group}:\n  #   NAME:"));
+            before = group;
+        }
+        let start = if group.is_empty() { "  # " } else { "  #     " };
+        for line in wrap(key.doc, WIDTH - 6) {
+            line_to(page, &format!("{start}# {line}"));
+        }
+        match name.strip_suffix(".NAME") {
+            Some(name) => line_to(page, &format!("{start}{name}: {{NAME: {}}}", written(key))),
+            None => line_to(page, &format!("{start}{name}: {}", written(key))),
+        }
     }
 }
 

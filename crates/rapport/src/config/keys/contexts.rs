@@ -1,7 +1,7 @@
 //! How contexts are kept, and who is told of their changes.
 
 use super::Change::{Live, Restart};
-use super::Kind::{Bool, Choice, Count, Duration, Secret};
+use super::Kind::{Bool, Choice, Count, Duration, List, Secret};
 use super::{Key, key};
 
 /// The keys of contexts and webhooks.
@@ -21,6 +21,28 @@ pub(super) const KEYS: &[Key] = &[
         Live,
         "Days after which lines of the audit are removed; `0` keeps them for ever. What is left \
          can still be checked.",
+    ),
+    key(
+        "contexts.redact",
+        Choice(&["off", "write", "render"]),
+        "off",
+        Live,
+        "When secrets and personal data in messages are replaced by marks, unless a context's \
+         settings say otherwise: never, before they are stored, or before a model is told.",
+    ),
+    key(
+        "contexts.redact_patterns",
+        List,
+        "private_key, key, email, card, iban",
+        Live,
+        "What is looked for: `private_key`, `key`, `email`, `card`, `iban`, `ssn`, `phone`, `ip`.",
+    ),
+    key(
+        "contexts.redact_own",
+        List,
+        "",
+        Live,
+        "Regular expressions that are looked for too, each as `NAME=REGEX`.",
     ),
     key(
         "contexts.vault_key",

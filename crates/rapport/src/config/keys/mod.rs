@@ -6,6 +6,7 @@
 mod cache;
 mod contexts;
 mod limits;
+mod mcp;
 mod models;
 mod process;
 mod providers;
@@ -93,6 +94,7 @@ const GROUPS: &[&[Key]] = &[
     routes::KEYS,
     requests::KEYS,
     providers::KEYS,
+    mcp::KEYS,
     process::KEYS,
 ];
 

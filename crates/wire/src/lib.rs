@@ -13,4 +13,4 @@ pub mod frame;
 pub mod prompt;
 pub mod reply;
 
-pub use fault::{Blame, Code, Fault, Kind};
+pub use fault::{Blame, Code, Culprit, Fault, Kind};

@@ -1,12 +1,14 @@
 //! The one error that crosses crates: what went wrong, whose fault it is, and what to do next.
 
 mod code;
+pub mod culprit;
 
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
 pub use code::{Blame, Code, Kind};
+pub use culprit::{Culprit, culprit};
 
 /// An error with everything a caller, an operator and the router need to know about it.
 ///

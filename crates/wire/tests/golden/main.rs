@@ -12,6 +12,8 @@ mod asks;
 #[cfg(test)]
 mod callers;
 #[cfg(test)]
+mod errors;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod prompts;

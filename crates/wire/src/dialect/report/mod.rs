@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests;
+mod wait;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -13,41 +14,73 @@ use super::excerpt::{excerpt, sentence};
 use super::fields::{self, Fields};
 use crate::fault::{Blame, Code, Fault};
 
-/// Limit: no upstream makes us wait longer than a day.
-const WAIT_SECONDS_MAX: f64 = 86_400.0;
-
 /// What an upstream says about an error, in any of the shapes in use.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     kind: Option<String>,
     code: Option<String>,
     message: Option<String>,
+    wait: Option<Duration>,
 }
 
 impl Report {
-    /// Reads `{"error": {"type", "code", "message"}}`, `{"error": "…"}` or the bare object with a
-    /// `message`, `Message` or `detail`; `None` when the value is nothing of the kind.
+    /// Reads `{"error": {"type", "code", "message"}}`, `{"error": "…"}`, a list of `errors`, or
+    /// the bare object with a `message` or `detail`; `None` when the value is nothing of the kind.
     pub(super) fn read(body: &RawValue) -> Option<Self> {
-        let body = Fields::read(body)?;
-        let Some(error) = body.find("error") else {
-            let names = ["message", "Message", "detail"];
-            let message = names.iter().find_map(|name| body.string(name))?;
-            return Some(Self { message: Some(message.into_owned()), ..Self::of(&body) });
-        };
-        if let Some(message) = fields::string(error) {
-            return Some(Self { message: Some(message.into_owned()), ..Self::default() });
+        if let Some(items) = fields::items(body) {
+            // Some send what would have been a stream as a list.
+            return items
+                .into_iter()
+                .next()
+                .filter(|raw| raw.get().starts_with('{'))
+                .and_then(Self::read);
         }
-        Some(Self::of(&Fields::read(error)?))
+        let body = Fields::read(body)?;
+        let first = |raw| fields::items(raw).and_then(|items| items.into_iter().next());
+        let error = body.find("error").or_else(|| body.find("errors"));
+        let report = match error.map(|error| first(error).unwrap_or(error)) {
+            Some(error) => match fields::string(error) {
+                Some(message) => {
+                    let wait = wait::by_words(&message);
+                    Self { message: Some(message.into_owned()), wait, ..Self::of(&body) }
+                }
+                None => Self::of(&Fields::read(error)?),
+            },
+            None => {
+                let report = Self::of(&body);
+                report.message.is_some().then_some(report)?
+            }
+        };
+        Some(report)
     }
 
     fn of(error: &Fields<'_>) -> Self {
         let own = |name: &str| error.string(name).map(Cow::into_owned);
+        let any = |names: &[&str]| names.iter().find_map(|name| own(name));
         // The code is a word at OpenAI and a number at most of those who follow it.
         let number = || error.find("code").map(|raw| raw.get().to_owned());
         // Some write the name of a type behind that of its house.
         let bare = |name: String| name.rsplit('#').next().map(str::to_owned);
-        let kind = own("type").or_else(|| own("__type").and_then(bare));
-        Self { kind, code: own("code").or_else(number), message: own("message") }
+        let kind = any(&["type", "error_type"]).or_else(|| own("__type").and_then(bare));
+        let message = ["message", "Message", "detail", "msg", "error_message"];
+        let message = message.iter().find_map(|name| error.find(name).and_then(text));
+        // Who asks others for us says what they answered.
+        let inner = error.find("metadata").and_then(Fields::read);
+        let inner = inner.and_then(|inner| inner.string("raw"));
+        let message = match (message, inner) {
+            (Some(message), Some(inner)) => Some(format!("{message}: {inner}")),
+            (message, inner) => message.or(inner.map(Cow::into_owned)),
+        };
+        let delay = error.find("details").and_then(fields::items).unwrap_or_default();
+        let delay = delay.into_iter().find_map(|raw| Fields::read(raw)?.string("retryDelay"));
+        Self {
+            kind: kind.or_else(|| own("status")),
+            code: any(&["code", "error_code"]).or_else(number),
+            wait: delay
+                .and_then(|text| wait::span(&text))
+                .or_else(|| wait::by_words(message.as_deref()?)),
+            message,
+        }
     }
 
     /// The same with the name that stood elsewhere, where it had none.
@@ -69,6 +102,13 @@ impl Report {
                 "ThrottlingException" | "throttlingException" => 429,
                 "ServiceUnavailableException" | "serviceUnavailableException" => 503,
                 "invalid_request_error" | "context_length_exceeded" => 400,
+                "INVALID_ARGUMENT" | "FAILED_PRECONDITION" => 400,
+                "UNAUTHENTICATED" => 401,
+                "PERMISSION_DENIED" => 403,
+                "NOT_FOUND" => 404,
+                "RESOURCE_EXHAUSTED" => 429,
+                "UNAVAILABLE" => 503,
+                "DEADLINE_EXCEEDED" => 504,
                 "authentication_error" | "invalid_api_key" => 401,
                 "billing_error" => 402,
                 "permission_error" => 403,
@@ -96,7 +136,8 @@ impl Report {
         self.describe(&mut details);
         // An error without a name that means anything ends the stream as an overload would: the
         // request was accepted, so it cannot be at fault.
-        judge(self.status().unwrap_or(500), &name, self).details(Value::Object(details))
+        let fault = judge(self.status().unwrap_or(500), &name, self);
+        patient(fault, self.wait).details(Value::Object(details))
     }
 
     fn describe(&self, details: &mut Map<String, Value>) {
@@ -121,7 +162,7 @@ pub(super) fn answer(status: u16, header: &dyn Fn(&str) -> Option<String>, body:
     details.insert("upstream_status".to_owned(), status.into());
     let Some(report) = report else {
         let excerpt = Some(excerpt(body)).filter(|text| !text.is_empty());
-        return timed(kept(judge_bare(status), excerpt), header, details);
+        return timed(kept(judge_bare(status), excerpt), header, (details, None));
     };
     // Some services name the type of an error in a header, maybe with an address behind it.
     let named = header("x-amzn-errortype").unwrap_or_default();
@@ -135,7 +176,7 @@ pub(super) fn answer(status: u16, header: &dyn Fn(&str) -> Option<String>, body:
         Some(name) => format!("{status} {name}"),
         None => status.to_string(),
     };
-    timed(judge(status, &name, &report), header, details)
+    timed(judge(status, &name, &report), header, (details, report.wait))
 }
 
 /// Sorts an error by its status.
@@ -198,31 +239,57 @@ fn unexpected(status: u16) -> Fault {
         .hint("check the base URL of this provider")
 }
 
-/// Adds what the headers say about another try.
+/// Adds the time to wait, if there is one and waiting helps.
+fn patient(fault: Fault, wait: Option<Duration>) -> Fault {
+    match wait.filter(|_| fault.code() == Code::UpstreamUnavailable) {
+        Some(wait) => fault.retry_after(wait),
+        None => fault,
+    }
+}
+
+/// Adds what the headers say about another try, and what the report says where they are silent.
 fn timed(
     mut fault: Fault,
     header: &dyn Fn(&str) -> Option<String>,
-    mut details: Map<String, Value>,
+    (mut details, said): (Map<String, Value>, Option<Duration>),
 ) -> Fault {
-    let seconds = |text: &str, scale: f64| {
-        let value: f64 = text.trim().parse().ok()?;
-        let value = (value / scale).clamp(0.0, WAIT_SECONDS_MAX);
-        Duration::try_from_secs_f64(value).ok()
-    };
-    let after = header("retry-after");
-    let wait = header("retry-after-ms")
-        .and_then(|text| seconds(&text, 1000.0))
-        .or_else(|| seconds(after.as_deref()?, 1.0));
+    let wait = wait::by_headers(header);
     if let Some(wait) = wait {
         fault = fault.retry_after(wait);
-    } else if let Some(date) = after {
+    } else if let Some(date) = header("retry-after") {
         details.insert("retry_after".to_owned(), sentence(&date).into());
+    } else {
+        fault = patient(fault, said);
     }
     if let Some(retry) = header("x-should-retry").and_then(|text| text.trim().parse().ok()) {
         details.insert("should_retry".to_owned(), Value::Bool(retry));
     }
-    if let Some(id) = header("request-id").or_else(|| header("x-request-id")) {
+    let id = ["request-id", "x-request-id", "x-amzn-requestid", "apim-request-id"];
+    if let Some(id) = id.into_iter().find_map(header) {
         details.insert("upstream_request_id".to_owned(), sentence(&id).into());
     }
     fault.details(Value::Object(details))
+}
+
+/// The text of a value: a string, or what a checker of requests found wrong.
+fn text(raw: &RawValue) -> Option<String> {
+    if let Some(text) = fields::string(raw) {
+        return Some(text.into_owned());
+    }
+    if let Some(items) = fields::items(raw) {
+        let wrong = Fields::read(items.into_iter().next()?)?;
+        let place = wrong.find("loc").and_then(fields::items).unwrap_or_default();
+        let place: Vec<String> = place
+            .into_iter()
+            .map(|part| fields::string(part).map_or_else(|| part.get().to_owned(), Cow::into_owned))
+            .collect();
+        let says = wrong.string("msg").or_else(|| wrong.string("message"))?;
+        return Some(match place.as_slice() {
+            [] => says.into_owned(),
+            place => format!("{}: {says}", place.join(".")),
+        });
+    }
+    let inner = Fields::read(raw)?;
+    let names = ["detail", "message", "msg", "error"];
+    names.into_iter().find_map(|name| inner.find(name).and_then(text))
 }

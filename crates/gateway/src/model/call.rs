@@ -246,13 +246,15 @@ impl Upstream {
         let detail = |name: &str| fault.detail_values().and_then(|d| d.get(name)).cloned();
         let again = advice.again && detail("should_retry") != Some(Value::Bool(false));
         let limited = matches!(status.as_u16(), 429 | 529);
-        if let Some(wait) = advice.wait.or(limited.then_some(RETRY_AFTER_DEFAULT)) {
+        // Some say it in words only.
+        let wait = advice.wait.or(fault.wait());
+        if let Some(wait) = wait.or(limited.then_some(RETRY_AFTER_DEFAULT)) {
             fault = fault.retry_after(wait);
         }
         if matches!(status.as_u16(), 401 | 403) {
             fault = fault.hint(self.key_hint());
         }
-        Setback { fault, again, wait: advice.wait, partial: None, began: false }
+        Setback { fault, again, wait, partial: None, began: false }
     }
 
     fn redirected(&self, headers: &HeaderMap) -> Fault {

@@ -2,7 +2,6 @@
 
 mod call;
 mod check;
-mod culprit;
 mod health;
 mod hold;
 mod keys;
@@ -21,6 +20,7 @@ mod upstream;
 use std::sync::Arc;
 
 use serde_json::json;
+pub use wire::fault::{Culprit, culprit};
 use wire::{Code, Fault};
 
 use crate::client::Tls;
@@ -30,7 +30,6 @@ use crate::settings::{ModelSettings, Settings};
 
 pub(crate) use call::dice;
 pub use check::CheckStatus;
-pub use culprit::{Culprit, culprit};
 pub(crate) use health::{Flight, State as HealthState};
 pub use keys::KeyStatus;
 pub use nearest::nearest;

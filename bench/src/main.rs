@@ -3,6 +3,7 @@
 //! `cargo run --profile dist -p bench -- target/dist/rapport [WHAT…]`; without WHAT everything.
 
 mod gateway;
+mod inspect;
 mod program;
 mod report;
 mod streams;
@@ -16,12 +17,12 @@ use anyhow::{Context as _, Result, bail};
 use crate::report::Report;
 
 /// What can be measured, in the order of a full run.
-const ALL: &[&str] = &["start", "idle", "turns", "latency", "flat", "disk", "stream", "gateway"];
+const ALL: &[&str] =
+    &["start", "idle", "turns", "latency", "flat", "disk", "stream", "gateway", "inspect"];
 
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
-    let usage =
-        "usage: bench PATH-OF-RAPPORT [start|idle|turns|latency|flat|disk|stream|gateway …]";
+    let usage = "usage: bench PATH-OF-RAPPORT [start|idle|turns|latency|flat|disk|stream|gateway|inspect …]";
     let binary = PathBuf::from(words.next().context(usage)?);
     let mut wanted: Vec<String> = words.collect();
     if wanted.is_empty() {
@@ -45,6 +46,7 @@ async fn measure(name: &str, binary: &std::path::Path, report: &mut Report) -> R
         "disk" => turns::disk(binary, report).await,
         "stream" => streams::first_byte(binary, report).await,
         "gateway" => gateway::beside(binary, report).await,
+        "inspect" => inspect::added(binary, report).await,
         other => bail!("`{other}` cannot be measured; one of {}", ALL.join(", ")),
     }
 }

@@ -1,8 +1,8 @@
 //! A recording proxy: what really goes over the wire, as it was and as it reads.
 //!
-//! [`Proxy`] stands between a program and its server, passes every byte on at once and keeps a
-//! copy in a [`Book`] of bounded size. [`decode::view`] reads an [`Exchange`]: events, JSON-RPC, calls of
-//! models, and what is wrong with it.
+//! [`Proxy`] stands between a program and its server, passes every byte on at once and keeps a copy
+//! in a [`Book`] of bounded size. [`decode::view`] reads an [`Exchange`]: events, JSON-RPC, calls
+//! of models, and what is wrong with it.
 //!
 //! Invariants:
 //! - what no rule touches goes on byte for byte, piece by piece as it came;
@@ -13,6 +13,7 @@ pub mod capture;
 pub mod decode;
 pub mod export;
 pub mod http;
+pub mod measure;
 pub mod redact;
 
 mod diff;

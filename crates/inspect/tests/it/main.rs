@@ -5,6 +5,8 @@ mod house;
 #[cfg(test)]
 mod local;
 #[cfg(test)]
+mod measures;
+#[cfg(test)]
 mod passes;
 #[cfg(test)]
 mod reads;

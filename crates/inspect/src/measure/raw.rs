@@ -1,0 +1,49 @@
+//! Says bytes, and takes what comes until there is silence.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::proxy::Target;
+
+/// Limit: bytes that are taken.
+const BYTES_MAX: usize = 64 << 20;
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// The server closed the connection; otherwise it fell silent.
+    pub closed: bool,
+}
+
+/// Sends `bytes` and returns what comes until the server closes or says nothing for `wait`.
+///
+/// # Errors
+/// Why there was no connection, or that it broke, after the target's name.
+pub async fn exchange(target: &Target, bytes: &[u8], wait: Duration) -> Result<Said, String> {
+    let mut stream = target.connect().await?;
+    let broke = |cause: std::io::Error| format!("broke the connection off: {cause}");
+    stream.write_all(bytes).await.map_err(broke)?;
+    stream.flush().await.map_err(broke)?;
+    let mut said = Said { bytes: Vec::new(), closed: false };
+    while said.bytes.len() < BYTES_MAX {
+        said.bytes.reserve(16 * 1024);
+        match tokio::time::timeout(wait, stream.read_buf(&mut said.bytes)).await {
+            Err(_) => break,
+            Ok(Ok(0)) => {
+                said.closed = true;
+                break;
+            }
+            Ok(Ok(_)) => {}
+            // What came before a reset was said all the same.
+            Ok(Err(cause)) if said.bytes.is_empty() => return Err(broke(cause)),
+            Ok(Err(_)) => {
+                said.closed = true;
+                break;
+            }
+        }
+    }
+    Ok(said)
+}

@@ -11,6 +11,7 @@
 
 pub mod bridge;
 pub mod client;
+mod clock;
 pub mod http;
 pub mod revision;
 pub mod rpc;

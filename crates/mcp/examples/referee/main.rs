@@ -9,6 +9,7 @@
     reason = "a program for tests"
 )]
 
+mod jobs;
 mod serve;
 mod tools;
 

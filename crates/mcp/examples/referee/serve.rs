@@ -44,6 +44,10 @@ impl Serve for Referee {
         Offers { tools: true, resources: true, prompts: true, completions: true }
     }
 
+    fn has_tasks(&self) -> bool {
+        true
+    }
+
     async fn tools(&self, ask: &Ask<()>, _cursor: Option<&str>) -> Result<Page, Refusal> {
         Ok(tools::list(ask.revision.is_modern()).into())
     }

@@ -4,6 +4,7 @@ use mcp::rpc::Refusal;
 use mcp::server::{Ask, Change, Level, Link, Question, Stop};
 use serde_json::{Map, Value, json};
 
+use crate::jobs;
 use crate::serve::{IMAGE, Referee, can_elicit, elicit};
 
 const AUDIO: &str = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAA=";
@@ -56,6 +57,7 @@ pub(crate) fn list(modern: bool) -> Vec<Value> {
     if modern {
         let header = json!({"x-mcp-header": "Value"});
         all.push(with("test_custom_header", "value", header));
+        all.extend(jobs::NAMES.iter().map(plain));
     } else {
         all.extend(LEGACY.iter().map(plain));
         all.push(with("test_sampling", "prompt", json!({})));
@@ -77,7 +79,7 @@ pub(crate) fn list(modern: bool) -> Vec<Value> {
     all
 }
 
-fn text(text: impl Into<String>) -> Value {
+pub(crate) fn text(text: impl Into<String>) -> Value {
     json!({"content": [{"type": "text", "text": text.into()}]})
 }
 
@@ -143,6 +145,7 @@ pub(crate) async fn call(
             answered(link, form("elicit", "Choose", &enums())).await?
         }
         "json_schema_2020_12_tool" => text("valid"),
+        name if jobs::NAMES.contains(&name) => jobs::call(link, name, params).await?,
         _ => match content(name) {
             Some(result) => result,
             None => asking(link, name).await?,
@@ -261,7 +264,7 @@ async fn answered(link: &Link, question: Question) -> Result<Value, Stop> {
     Ok(text(format!("action={action}, content={content}")))
 }
 
-fn form(key: &str, message: &str, schema: &Value) -> Question {
+pub(crate) fn form(key: &str, message: &str, schema: &Value) -> Question {
     Question {
         key: key.to_owned(),
         method: "elicitation/create".to_owned(),
@@ -269,7 +272,7 @@ fn form(key: &str, message: &str, schema: &Value) -> Question {
     }
 }
 
-fn name_form(key: &str, message: &str) -> Question {
+pub(crate) fn name_form(key: &str, message: &str) -> Question {
     let schema = json!({"type": "object", "properties": {"name": {"type": "string"}},
                         "required": ["name"]});
     form(key, message, &schema)

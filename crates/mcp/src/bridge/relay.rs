@@ -293,6 +293,7 @@ pub(crate) fn modern_headers(method: &str, params: &Params) -> HeaderMap {
     match method {
         "tools/call" | "prompts/get" => put("mcp-name", params.text("name")),
         "resources/read" => put("mcp-name", params.text("uri")),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => put("mcp-name", params.text("taskId")),
         _ => {}
     }
     headers

@@ -56,6 +56,7 @@ pub(super) fn agree(headers: &HeaderMap, method: &str, params: &Params) -> Resul
     let name = match method {
         "tools/call" | "prompts/get" => params.text("name"),
         "resources/read" => params.text("uri"),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => params.text("taskId"),
         _ => None,
     };
     if name.is_some() {

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::task;
+
 /// A client's capabilities, as far as a server asks something of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent yes-or-no statements")]
@@ -16,6 +18,8 @@ pub struct Client {
     pub sampling_tools: bool,
     /// It names the folders it works in.
     pub roots: bool,
+    /// It takes a task for an answer, and looks how far it is.
+    pub tasks: bool,
 }
 
 impl Client {
@@ -34,6 +38,7 @@ impl Client {
             sampling: has("sampling"),
             sampling_tools: within("sampling", "tools"),
             roots: has("roots"),
+            tasks: within("extensions", task::EXTENSION),
         }
     }
 
@@ -68,6 +73,7 @@ impl Client {
             | u8::from(self.sampling) << 2
             | u8::from(self.sampling_tools) << 3
             | u8::from(self.roots) << 4
+            | u8::from(self.tasks) << 5
     }
 
     pub(crate) fn of_bits(bits: u8) -> Self {
@@ -78,6 +84,7 @@ impl Client {
             sampling: has(2),
             sampling_tools: has(3),
             roots: has(4),
+            tasks: has(5),
         }
     }
 }

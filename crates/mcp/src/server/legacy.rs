@@ -77,7 +77,7 @@ impl<S: Serve> Server<S> {
         match methods::answer(self.inner(), &ask, method, params).await {
             Some(Ok(value)) => Out::Result(value),
             Some(Err(Stop::Refuse(refusal))) => Out::Refused(refusal),
-            Some(Err(Stop::Input(..))) => {
+            Some(Err(Stop::Input(..) | Stop::Later)) => {
                 Out::Refused(Refusal::request("this needs a client of the revision 2026-07-28"))
             }
             None => Out::Refused(Refusal::method(method)),

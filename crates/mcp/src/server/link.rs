@@ -10,6 +10,7 @@ use super::client::Client;
 use super::replay::Replay;
 use super::serve::Stop;
 use super::session::Session;
+use super::task::{self, Task};
 use crate::rpc::{self, Id, Refusal, code};
 
 /// Limit: how long a client's user may think about a question.
@@ -102,6 +103,8 @@ pub(crate) enum Way {
         /// What it carried for us.
         state: Option<String>,
     },
+    /// In a task, where the client finds them and leaves the answers.
+    Task(Arc<Task>),
 }
 
 /// The way back to the client.
@@ -189,7 +192,7 @@ impl Link {
     pub fn state(&self) -> Option<&str> {
         match &self.way {
             Way::Modern { state, .. } => state.as_deref(),
-            Way::Legacy(_) => None,
+            Way::Legacy(_) | Way::Task(_) => None,
         }
     }
 
@@ -198,6 +201,7 @@ impl Link {
     pub fn answers(&self) -> Option<&Map<String, Value>> {
         match &self.way {
             Way::Modern { answers, .. } => Some(answers),
+            Way::Task(task) => Some(task.answers()),
             Way::Legacy(_) => None,
         }
     }
@@ -205,6 +209,30 @@ impl Link {
     /// Ends the stream of this request for now: the client comes back for the rest.
     pub fn hang_up(&self) {
         self.replay.cut();
+    }
+
+    /// What follows takes its time: a client that knows tasks gets one now, and the call begins
+    /// anew within it; for any other client it goes on as it is.
+    ///
+    /// # Errors
+    /// [`Stop::Later`], to be passed up with `?`.
+    pub fn later(&self) -> Result<(), Stop> {
+        match self.way {
+            Way::Modern { .. } if self.client.tasks => Err(Stop::Later),
+            Way::Modern { .. } | Way::Legacy(_) | Way::Task(_) => Ok(()),
+        }
+    }
+
+    /// As [`Link::later`], for what cannot be done in any other way.
+    ///
+    /// # Errors
+    /// Also a refusal of clients that do not know tasks.
+    pub fn only_later(&self) -> Result<(), Stop> {
+        self.later()?;
+        match self.way {
+            Way::Task(_) => Ok(()),
+            Way::Modern { .. } | Way::Legacy(_) => Err(task::lacking().into()),
+        }
     }
 
     /// Asks the client and waits for its answer; in the modern era it may have to ask again first.
@@ -220,6 +248,7 @@ impl Link {
                 None => Err(Stop::Input(vec![question], None)),
             },
             Way::Legacy(session) => Ok(self.wait(session, question).await?),
+            Way::Task(task) => Ok(task.ask(question).await?),
         }
     }
 

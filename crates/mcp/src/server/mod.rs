@@ -11,6 +11,7 @@ mod replay;
 mod seal;
 mod serve;
 mod session;
+mod task;
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub(crate) struct Inner<S> {
     pub(crate) sessions: Sessions,
     pub(crate) changes: Changes,
     pub(crate) seal: Seal,
+    pub(crate) tasks: task::Tasks,
 }
 
 impl<S: Serve> Clone for Server<S> {
@@ -62,6 +64,7 @@ impl<S: Serve> Server<S> {
             sessions: Sessions::default(),
             changes: Changes::default(),
             seal: Seal::new(secret),
+            tasks: task::Tasks::default(),
         }))
     }
 

@@ -10,7 +10,7 @@ use super::client::Client;
 use super::link::{Level, Link, Out, Question, Way};
 use super::replay::Replay;
 use super::serve::{Ask, Serve, Stop};
-use super::{Server, methods};
+use super::{Server, methods, task};
 use crate::revision::Revision;
 use crate::rpc::{self, Id, Params, Refusal, code};
 
@@ -85,6 +85,11 @@ impl<S: Serve> Server<S> {
         if method == "server/discover" {
             return Out::Result(self.discover());
         }
+        match self.task_method((&said, &caller), (method, params)) {
+            Some(Ok(value)) => return Out::Result(value),
+            Some(Err(refusal)) => return Out::Refused(refusal),
+            None => {}
+        }
         let purpose = format!("{method} {}", params.text("name").unwrap_or_default());
         let state = match params.text("requestState") {
             Some(sealed) => match self.inner().seal.open(&purpose, sealed) {
@@ -106,6 +111,10 @@ impl<S: Serve> Server<S> {
         match methods::answer(self.inner(), &ask, method, params).await {
             Some(Ok(value)) => Out::Result(value),
             Some(Err(Stop::Refuse(refusal))) => Out::Refused(refusal),
+            Some(Err(Stop::Later)) => match self.go_on(ask, params.clone()) {
+                Ok(value) => Out::Result(value),
+                Err(refusal) => Out::Refused(refusal),
+            },
             Some(Err(Stop::Input(questions, state))) => {
                 Out::Result(self.needs(&purpose, questions, state.as_deref()))
             }
@@ -133,9 +142,13 @@ impl<S: Serve> Server<S> {
     }
 
     fn discover(&self) -> Value {
+        let mut capabilities = self.offers().capabilities();
+        if let (Value::Object(map), true) = (&mut capabilities, self.has_tasks()) {
+            map.insert("extensions".to_owned(), json!({task::EXTENSION: {}}));
+        }
         let mut result = json!({
             "supportedVersions": Revision::names(),
-            "capabilities": self.offers().capabilities(),
+            "capabilities": capabilities,
         });
         if let (Value::Object(map), Some(text)) = (&mut result, self.about().instructions) {
             map.insert("instructions".to_owned(), text.into());

@@ -94,6 +94,8 @@ pub enum Stop {
     Refuse(Refusal),
     /// The client must be asked first; modern clients ask again with the answers.
     Input(Vec<Question>, Option<String>),
+    /// The call goes on as a task; from [`Link::later`] only.
+    Later,
 }
 
 impl From<Refusal> for Stop {
@@ -164,6 +166,16 @@ pub trait Serve: Send + Sync + std::fmt::Debug + 'static {
         ask: &Ask<Self::Caller>,
         params: &Map<String, Value>,
     ) -> impl Future<Output = Result<Value, Stop>> + Send;
+
+    /// Whether calls may become tasks.
+    fn has_tasks(&self) -> bool {
+        false
+    }
+
+    /// Whom a caller's tasks belong to: nobody else sees them.
+    fn owner(&self, _caller: &Self::Caller) -> String {
+        String::new()
+    }
 
     /// Completes an argument; the result is the whole `CompleteResult`.
     fn complete(

@@ -1,0 +1,9 @@
+//! The one place that reads the date.
+
+use jiff::{Timestamp, Unit};
+
+/// The present moment as the protocol writes it: UTC, in whole milliseconds.
+pub(crate) fn now() -> String {
+    let now = Timestamp::now();
+    now.round(Unit::Millisecond).unwrap_or(now).to_string()
+}

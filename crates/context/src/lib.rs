@@ -38,6 +38,7 @@ mod summary;
 mod transfer;
 mod turn;
 mod vault;
+mod weigh;
 mod window;
 
 pub use actor::{acting, actor};

@@ -13,6 +13,13 @@ pub(crate) fn expired() -> Fault {
         .hint("create a new one; contexts live as long as `expires_in` says")
 }
 
+pub(crate) fn erased() -> Fault {
+    let text = "what the context holds was erased: the key that sealed it is destroyed";
+    Fault::new(Code::NotFound, text)
+        .hint("nothing brings it back; delete the context")
+        .details(json!({ "reason": "erased" }))
+}
+
 pub(crate) fn closed() -> Fault {
     Fault::new(Code::ContextClosed, "the context is closed and can only be read")
         .hint("go on in a new context")

@@ -1,8 +1,10 @@
 //! The tables of contexts. Steps that were released never change; a change is a new step.
 
 /// Handed to [`storage::Database::open`] by whoever opens the store.
-pub const SCHEMA: storage::Schema =
-    storage::Schema { name: "context", steps: &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH] };
+pub const SCHEMA: storage::Schema = storage::Schema {
+    name: "context",
+    steps: &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEALED],
+};
 
 /// `ctx` is rewritten with every turn and therefore small; long texts stand beside it. `entry.k` is
 /// `ctx.n << 32 | seq`: the log of a context lies together, in order, without an index of its own.
@@ -184,4 +186,14 @@ CREATE TABLE wind(
 CREATE TABLE tool_sum(k INTEGER PRIMARY KEY, cum INTEGER NOT NULL);
 ALTER TABLE trail ADD COLUMN cleared INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE summary ADD COLUMN level INTEGER;
+";
+
+/// Encryption. `ctx.key` is the number of the tenant's key that seals what the context holds;
+/// `tenant_key` are those keys, themselves sealed with the master key of the vault.
+const SEALED: &str = "
+ALTER TABLE ctx ADD COLUMN key INTEGER;
+CREATE TABLE tenant_key(
+  tenant INTEGER NOT NULL, no INTEGER NOT NULL, sealed BLOB NOT NULL,
+  at INTEGER NOT NULL, gone INTEGER,
+  PRIMARY KEY(tenant, no));
 ";

@@ -53,6 +53,8 @@ pub struct Settings {
     pub window: Option<Plan>,
     /// What is redacted, and when.
     pub redact: Option<RedactPlan>,
+    /// Which joined tools its models may use, in the words of the one who runs them.
+    pub tools: Option<Value>,
     /// Everything else, kept as it came.
     pub extra: Map,
 }
@@ -83,6 +85,7 @@ impl Settings {
             window_tokens: count(from, "window_tokens")?,
             window: take(from, "window").map(|value| Plan::parse(&value)).transpose()?,
             redact: take(from, "redact").map(|value| RedactPlan::parse(&value)).transpose()?,
+            tools: joined(from),
             extra: Map::new(),
         };
         Ok(Self { extra: map, ..out })
@@ -104,6 +107,7 @@ impl Settings {
             ("window_tokens", self.window_tokens.map(|v| json!(v))),
             ("window", self.window.as_ref().map(Plan::to_value)),
             ("redact", self.redact.as_ref().map(RedactPlan::to_value)),
+            ("tools", self.tools.clone()),
         ];
         let mut out = Map::new();
         for (key, value) in fields {
@@ -135,6 +139,15 @@ fn name<T: PartialEq + Copy>(words: &[(&'static str, T)], value: T) -> Option<&'
 
 fn take(map: &mut Map, field: &str) -> Option<Value> {
     map.shift_remove(field).filter(|value| !value.is_null())
+}
+
+/// What names joined tools. A list of definitions is a parameter of the model's own API.
+fn joined(map: &mut Map) -> Option<Value> {
+    let names = match map.get("tools")? {
+        Value::Array(items) => !items.is_empty() && items.iter().all(Value::is_string),
+        value => value.is_string() || value.is_object(),
+    };
+    names.then(|| take(map, "tools")).flatten()
 }
 
 fn wrong(field: &str, expected: &str) -> Fault {

@@ -31,6 +31,22 @@ impl Vault {
         Self { source, master: OnceLock::new() }
     }
 
+    /// Seals bytes; `place` says where they belong, and they open nowhere else.
+    ///
+    /// # Errors
+    /// When there is no master key, or it cannot be read.
+    pub fn seal(&self, place: &str, plain: &[u8]) -> Result<Vec<u8>, Fault> {
+        self.master()?.seal(place, plain)
+    }
+
+    /// Opens what was sealed for this place; `None` when it was changed, or sealed otherwise.
+    ///
+    /// # Errors
+    /// When there is no master key, or it cannot be read.
+    pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(self.master()?.open(place, sealed))
+    }
+
     /// The master key.
     pub(crate) fn master(&self) -> Result<&Seal, Fault> {
         if let Some(master) = self.master.get() {

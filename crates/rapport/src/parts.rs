@@ -40,6 +40,7 @@ impl Parts {
         let folder = matches!(config.store, Store::Sqlite).then_some(config.data.as_path());
         let given = config.contexts.vault_key.as_ref().and_then(|key| vault::parse(key.expose()));
         contexts.set_vault(vault::open(given, folder));
+        contexts.unlock(config.contexts.encrypt).await?;
         contexts.set_audit(config.contexts.audit);
         contexts.set_redaction(config.contexts.redact.clone());
         let keys = catalog::Keys::open(database.clone()).await?;

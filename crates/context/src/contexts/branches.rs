@@ -9,6 +9,7 @@ use super::knowledge::named;
 use super::{Contexts, Job};
 use crate::rows::chain::{self, Chain};
 use crate::rows::ctx::{self, Row};
+use crate::rows::seal::{self, Opened};
 use crate::rows::{branches, entry, parts, signed, unsigned};
 use crate::{
     Branches, Checkpoint, Child, Comparison, Context, Key, Left, Map, To, What, branch, clock,
@@ -49,16 +50,15 @@ impl Contexts {
     /// `context_not_found`, `context_expired`, `storage_error`.
     pub async fn checkpoints(&self, key: &Key) -> Result<Vec<Checkpoint>, Fault> {
         let key = key.clone();
-        self.db
-            .read(move |connection| {
-                let row = ctx::live(connection, &key, clock::now())?;
-                let sql = "SELECT name, log, seq, at, revision, note, state FROM checkpoint
+        self.read(move |connection| {
+            let row = ctx::live(connection, &key, clock::now())?;
+            let sql = "SELECT name, log, seq, at, revision, note, state FROM checkpoint
                            WHERE n = ?1 ORDER BY seq, at";
-                let mut statement = connection.prepare_cached(sql).stored()?;
-                let found = statement.query_map([row.n], Named::read).stored()?;
-                found.map(|named| named.stored()?.public(&row)).collect()
-            })
-            .await
+            let mut statement = connection.prepare_cached(sql).stored()?;
+            let found = statement.query_map([row.n], Named::read).stored()?;
+            found.map(|named| named.stored()?.public(&row)).collect()
+        })
+        .await
     }
 
     /// Forgets a checkpoint; the entries stay.
@@ -103,28 +103,27 @@ impl Contexts {
     /// `context_not_found`, `context_expired`, `storage_error`.
     pub async fn branches(&self, key: &Key) -> Result<Branches, Fault> {
         let key = key.clone();
-        self.db
-            .read(move |connection| {
-                let row = ctx::live(connection, &key, clock::now())?;
-                let views = branches::views(connection, &row)?;
-                let left = views.into_iter().map(|view| Left {
-                    number: view.no,
-                    shared: shared(&row, &view.row),
-                    cause: view.cause,
-                    at: clock::moment(view.at),
-                    head: view.row.head,
-                });
-                let left = left.collect();
-                let sql = "SELECT id, title, fork_seq, head, updated FROM ctx
+        self.read(move |connection| {
+            let row = ctx::live(connection, &key, clock::now())?;
+            let views = branches::views(connection, &row)?;
+            let left = views.into_iter().map(|view| Left {
+                number: view.no,
+                shared: shared(&row, &view.row),
+                cause: view.cause,
+                at: clock::moment(view.at),
+                head: view.row.head,
+            });
+            let left = left.collect();
+            let sql = "SELECT id, title, fork_seq, head, updated FROM ctx
                            WHERE parent = ?1 AND (expires IS NULL OR expires > ?2)
                            ORDER BY n LIMIT ?3";
-                let mut statement = connection.prepare_cached(sql).stored()?;
-                let values = params![row.n, clock::now(), FORKS_MAX];
-                let forks = statement.query_map(values, child).stored()?;
-                let forks = forks.collect::<Result<_, _>>().stored()?;
-                Ok(Branches { context: parts::context(connection, &row)?, left, forks })
-            })
-            .await
+            let mut statement = connection.prepare_cached(sql).stored()?;
+            let values = params![row.n, clock::now(), FORKS_MAX];
+            let forks = statement.query_map(values, child).stored()?;
+            let forks = forks.collect::<Result<_, _>>().stored()?;
+            Ok(Branches { context: parts::context(connection, &row)?, left, forks })
+        })
+        .await
     }
 
     /// Compares two contexts: how far they share their log, and where their states differ.
@@ -133,20 +132,18 @@ impl Contexts {
     /// `context_not_found`, `context_expired`, `storage_error`.
     pub async fn compare(&self, left: &Key, right: &Key) -> Result<Comparison, Fault> {
         let (left, right) = (left.clone(), right.clone());
-        self.db
-            .read(move |connection| {
-                let left = ctx::live(connection, &left, clock::now())?;
-                let right = ctx::live(connection, &right, clock::now())?;
-                let (one, two) =
-                    (parts::state(connection, &left)?, parts::state(connection, &right)?);
-                Ok(Comparison {
-                    shared: shared(&left, &right),
-                    left_head: left.head,
-                    right_head: right.head,
-                    state: branch::differences(&one, &two),
-                })
+        self.read(move |connection| {
+            let left = ctx::live(connection, &left, clock::now())?;
+            let right = ctx::live(connection, &right, clock::now())?;
+            let (one, two) = (parts::state(connection, &left)?, parts::state(connection, &right)?);
+            Ok(Comparison {
+                shared: shared(&left, &right),
+                left_head: left.head,
+                right_head: right.head,
+                state: branch::differences(&one, &two),
             })
-            .await
+        })
+        .await
     }
 }
 
@@ -159,7 +156,7 @@ fn child(row: &Found<'_>) -> Result<Child, storage::rusqlite::Error> {
     let id: String = row.get(0)?;
     Ok(Child {
         id: id.into(),
-        title: row.get(1)?,
+        title: Opened::shown(row, 1)?,
         fork_seq: row.get(2)?,
         head: row.get(3)?,
         last_updated: clock::moment(row.get(4)?),
@@ -190,8 +187,8 @@ impl Named {
             seq: row.get(2)?,
             at: row.get(3)?,
             revision: unsigned(row.get(4)?),
-            note: row.get(5)?,
-            state: row.get(6)?,
+            note: Opened::maybe(row, 5)?,
+            state: row.get::<_, Opened>(6)?.0,
         })
     }
 
@@ -257,8 +254,8 @@ impl Job<'_> {
             named.seq,
             named.at,
             signed(named.revision),
-            named.note,
-            named.state
+            named.note.as_deref().map(|note| seal::text(row.owner(), note)).transpose()?,
+            seal::text(row.owner(), &named.state)?
         ];
         self.connection.prepare_cached(sql).stored()?.execute(values).stored()?;
         named.public(&row)

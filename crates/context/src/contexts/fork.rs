@@ -27,6 +27,7 @@ impl Contexts {
     /// too deep to share and too large to copy; otherwise as [`Contexts::create`].
     pub async fn fork(&self, key: &Key, at: Option<u64>, new: New) -> Result<Context, Fault> {
         let (parent, child) = (key.clone(), named(key, &new)?);
+        self.ready(key.tenant).await?;
         let durability = new.settings.durability.unwrap_or(self.durability);
         self.write(durability, move |job| {
             job.watched(&child, What::Forked, || job.fork(&parent, at, &child, new))
@@ -46,6 +47,7 @@ impl Contexts {
         idem: Idem,
     ) -> Result<Context, Fault> {
         let (parent, child) = (key.clone(), named(key, &new)?);
+        self.ready(key.tenant).await?;
         let durability = new.settings.durability.unwrap_or(self.durability);
         self.write(durability, move |job| {
             job.watched(&child, What::Forked, || {
@@ -69,6 +71,9 @@ impl Job<'_> {
         let at = branches::at(self.connection, &from, at)?;
         self.make_room(key)?;
         let mut row = self.insert(key)?;
+        if from.seal.is_some() && row.seal.is_none() {
+            self.seal(&mut row, true)?;
+        }
         let own = row.n;
         branches::go_on_from(self.connection, &mut row, &from, &at, own)?;
         row.parent = Some((from.n, at.seq));
@@ -90,7 +95,7 @@ impl Job<'_> {
         row.durability = doc.durability();
         self.inner.redaction.note(&doc.settings);
         if !doc.is_empty() {
-            parts::save_doc(self.connection, row.n, &doc, limit)?;
+            parts::save_doc(self.connection, &row, &doc, limit)?;
         }
         let inherited = parts::state(self.connection, &from)?;
         self.save_base(&row, &inherited)?;

@@ -73,7 +73,7 @@ impl Contexts {
     /// # Errors
     /// `storage_error`.
     pub async fn hooks(&self, tenant: Tenant) -> Result<Vec<Hook>, Fault> {
-        self.db.read(move |c| hooks::list(c, tenant, None)).await
+        self.read(move |c| hooks::list(c, tenant, None)).await
     }
 
     /// One webhook.
@@ -81,7 +81,7 @@ impl Contexts {
     /// # Errors
     /// `not_found`, `storage_error`.
     pub async fn hook(&self, tenant: Tenant, number: u64) -> Result<Hook, Fault> {
-        let found = self.db.read(move |c| hooks::list(c, tenant, Some(number))).await?;
+        let found = self.read(move |c| hooks::list(c, tenant, Some(number))).await?;
         found.into_iter().next().ok_or_else(|| nobody(number))
     }
 
@@ -148,7 +148,7 @@ impl Contexts {
         dead: bool,
     ) -> Result<Vec<Delivery>, Fault> {
         self.hook(tenant, number).await?;
-        self.db.read(move |c| hooks::deliveries(c, number, dead, LISTED_MAX)).await
+        self.read(move |c| hooks::deliveries(c, number, dead, LISTED_MAX)).await
     }
 
     /// Lets deliveries be tried at once, also those that were given up; says how many.
@@ -184,7 +184,7 @@ impl Contexts {
         limit: u32,
     ) -> Result<(Vec<DueDelivery>, Option<std::time::Duration>), Fault> {
         let now = clock::now();
-        let (found, next) = self.db.read(move |c| hooks::due(c, now, limit)).await?;
+        let (found, next) = self.read(move |c| hooks::due(c, now, limit)).await?;
         if found.is_empty() && next.is_none() {
             return Ok((Vec::new(), None));
         }
@@ -222,7 +222,7 @@ impl Contexts {
     }
 
     pub(super) fn vault(&self) -> Result<&Arc<Vault>, Fault> {
-        self.inner.vault.get().ok_or_else(vault::missing)
+        self.inner.ring.vault()
     }
 }
 

@@ -17,11 +17,10 @@ impl Contexts {
     /// `not_found` when there is no profile, `storage_error`.
     pub async fn profile(&self, tenant: Tenant, user: &str) -> Result<Profile, Fault> {
         let user = user.to_owned();
-        self.db
-            .read(move |connection| {
-                notes::profile(connection, tenant, &user)?.ok_or_else(|| nobody(&user))
-            })
-            .await
+        self.read(move |connection| {
+            notes::profile(connection, tenant, &user)?.ok_or_else(|| nobody(&user))
+        })
+        .await
     }
 
     /// Changes a profile by a merge patch (RFC 7396), or makes it.
@@ -38,6 +37,7 @@ impl Contexts {
     ) -> Result<Profile, Fault> {
         named("user", user)?;
         let user = user.to_owned();
+        self.ready(tenant).await?;
         self.write(Durability::Group, move |job| job.edit_profile(tenant, user, patch, expect))
             .await
     }
@@ -64,12 +64,11 @@ impl Contexts {
     /// `context_not_found`, `context_expired`, `storage_error`.
     pub async fn notes(&self, key: &Key) -> Result<Vec<Note>, Fault> {
         let key = key.clone();
-        self.db
-            .read(move |connection| {
-                let row = ctx::live(connection, &key, clock::now())?;
-                notes::notes(connection, row.n, clock::now())
-            })
-            .await
+        self.read(move |connection| {
+            let row = ctx::live(connection, &key, clock::now())?;
+            notes::notes(connection, row.n, clock::now())
+        })
+        .await
     }
 
     /// Keeps a note in a context.

@@ -22,7 +22,7 @@ impl Contexts {
             return Err(refuse::invalid("limit", "must be a number from 1 to 500"));
         }
         let key = key.clone();
-        self.db.read(move |connection| page(connection, &key, &slice)).await
+        self.read(move |connection| page(connection, &key, &slice)).await
     }
 
     /// Reads one entry of a log.
@@ -32,14 +32,13 @@ impl Contexts {
     /// `storage_error`.
     pub async fn entry(&self, key: &Key, seq: u64) -> Result<Entry, Fault> {
         let key = key.clone();
-        self.db
-            .read(move |connection| {
-                let row = ctx::live(connection, &key, clock::now())?;
-                let found = u32::try_from(seq).ok().filter(|seq| (1..=row.head).contains(seq));
-                let found = found.map(|seq| entry::one(connection, &row.chain, seq)).transpose()?;
-                found.flatten().ok_or_else(|| refuse::no_entry(seq, row.head))
-            })
-            .await
+        self.read(move |connection| {
+            let row = ctx::live(connection, &key, clock::now())?;
+            let found = u32::try_from(seq).ok().filter(|seq| (1..=row.head).contains(seq));
+            let found = found.map(|seq| entry::one(connection, &row.chain, seq)).transpose()?;
+            found.flatten().ok_or_else(|| refuse::no_entry(seq, row.head))
+        })
+        .await
     }
 
     /// Appends entries, all or none, without a model.

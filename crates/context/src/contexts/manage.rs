@@ -7,7 +7,7 @@ use wire::Fault;
 use super::{Contexts, Job, figures};
 use crate::rows::ctx::{self, Row};
 use crate::rows::parts::{self, Doc};
-use crate::rows::{branches, chain, list, unsigned};
+use crate::rows::{branches, chain, list, seal, unsigned};
 use crate::{
     Context, Edit, Filter, Key, New, Page, Settings, Status, Tenant, What, clock, merge_patch,
     refuse,
@@ -31,6 +31,7 @@ impl Contexts {
             Some(id) => Key::new(tenant, id)?,
             None => Key::fresh(tenant),
         };
+        self.ready(tenant).await?;
         let durability = new.settings.durability.unwrap_or(self.durability);
         self.write(durability, move |job| {
             job.watched(&key, What::Created, || job.create(&key, new))
@@ -44,12 +45,11 @@ impl Contexts {
     /// `context_not_found`, `context_expired`, `storage_error`.
     pub async fn get(&self, key: &Key) -> Result<Context, Fault> {
         let key = key.clone();
-        self.db
-            .read(move |connection| {
-                let row = ctx::live(connection, &key, clock::now())?;
-                parts::context(connection, &row)
-            })
-            .await
+        self.read(move |connection| {
+            let row = ctx::live(connection, &key, clock::now())?;
+            parts::context(connection, &row)
+        })
+        .await
     }
 
     /// Lists the contexts of a tenant, page by page.
@@ -57,7 +57,7 @@ impl Contexts {
     /// # Errors
     /// `invalid_input` for a limit or cursor that is none, `storage_error`.
     pub async fn list(&self, tenant: Tenant, filter: Filter) -> Result<Page<Context>, Fault> {
-        self.db.read(move |c| list::page(c, tenant, &filter, clock::now())).await
+        self.read(move |c| list::page(c, tenant, &filter, clock::now())).await
     }
 
     /// Changes a context.
@@ -95,7 +95,11 @@ impl Contexts {
         let left = self
             .write(durability, move |job| {
                 job.watched(&key, What::Deleted, || {
-                    let row = job.live(&key)?;
+                    // Also one that cannot be read any more.
+                    let row = ctx::find(job.connection, &key)?.filter(|row| {
+                        seal::is_gone(row.owner()) && row.expires.is_none_or(|end| end > job.now)
+                    });
+                    let row = row.map_or_else(|| job.live(&key), Ok)?;
                     job.remove(&row)
                 })
             })
@@ -124,7 +128,7 @@ impl Job<'_> {
         self.inner.redaction.note(&doc.settings);
         let limit = self.inner.limits.state_bytes;
         if !doc.is_empty() {
-            parts::save_doc(self.connection, row.n, &doc, limit)?;
+            parts::save_doc(self.connection, &row, &doc, limit)?;
         }
         if !new.state.is_empty() {
             parts::save_state(self.connection, &row, &new.state, limit)?;
@@ -158,7 +162,9 @@ impl Job<'_> {
         if unsigned(count) >= limit {
             return Err(refuse::full(limit));
         }
-        ctx::insert(self.connection, key, self.now)
+        let mut row = ctx::insert(self.connection, key, self.now)?;
+        self.seal(&mut row, false)?;
+        Ok(row)
     }
 
     /// Removes what has expired under this id; refuses when a context is there.
@@ -236,7 +242,7 @@ impl Job<'_> {
             merge_patch(&mut doc.metadata, patch);
         }
         if has_doc {
-            parts::save_doc(self.connection, row.n, &doc, limit)?;
+            parts::save_doc(self.connection, &row, &doc, limit)?;
         }
         if edit.state.is_some_and(|change| change.apply(&mut state)) {
             parts::save_state(self.connection, &row, &state, limit)?;

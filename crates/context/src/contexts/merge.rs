@@ -10,6 +10,7 @@ use super::branches::shared;
 use super::{Contexts, Job, figures};
 use crate::branch::merge_three;
 use crate::rows::ctx::{self, Row};
+use crate::rows::seal::{self, Opened};
 use crate::rows::{entry, parts};
 use crate::{Content, Difference, Entry, Key, Map, Merged, NewEntry, OnConflict, What, refuse};
 
@@ -99,9 +100,9 @@ impl Job<'_> {
         };
         let sql = "SELECT state FROM fork_state WHERE n = ?1";
         let mut statement = self.connection.prepare_cached(sql).stored()?;
-        let found: Option<String> =
+        let found: Option<Opened> =
             statement.query_row([fork.n], |found| found.get(0)).optional().stored()?;
-        match found.map(|text| serde_json::from_str(&text)) {
+        match found.map(|text| serde_json::from_str(&text.0)) {
             None => Ok(Map::new()),
             Some(Ok(Value::Object(map))) => Ok(map),
             Some(_) => Err(refuse::damaged("state at the fork", &fork.key.id)),
@@ -115,7 +116,11 @@ impl Job<'_> {
         }
         let sql = "INSERT INTO fork_state(n, state) VALUES (?1, ?2)";
         let text = parts::to_text(state)?;
-        self.connection.prepare_cached(sql).stored()?.execute(params![fork.n, text]).stored()?;
+        self.connection
+            .prepare_cached(sql)
+            .stored()?
+            .execute(params![fork.n, seal::text(fork.owner(), &text)?])
+            .stored()?;
         Ok(())
     }
 

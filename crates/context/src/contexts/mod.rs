@@ -3,6 +3,7 @@
 mod amend;
 mod branches;
 mod choices;
+mod encryption;
 mod fork;
 mod hooks;
 mod knowledge;
@@ -25,7 +26,7 @@ mod windows;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use storage::rusqlite::Connection;
 use storage::{Database, Durability, Stored};
@@ -33,6 +34,7 @@ use tokio::sync::watch;
 use wire::Fault;
 
 use crate::rows::ctx::Row;
+use crate::rows::seal::{self, Ring};
 use crate::rows::{entry, unsigned};
 use crate::{Key, Limits, Vault};
 use choices::Choices;
@@ -73,7 +75,7 @@ struct Inner {
     writes: watch::Sender<u64>,
     watch: Watch,
     redaction: Redaction,
-    vault: OnceLock<Arc<Vault>>,
+    ring: Arc<Ring>,
 }
 
 /// The figures of [`Counts`], kept by the jobs; a commit that fails may leave them a little off
@@ -118,7 +120,7 @@ impl Contexts {
             })
             .await?;
         let (summarising, writes) = (Arc::default(), watch::Sender::new(0));
-        let (watch, vault) = (Watch::new(hooks), OnceLock::new());
+        let (watch, ring) = (Watch::new(hooks), Arc::default());
         let inner = Arc::new(Inner {
             limits,
             totals,
@@ -127,7 +129,7 @@ impl Contexts {
             writes,
             watch,
             redaction,
-            vault,
+            ring,
         });
         let this = Self { db, inner, durability: Durability::Group };
         this.recover().await?;
@@ -143,7 +145,7 @@ impl Contexts {
     /// Sets, once, who keeps the master key: secrets of webhooks need it.
     pub fn set_vault(&self, vault: Vault) {
         // A second key could not open what the first one sealed.
-        let _first = self.inner.vault.set(Arc::new(vault));
+        let _first = self.inner.ring.vault.set(Arc::new(vault));
     }
 
     /// Figures over all contexts, from memory.
@@ -174,7 +176,8 @@ impl Contexts {
         let done = self
             .db
             .write(durability, move |connection| {
-                job(&Job { connection, inner: &inner, now: crate::clock::now(), who })
+                let job = || job(&Job { connection, inner: &inner, now: crate::clock::now(), who });
+                seal::with(&inner.ring, job)
             })
             .await;
         // Told after the commit, so that who looks then sees it.

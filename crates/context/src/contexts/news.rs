@@ -61,48 +61,46 @@ impl Contexts {
     /// `context_not_found`, `context_expired`, `storage_error`.
     pub async fn news(&self, key: &Key, seen: Seen) -> Result<News, Fault> {
         let key = key.clone();
-        self.db
-            .read(move |connection| {
-                let row = ctx::live(connection, &key, clock::now())?;
-                let mut upto = seen.seq;
-                let mut back_to = None;
-                if let Some(branch) = seen.branch
-                    && branch != row.chain.own()
-                {
-                    let told = Chain::read(connection, branch)?;
-                    let shared = row.chain.shared_with(&told, upto.min(row.head));
-                    if shared < upto {
-                        back_to = Some(shared);
-                        upto = shared;
-                    }
-                } else if upto > row.head {
-                    back_to = Some(row.head);
-                    upto = row.head;
+        self.read(move |connection| {
+            let row = ctx::live(connection, &key, clock::now())?;
+            let mut upto = seen.seq;
+            let mut back_to = None;
+            if let Some(branch) = seen.branch
+                && branch != row.chain.own()
+            {
+                let told = Chain::read(connection, branch)?;
+                let shared = row.chain.shared_with(&told, upto.min(row.head));
+                if shared < upto {
+                    back_to = Some(shared);
+                    upto = shared;
                 }
-                let range = Range {
-                    first: upto.saturating_add(1),
-                    last: row.head,
-                    role: None,
-                    newest_first: false,
-                };
-                let mut entries = entry::page(connection, &row.chain, range, TOLD_MAX + 1)?;
-                let settled =
-                    entries.iter().take_while(|e| e.status != EntryStatus::Pending).count();
-                entries.truncate(settled);
-                let full = usize::try_from(TOLD_MAX).unwrap_or(usize::MAX);
-                let more = entries.len() > full;
-                entries.truncate(full);
-                let seq = entries.last().map_or(upto, |entry| entry.seq);
-                Ok(News {
-                    entries,
-                    back_to,
-                    revision: row.revision,
-                    status: row.status,
-                    open_turn: row.open_turn,
-                    more,
-                    seen: Seen { seq, branch: Some(row.chain.own()) },
-                })
+            } else if upto > row.head {
+                back_to = Some(row.head);
+                upto = row.head;
+            }
+            let range = Range {
+                first: upto.saturating_add(1),
+                last: row.head,
+                role: None,
+                newest_first: false,
+            };
+            let mut entries = entry::page(connection, &row.chain, range, TOLD_MAX + 1)?;
+            let settled = entries.iter().take_while(|e| e.status != EntryStatus::Pending).count();
+            entries.truncate(settled);
+            let full = usize::try_from(TOLD_MAX).unwrap_or(usize::MAX);
+            let more = entries.len() > full;
+            entries.truncate(full);
+            let seq = entries.last().map_or(upto, |entry| entry.seq);
+            Ok(News {
+                entries,
+                back_to,
+                revision: row.revision,
+                status: row.status,
+                open_turn: row.open_turn,
+                more,
+                seen: Seen { seq, branch: Some(row.chain.own()) },
             })
-            .await
+        })
+        .await
     }
 }

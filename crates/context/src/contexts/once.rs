@@ -24,6 +24,7 @@ impl Contexts {
             Some(id) => Key::new(tenant, id)?,
             None => Key::fresh(tenant),
         };
+        self.ready(tenant).await?;
         let durability = new.settings.durability.unwrap_or(self.durability);
         self.write(durability, move |job| {
             job.watched(&key, What::Created, || job.create_once(&key, new, &idem))

@@ -39,12 +39,11 @@ impl Contexts {
     /// `storage_error`.
     pub async fn turn(&self, key: &Key, number: Option<u64>) -> Result<Past, Fault> {
         let key = key.clone();
-        self.db
-            .read(move |connection| {
-                let row = ctx::live(connection, &key, clock::now())?;
-                past(connection, &row, number.unwrap_or(row.turns))
-            })
-            .await
+        self.read(move |connection| {
+            let row = ctx::live(connection, &key, clock::now())?;
+            past(connection, &row, number.unwrap_or(row.turns))
+        })
+        .await
     }
 }
 

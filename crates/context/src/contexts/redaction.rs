@@ -13,6 +13,7 @@ use super::{Contexts, Job};
 use crate::redact::{Marks, json, mark};
 use crate::rows::ctx::Row;
 use crate::rows::entry::{self, place, seq_of};
+use crate::rows::seal::{self, Opened};
 use crate::rows::{ctx, parts, search};
 use crate::{
     Content, Context, Entry, Key, Map, RedactMode, RedactPlan, Settings, Task, What, Window,
@@ -20,6 +21,8 @@ use crate::{
 
 /// Entries that are redacted together; between two slices the writer serves others.
 const SLICE: u32 = 200;
+/// Limit: slices in which the index is rewritten; some hundred gigabytes.
+const MERGES_MAX: u32 = 100_000;
 /// What stands for a text that was taken away as a whole.
 const ERASED: &str = "[redacted]";
 
@@ -110,7 +113,9 @@ impl Contexts {
             let (key, order) = (key.clone(), Arc::clone(&order));
             let part = self
                 .write(CLEANING, move |job| {
-                    job.watched(&key, What::Redacted, || job.redact(&key, &order, (from, to)))
+                    job.watched(&key, What::Redacted, || {
+                        seal::thoroughly(job.connection, || job.redact(&key, &order, (from, to)))
+                    })
                 })
                 .await?;
             looked_at = looked_at.saturating_add(u64::from(to - from) + 1);
@@ -120,10 +125,28 @@ impl Contexts {
             }
             from = to.saturating_add(1);
         }
-        // Nothing of it may be left in the log of writes.
-        self.db.write(storage::Durability::Sync, |_| Ok(())).await?;
+        if changed > 0 {
+            self.rewrite_index().await?;
+        }
         let context = self.get(key).await?;
         Ok(Redacted { context, looked_at, changed, marks: marks.into_iter().collect() })
+    }
+
+    /// Takes words out of the index that no message holds any more, slice by slice.
+    async fn rewrite_index(&self) -> Result<(), Fault> {
+        let mut first = true;
+        for _ in 0..MERGES_MAX {
+            let more = self
+                .write(CLEANING, move |job| {
+                    seal::thoroughly(job.connection, || search::rewrite(job.connection, first))
+                })
+                .await?;
+            if !more {
+                break;
+            }
+            first = false;
+        }
+        Ok(())
     }
 
     /// The window as a model may see it.
@@ -216,7 +239,7 @@ impl Job<'_> {
             let Some(entry) = entry::one(self.connection, &row.chain, seq)? else { continue };
             let Some((content, marks)) = order.apply(&entry.content) else { continue };
             let meta = mark(&entry.meta, &marks);
-            entry::rewrite(self.connection, &row.chain, (seq, &content), &meta)?;
+            entry::rewrite(self.connection, (&row.chain, row.owner()), (seq, &content), &meta)?;
             changed = changed.saturating_add(1);
             for (name, count) in marks {
                 *all.entry(name).or_default() += count;
@@ -255,13 +278,14 @@ impl Job<'_> {
             let mut statement = self.connection.prepare_cached(read).stored()?;
             let found = statement
                 .query_map([row.n], |found| {
-                    Ok((found.get::<_, storage::rusqlite::types::Value>(0)?, found.get(1)?))
+                    let text: Opened = found.get(1)?;
+                    Ok((found.get::<_, storage::rusqlite::types::Value>(0)?, text.0))
                 })
                 .stored()?;
             let found: Vec<(_, String)> = found.collect::<Result<_, _>>().stored()?;
             for (place, text) in found {
                 if let Some(new) = order.state(&text) {
-                    let values = params![row.n, place, new];
+                    let values = params![row.n, place, seal::text(row.owner(), &new)?];
                     self.connection.prepare_cached(write).stored()?.execute(values).stored()?;
                     any = true;
                 }
@@ -275,15 +299,17 @@ impl Job<'_> {
         for (first, last) in row.chain.ranges(from, row.head) {
             let log = first >> 32;
             search::forget(self.connection, first, place(log, u32::MAX), u32::MAX)?;
-            let sql = "INSERT INTO unindexed(log, from_seq) VALUES (?1, ?2)
-                       ON CONFLICT(log) DO UPDATE SET from_seq = min(from_seq, ?2)";
-            let values = params![log, seq_of(first)];
-            self.connection.prepare_cached(sql).stored()?.execute(values).stored()?;
             let sql = "DELETE FROM summary WHERE log = ?1 AND upto >= ?2";
             let values = params![log, seq_of(first)];
             self.connection.prepare_cached(sql).stored()?.execute(values).stored()?;
             let sql = "DELETE FROM idem WHERE reply IS NOT NULL AND tenant = ?1";
             self.connection.prepare_cached(sql).stored()?.execute([row.key.tenant.0]).stored()?;
+            if row.seal.is_none() {
+                let sql = "INSERT INTO unindexed(log, from_seq) VALUES (?1, ?2)
+                       ON CONFLICT(log) DO UPDATE SET from_seq = min(from_seq, ?2)";
+                let values = params![log, seq_of(first)];
+                self.connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+            }
             debug_assert!(first <= last);
         }
         let sql = "DELETE FROM trail WHERE n = ?1";

@@ -11,17 +11,15 @@ use super::manage::CLEANING;
 use crate::rows::ctx::{self, Row};
 use crate::rows::entry;
 use crate::rows::search;
+use crate::weigh::{Found, weigh};
 use crate::{Entry, Hit, Key, Recalled, Tenant, clock, refuse};
 
 /// Limit: slices that one search puts into the index before it looks; more wait for the sweep.
 const SLICES_MAX: u32 = 20;
 /// Limit: hits of one search.
 const HITS_MAX: u32 = 100;
-/// Hits that are weighed with their neighbours.
-const WEIGHED: u32 = 60;
-/// How much the neighbours of a message count, by their distance, beside three for itself.
-const OWN_WEIGHT: f64 = 3.0;
-const NEIGHBOURS: [f64; 2] = [1.0, 0.6];
+/// Limit: hits that are weighed with their neighbours, those with the rarest words first.
+const WEIGHED: u32 = 300;
 /// Limit: characters of the part of a message that a hit shows.
 const EXCERPT_CHARACTERS: usize = 240;
 
@@ -38,42 +36,40 @@ impl Contexts {
             .ok_or_else(|| refuse::invalid("q", "must hold at least one word"))?;
         let words = text.to_owned();
         self.index(SLICES_MAX).await?;
-        self.db
-            .read(move |connection| {
-                let all = [(i64::MIN, i64::MAX)];
-                // Entries of contexts that are gone may still be in the index: look further.
-                let found = search::best(connection, &question, &all, limit.saturating_mul(4))?;
-                let mut hits = Vec::new();
-                let mut rows: HashMap<i64, Option<Row>> = HashMap::new();
-                for (place, score) in found {
-                    if hits.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
-                        break;
-                    }
-                    let log = place >> 32;
-                    let seq = entry::seq_of(place);
-                    let row = match rows.entry(log) {
-                        Slot::Occupied(known) => known.into_mut(),
-                        Slot::Vacant(free) => free.insert(shown_by(connection, tenant, log)?),
-                    };
-                    let Some(row) = row else { continue };
-                    let on = seq <= row.head && row.chain.segment_of(seq) == log;
-                    let Some(entry) = entry::one(connection, &row.chain, seq)?.filter(|_| on)
-                    else {
-                        continue;
-                    };
-                    hits.push(Hit {
-                        context: std::sync::Arc::clone(&row.key.id),
-                        title: row.title.clone(),
-                        seq,
-                        role: entry.role,
-                        at: entry.at,
-                        excerpt: excerpt(&entry.content.plain(), &words),
-                        score,
-                    });
+        self.read(move |connection| {
+            let all = [(i64::MIN, i64::MAX)];
+            // Entries of contexts that are gone may still be in the index: look further.
+            let found = search::best(connection, &question, &all, limit.saturating_mul(4))?;
+            let mut hits = Vec::new();
+            let mut rows: HashMap<i64, Option<Row>> = HashMap::new();
+            for (place, score) in found {
+                if hits.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+                    break;
                 }
-                Ok(hits)
-            })
-            .await
+                let log = place >> 32;
+                let seq = entry::seq_of(place);
+                let row = match rows.entry(log) {
+                    Slot::Occupied(known) => known.into_mut(),
+                    Slot::Vacant(free) => free.insert(shown_by(connection, tenant, log)?),
+                };
+                let Some(row) = row else { continue };
+                let on = seq <= row.head && row.chain.segment_of(seq) == log;
+                let Some(entry) = entry::one(connection, &row.chain, seq)?.filter(|_| on) else {
+                    continue;
+                };
+                hits.push(Hit {
+                    context: std::sync::Arc::clone(&row.key.id),
+                    title: row.title.clone(),
+                    seq,
+                    role: entry.role,
+                    at: entry.at,
+                    excerpt: excerpt(&entry.content.plain(), &words),
+                    score,
+                });
+            }
+            Ok(hits)
+        })
+        .await
     }
 
     /// Finds the messages of one context that have to do with `text`, the best first, each with
@@ -92,43 +88,47 @@ impl Contexts {
             return Ok(Vec::new());
         };
         self.index(SLICES_MAX).await?;
-        let key = key.clone();
-        self.db
-            .read(move |connection| {
-                let row = ctx::live(connection, &key, clock::now())?;
-                let last = before.map_or(row.head, |before| before.saturating_sub(1).min(row.head));
-                let ranges = row.chain.ranges(1, last);
-                let found = search::best(connection, &question, &ranges, WEIGHED)?;
-                let mut out = Vec::new();
-                let mut told: Vec<u32> = Vec::new();
-                for (seq, score) in weighed(&found) {
-                    if out.len() >= usize::try_from(most).unwrap_or(usize::MAX) {
-                        break;
-                    }
-                    if told.contains(&seq) {
-                        continue;
-                    }
-                    let (from, to) =
-                        (seq.saturating_sub(1).max(1), seq.saturating_add(1).min(last));
-                    let around = entry::shown(connection, &row.chain, from, to)?;
-                    let entries: Vec<Entry> = around
-                        .into_iter()
-                        .filter(|entry| !told.contains(&entry.seq) && entry.role != Role::System)
-                        .collect();
-                    if !entries.iter().any(|entry| entry.seq == seq) {
-                        continue;
-                    }
-                    told.extend(entries.iter().map(|entry| entry.seq));
-                    out.push(Recalled { seq, score, entries });
+        let (key, text) = (key.clone(), text.to_owned());
+        self.read(move |connection| {
+            let row = ctx::live(connection, &key, clock::now())?;
+            let last = before.map_or(row.head, |before| before.saturating_sub(1).min(row.head));
+            let ranges = row.chain.ranges(1, last);
+            let best = search::best(connection, &question, &ranges, WEIGHED)?;
+            let mut found = Vec::with_capacity(best.len());
+            for (place, _) in best {
+                let seq = entry::seq_of(place);
+                let Some(entry) = entry::one(connection, &row.chain, seq)? else { continue };
+                found.push(Found { seq, text: entry.content.plain().into_owned() });
+            }
+            let mut out = Vec::new();
+            let mut told: Vec<u32> = Vec::new();
+            for (seq, score) in weigh(&text, &found, last) {
+                if out.len() >= usize::try_from(most).unwrap_or(usize::MAX) {
+                    break;
                 }
-                Ok(out)
-            })
-            .await
+                if told.contains(&seq) {
+                    continue;
+                }
+                let (from, to) = (seq.saturating_sub(1).max(1), seq.saturating_add(1).min(last));
+                let around = entry::shown(connection, &row.chain, from, to)?;
+                let entries: Vec<Entry> = around
+                    .into_iter()
+                    .filter(|entry| !told.contains(&entry.seq) && entry.role != Role::System)
+                    .collect();
+                if !entries.iter().any(|entry| entry.seq == seq) {
+                    continue;
+                }
+                told.extend(entries.iter().map(|entry| entry.seq));
+                out.push(Recalled { seq, score, entries });
+            }
+            Ok(out)
+        })
+        .await
     }
 
     /// Puts what is waiting into the index of words; at most `slices` slices.
     pub(super) async fn index(&self, slices: u32) -> Result<(), Fault> {
-        if !self.db.read(search::is_behind).await? {
+        if !self.read(search::is_behind).await? {
             return Ok(());
         }
         for _ in 0..slices {
@@ -150,26 +150,6 @@ fn shown_by(
         return Ok(None);
     };
     ctx::find(connection, &Key { tenant, id: id.into() })
-}
-
-/// Weighs hits with what their neighbours say; hands out entries, the best first.
-fn weighed(found: &[(i64, f64)]) -> Vec<(u32, f64)> {
-    let own: HashMap<u32, f64> =
-        found.iter().map(|(place, score)| (entry::seq_of(*place), *score)).collect();
-    let at = |seq: Option<u32>| seq.and_then(|seq| own.get(&seq)).copied().unwrap_or(0.0);
-    let mut out: Vec<(u32, f64)> = own
-        .iter()
-        .map(|(seq, score)| {
-            let mut sum = OWN_WEIGHT * score;
-            for (distance, weight) in (1_u32..).zip(NEIGHBOURS) {
-                sum += weight * at(seq.checked_sub(distance));
-                sum += weight * at(seq.checked_add(distance));
-            }
-            (*seq, sum)
-        })
-        .collect();
-    out.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
-    out
 }
 
 /// The part of a text around the first of the words.

@@ -71,17 +71,16 @@ impl Contexts {
     /// `context_not_found`, `context_expired`, `storage_error`.
     pub async fn shares(&self, key: &Key) -> Result<Vec<Share>, Fault> {
         let key = key.clone();
-        self.db
-            .read(move |connection| {
-                let now = clock::now();
-                let row = ctx::live(connection, &key, now)?;
-                let sql = "SELECT no, name, at, expires, upto FROM share
+        self.read(move |connection| {
+            let now = clock::now();
+            let row = ctx::live(connection, &key, now)?;
+            let sql = "SELECT no, name, at, expires, upto FROM share
                            WHERE n = ?1 AND (expires IS NULL OR expires > ?2) ORDER BY no";
-                let mut statement = connection.prepare_cached(sql).stored()?;
-                let found = statement.query_map(params![row.n, now], |found| read(found, 0));
-                found.stored()?.collect::<Result<_, _>>().stored()
-            })
-            .await
+            let mut statement = connection.prepare_cached(sql).stored()?;
+            let found = statement.query_map(params![row.n, now], |found| read(found, 0));
+            found.stored()?.collect::<Result<_, _>>().stored()
+        })
+        .await
     }
 
     /// Ends a share: its token opens nothing any more.
@@ -103,28 +102,27 @@ impl Contexts {
     /// `unauthorized` for a token that opens nothing, `storage_error`.
     pub async fn opened_by(&self, token: &str) -> Result<(Key, Share), Fault> {
         let hash = hash(token);
-        self.db
-            .read(move |connection| {
-                let now = clock::now();
-                let sql = "SELECT c.tenant, c.id, s.no, s.name, s.at, s.expires, s.upto
+        self.read(move |connection| {
+            let now = clock::now();
+            let sql = "SELECT c.tenant, c.id, s.no, s.name, s.at, s.expires, s.upto
                            FROM share s JOIN ctx c ON c.n = s.n
                            WHERE s.hash = ?1 AND (s.expires IS NULL OR s.expires > ?2)
                              AND (c.expires IS NULL OR c.expires > ?2)";
-                let mut statement = connection.prepare_cached(sql).stored()?;
-                let found = statement
-                    .query_row(params![hash.as_slice(), now], |found| {
-                        let id: String = found.get(1)?;
-                        let key = Key { tenant: Tenant(found.get(0)?), id: id.into() };
-                        Ok((key, read(found, 2)?))
-                    })
-                    .optional()
-                    .stored()?;
-                found.ok_or_else(|| {
-                    Fault::new(Code::Unauthorized, "this token opens no context")
-                        .hint("it has expired or was ended; ask for a new one")
+            let mut statement = connection.prepare_cached(sql).stored()?;
+            let found = statement
+                .query_row(params![hash.as_slice(), now], |found| {
+                    let id: String = found.get(1)?;
+                    let key = Key { tenant: Tenant(found.get(0)?), id: id.into() };
+                    Ok((key, read(found, 2)?))
                 })
+                .optional()
+                .stored()?;
+            found.ok_or_else(|| {
+                Fault::new(Code::Unauthorized, "this token opens no context")
+                    .hint("it has expired or was ended; ask for a new one")
             })
-            .await
+        })
+        .await
     }
 }
 

@@ -47,7 +47,6 @@ impl Contexts {
         let key = key.clone();
         let busy = Arc::clone(&self.inner.summarising);
         let task = self
-            .db
             .read(move |connection| {
                 let frame = Frame::read(connection, &key, budget, plan.as_ref())?;
                 let wanted = match frame.plan.strategy {
@@ -106,12 +105,11 @@ impl Contexts {
     /// `context_not_found`, `context_expired`, `storage_error`.
     pub async fn summaries(&self, key: &Key) -> Result<Vec<Summary>, Fault> {
         let key = key.clone();
-        self.db
-            .read(move |connection| {
-                let row = ctx::live(connection, &key, clock::now())?;
-                summaries::list(connection, row.n)
-            })
-            .await
+        self.read(move |connection| {
+            let row = ctx::live(connection, &key, clock::now())?;
+            summaries::list(connection, row.n)
+        })
+        .await
     }
 
     /// The epochs of a context, the newest first, at most 1000.
@@ -120,12 +118,11 @@ impl Contexts {
     /// `context_not_found`, `context_expired`, `storage_error`.
     pub async fn epochs(&self, key: &Key) -> Result<Vec<Epoch>, Fault> {
         let key = key.clone();
-        self.db
-            .read(move |connection| {
-                let row = ctx::live(connection, &key, clock::now())?;
-                crate::rows::epochs::list(connection, row.n, EPOCHS_LISTED_MAX)
-            })
-            .await
+        self.read(move |connection| {
+            let row = ctx::live(connection, &key, clock::now())?;
+            crate::rows::epochs::list(connection, row.n, EPOCHS_LISTED_MAX)
+        })
+        .await
     }
 
     /// Lets a window always carry an entry, or no longer.
@@ -148,12 +145,11 @@ impl Contexts {
     /// `context_not_found`, `context_expired`, `storage_error`.
     pub async fn pins(&self, key: &Key) -> Result<Vec<u32>, Fault> {
         let key = key.clone();
-        self.db
-            .read(move |connection| {
-                let row = ctx::live(connection, &key, clock::now())?;
-                summaries::pins(connection, &row, u32::MAX)
-            })
-            .await
+        self.read(move |connection| {
+            let row = ctx::live(connection, &key, clock::now())?;
+            summaries::pins(connection, &row, u32::MAX)
+        })
+        .await
     }
 }
 

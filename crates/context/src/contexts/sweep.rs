@@ -96,7 +96,7 @@ impl Job<'_> {
             && user.status == EntryStatus::Pending
         {
             let failed = Entry { status: EntryStatus::Failed, ..user };
-            entry::mark(self.connection, &row.chain, &failed, Some(reason))?;
+            entry::mark(self.connection, row, &failed, Some(reason))?;
             entry::shift(self.connection, row, seq, -i64::from(failed.tokens))?;
         }
         row.open_turn = None;

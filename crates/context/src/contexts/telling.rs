@@ -59,7 +59,7 @@ impl Contexts {
             return Err(crate::refuse::invalid("limit", "must be a number from 1 to 500"));
         }
         let found =
-            self.db.read(move |c| audit::page(c, tenant, &wanted, limit.saturating_add(1))).await?;
+            self.read(move |c| audit::page(c, tenant, &wanted, limit.saturating_add(1))).await?;
         let full = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = found.len() > full;
         let items: Vec<Change> = found.into_iter().take(full).collect();
@@ -72,13 +72,13 @@ impl Contexts {
     /// # Errors
     /// `storage_error`.
     pub async fn check_changes(&self, tenant: Tenant) -> Result<ChainCheck, Fault> {
-        let ends = self.db.read(move |c| audit::ends(c, tenant.0)).await?;
+        let ends = self.read(move |c| audit::ends(c, tenant.0)).await?;
         let Some((mut at, newest)) = ends else { return Ok(ChainCheck::default()) };
         let mut out = ChainCheck { newest: Some(audit::hex(&newest.hash)), ..Default::default() };
         while at.number < newest.number && out.broken.is_none() {
             let from = at.clone();
             let (next, count, broken) =
-                self.db.read(move |c| audit::check(c, tenant.0, from, SLICE)).await?;
+                self.read(move |c| audit::check(c, tenant.0, from, SLICE)).await?;
             out.lines = out.lines.saturating_add(count.into());
             out.broken = broken.or_else(|| cut_off(&next, &newest, count));
             at = next;
@@ -94,7 +94,7 @@ impl Contexts {
         let wait = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
         let before = clock::now().saturating_sub(wait);
         let mut removed = 0_u64;
-        for tenant in self.db.read(audit::tenants).await? {
+        for tenant in self.read(audit::tenants).await? {
             loop {
                 let clean = super::manage::CLEANING;
                 let forget =

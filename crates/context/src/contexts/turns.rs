@@ -13,7 +13,7 @@ use crate::rows::chain;
 use crate::rows::ctx::{self, Anchor, Row};
 use crate::rows::entry::{self, Fresh};
 use crate::rows::idem::{self, Answer, STATE_BYTES_MAX};
-use crate::rows::{epochs, parts};
+use crate::rows::{epochs, parts, seal};
 use crate::{
     Begun, Content, Entry, EntryStatus, Idem, Key, LocalReply, Map, NewTurn, OpenTurn, Outcome,
     Step, Turn, View, What, refuse,
@@ -36,6 +36,9 @@ impl Contexts {
         turn: NewTurn,
         model: impl FnOnce(&mut View<'_>) -> Result<LocalReply, Fault> + Send + 'static,
     ) -> Result<Turn, Fault> {
+        if turn.create {
+            self.ready(turn.key.tenant).await?;
+        }
         let durability = self.durability_for(&turn.key, turn.durability);
         let key = turn.key.clone();
         self.write(durability, move |job| {
@@ -49,6 +52,9 @@ impl Contexts {
     /// # Errors
     /// As [`Contexts::answer_now`].
     pub async fn begin(&self, turn: NewTurn) -> Result<Begun, Fault> {
+        if turn.create {
+            self.ready(turn.key.tenant).await?;
+        }
         let durability = self.durability_for(&turn.key, turn.durability);
         let key = turn.key.clone();
         self.write(durability, move |job| {
@@ -203,7 +209,7 @@ impl Job<'_> {
             .filter(|user| user.status == EntryStatus::Failed && !user.meta.contains_key("damaged"))
             .ok_or_else(refuse::nothing_failed)?;
         let pending = Entry { status: EntryStatus::Pending, ..user };
-        entry::mark(self.connection, &row.chain, &pending, None)?;
+        entry::mark(self.connection, &row, &pending, None)?;
         entry::shift(self.connection, &mut row, seq, pending.tokens.into())?;
         row.touch(self.now);
         row.open_turn = Some(row.turns);
@@ -237,7 +243,7 @@ impl Job<'_> {
         }
         if let Some(user) = entry::one(self.connection, &row.chain, open.user_seq)? {
             let complete = Entry { status: EntryStatus::Complete, ..user };
-            entry::mark(self.connection, &row.chain, &complete, None)?;
+            entry::mark(self.connection, &row, &complete, None)?;
         }
         row.touch(self.now);
         row.open_turn = None;
@@ -306,6 +312,7 @@ impl Job<'_> {
         if turn.create {
             let found = ctx::find(self.connection, &turn.key)?;
             match found {
+                Some(row) if seal::is_gone(row.owner()) => return Err(refuse::erased()),
                 Some(row) if row.expires.is_none_or(|end| end > self.now) => {
                     return Ok((row, false));
                 }

@@ -1,16 +1,21 @@
 //! What a model call carries, and the steps by which it leaves the oldest behind.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use storage::rusqlite::Connection;
 use wire::Fault;
+use wire::prompt::Role;
 
 use super::Contexts;
 use super::manage::CLEANING;
 use crate::rows::ctx::{self, Row};
+use crate::rows::entry::Fresh;
 use crate::rows::parts::{self, Doc};
 use crate::rows::winds::Wind;
 use crate::rows::{cut, entry, epochs, nodes, notes, summaries, winds};
 use crate::{
-    Budget, Cut, Entry, Footing, Key, Plan, Recalled, Strategy, Summary, Window, clock, count,
+    Budget, Content, Cut, Entry, EntryStatus, Footing, Key, Map, Plan, Recalled, Strategy, Summary,
+    Window, clock, count,
 };
 
 /// The part of a window that pinned entries may fill.
@@ -41,7 +46,6 @@ impl Contexts {
         let moves = plan.is_none();
         let (wanted, chosen) = (key.clone(), plan.clone());
         let ready = self
-            .db
             .read(move |connection| {
                 let frame = Frame::read(connection, &wanted, budget, chosen.as_ref())?;
                 match frame.next(connection)? {
@@ -80,11 +84,10 @@ impl Contexts {
             })
             .await?;
         let wanted = key.clone();
-        self.db
-            .read(move |connection| {
-                Frame::read(connection, &wanted, budget, None)?.carry(connection, cut)
-            })
-            .await
+        self.read(move |connection| {
+            Frame::read(connection, &wanted, budget, None)?.carry(connection, cut)
+        })
+        .await
     }
 
     /// Reads what [`Contexts::window_as`] would give now, and changes nothing.
@@ -99,7 +102,6 @@ impl Contexts {
     ) -> Result<Window, Fault> {
         let wanted = key.clone();
         let window = self
-            .db
             .read(move |connection| {
                 let frame = Frame::read(connection, &wanted, budget, plan.as_ref())?;
                 match frame.next(connection)? {
@@ -117,6 +119,55 @@ impl Contexts {
     /// `context_not_found`, `context_expired`, `storage_error`.
     pub async fn preview_window(&self, key: &Key, budget: Budget) -> Result<Window, Fault> {
         self.preview_window_as(key, budget, None).await
+    }
+
+    /// The window that a turn with this question would have: the question is stored, the window
+    /// read, and both are taken back.
+    ///
+    /// # Errors
+    /// `context_not_found`, `context_expired`, `context_closed`, `context_too_long`,
+    /// `storage_error`.
+    pub async fn rehearse(
+        &self,
+        key: &Key,
+        question: Content,
+        budget: Budget,
+        plan: Option<Plan>,
+    ) -> Result<Window, Fault> {
+        let seen = Arc::new(Mutex::new(None));
+        let (wanted, slot) = (key.clone(), Arc::clone(&seen));
+        let outcome = self
+            .write(CLEANING, move |job| {
+                let mut row = job.live(&wanted)?;
+                row.admit(None)?;
+                super::admit_contents(job, &row, &[&question])?;
+                let fresh = Fresh {
+                    role: Role::User,
+                    content: &question,
+                    model: None,
+                    meta: &Map::new(),
+                    status: EntryStatus::Pending,
+                };
+                entry::append(job.connection, &mut row, fresh, job.now)?;
+                ctx::save(job.connection, &row)?;
+                let frame = Frame::read(job.connection, &wanted, budget, plan.as_ref())?;
+                let window = match frame.next(job.connection)? {
+                    None => frame.carry(job.connection, None)?,
+                    Some(cut) => {
+                        frame.moved(job.connection, cut)?.carry(job.connection, Some(cut))?
+                    }
+                };
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(window);
+                // A job that fails is undone.
+                Err::<(), Fault>(Fault::internal("a rehearsal ended"))
+            })
+            .await;
+        let window = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (window, outcome) {
+            (Some(window), _) => self.with_recalled(key, window).await,
+            (None, Err(fault)) => Err(fault),
+            (None, Ok(())) => Err(Fault::internal("a rehearsal gave nothing")),
+        }
     }
 
     async fn with_recalled(&self, key: &Key, mut window: Window) -> Result<Window, Fault> {

@@ -7,6 +7,7 @@ use wire::Fault;
 use super::chain::{self, Chain};
 use super::ctx::Row;
 use super::entry::{self, At};
+use super::seal::{self, Opened};
 use super::{signed, unsigned};
 use crate::refuse;
 
@@ -145,7 +146,7 @@ pub(crate) fn leave(
         row.head,
         cause,
         now,
-        state,
+        seal::text(row.owner(), state)?,
         row.base.0,
         signed(row.base.1),
         signed(row.turns),
@@ -178,7 +179,7 @@ pub(crate) fn views(connection: &Connection, row: &Row) -> Result<Vec<View>, Fau
         of.turn_seq = found.get(13)?;
         of.open_tools = found.get(14)?;
         of.open_turn = None;
-        let (cause, at, state) = (found.get(3)?, found.get(4)?, found.get(5)?);
+        let (cause, at, state) = (found.get(3)?, found.get(4)?, Opened::maybe(found, 5)?);
         Ok(View { no: found.get(0)?, cause, at, state, row: of })
     };
     let found = statement.query_map([row.n], read).stored()?;

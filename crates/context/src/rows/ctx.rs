@@ -9,6 +9,7 @@ use wire::Fault;
 
 use super::chain::Chain;
 use super::parts::Doc;
+use super::seal::{self, Opened, Owner};
 use super::{signed, unsigned};
 use crate::{Context, Key, Map, Size, Status, Tenant, clock, refuse};
 
@@ -46,6 +47,8 @@ pub(crate) struct Row {
     pub(crate) base: (u32, u64),
     /// Microseconds to live after the last change.
     pub(crate) ttl: Option<i64>,
+    /// Which key of its tenant seals what it holds.
+    pub(crate) seal: Option<u32>,
 }
 
 /// What the provider counted for the newest call.
@@ -62,7 +65,7 @@ macro_rules! ctx_columns {
         "n, tenant, id, title, user, status, created, updated, expires, revision, head, turns, \
          bytes, cum, start_seq, safe_seq, turn_seq, open_turn, open_tools, model, durability, \
          scale, anchor_prompt, anchor_cum, anchor_start, parent, fork_seq, log, base_seq, \
-         base_bytes, ttl"
+         base_bytes, ttl, key"
     };
 }
 pub(crate) use ctx_columns;
@@ -85,7 +88,7 @@ impl Row {
         Ok(Self {
             n,
             key: Key { tenant: Tenant(row.get(1)?), id: id.into() },
-            title: row.get(3)?,
+            title: Opened::shown(row, 3)?,
             user: row.get(4)?,
             status: if row.get::<_, i64>(5)? == 0 { Status::Open } else { Status::Closed },
             created: row.get(6)?,
@@ -112,6 +115,7 @@ impl Row {
             chain: Chain::alone(log.unwrap_or(n)),
             base: (row.get(28)?, unsigned(row.get(29)?)),
             ttl: row.get(30)?,
+            seal: row.get(31)?,
         })
     }
 
@@ -168,6 +172,11 @@ impl Row {
 }
 
 impl Row {
+    /// Whose key seals what it holds.
+    pub(crate) fn owner(&self) -> Owner {
+        Owner { tenant: self.key.tenant, key: self.seal }
+    }
+
     /// Sets how long it lives: until a moment, or so long after its last change.
     pub(crate) fn live_for(&mut self, age: Option<Duration>, idle: Option<Duration>, now: i64) {
         self.ttl = idle.map(|wait| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
@@ -201,6 +210,7 @@ pub(crate) fn id_of(connection: &Connection, n: i64) -> Result<Option<Arc<str>>,
 pub(crate) fn live(connection: &Connection, key: &Key, now: i64) -> Result<Row, Fault> {
     match find(connection, key)? {
         Some(row) if row.expires.is_some_and(|end| end <= now) => Err(refuse::expired()),
+        Some(row) if seal::is_gone(row.owner()) => Err(refuse::erased()),
         Some(row) => Ok(row),
         None => {
             let sql = "SELECT 1 FROM gone WHERE tenant = ?1 AND id = ?2";
@@ -248,6 +258,7 @@ pub(crate) fn insert(connection: &Connection, key: &Key, now: i64) -> Result<Row
         chain: Chain::alone(n),
         base: (0, 0),
         ttl: None,
+        seal: None,
     })
 }
 
@@ -302,7 +313,8 @@ pub(crate) fn save_head(connection: &Connection, row: &Row) -> Result<(), Fault>
     let mut statement = connection.prepare_cached(sql).stored()?;
     let status = i64::from(row.status == Status::Closed);
     let durability = row.durability.map(durability_number);
-    let values = params![row.n, row.title, row.user, status, row.expires, durability, row.ttl];
+    let title = row.title.as_deref().map(|text| seal::text(row.owner(), text)).transpose()?;
+    let values = params![row.n, title, row.user, status, row.expires, durability, row.ttl];
     statement.execute(values).stored()?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use wire::prompt::Role;
 use super::chain::Chain;
 use super::ctx::Row;
 use super::parts::to_text;
+use super::seal::{self, Opened, Owner};
 use super::{length, signed, unsigned};
 use super::{search, winds};
 use crate::{Content, Entry, EntryStatus, Limits, Map, clock, count, refuse};
@@ -91,6 +92,9 @@ pub(crate) fn append(
         row.safe_seq = seq;
     }
     let meta = if fresh.meta.is_empty() { None } else { Some(to_text(fresh.meta)?) };
+    let meta = meta.as_deref().map(|text| seal::text(row.owner(), text)).transpose()?;
+    // The checksum is that of the bytes on the disk: it says nothing of what was sealed.
+    let sealed = seal::bytes(row.owner(), body.as_bytes())?;
     let sql =
         "INSERT INTO entry(k, role, status, safe, tok, cum, at, hash, model, dialect, meta, body,
                  turns, bytes)
@@ -104,16 +108,19 @@ pub(crate) fn append(
         tokens,
         signed(row.cum),
         row.updated,
-        hash(body.as_bytes()),
+        hash(&sealed),
         fresh.model,
         fresh.content.dialect(),
         meta,
-        body.as_bytes(),
+        sealed,
         signed(row.turns),
         signed(row.bytes),
     ];
     statement.execute(values).stored()?;
-    search::note(connection, row.chain.own(), seq)?;
+    // What is sealed must not lie in the clear in the index of words.
+    if row.seal.is_none() {
+        search::note(connection, row.chain.own(), seq)?;
+    }
     if fresh.status.is_shown() && fresh.content.tools().answers {
         winds::add_result(connection, &row.chain, seq, tokens)?;
     }
@@ -254,7 +261,7 @@ pub(crate) fn nth_newest(
 /// Changes what became of an entry, and adds `failure` to its meta when there is a reason.
 pub(crate) fn mark(
     connection: &Connection,
-    chain: &Chain,
+    row: &Row,
     entry: &Entry,
     failure: Option<&str>,
 ) -> Result<(), Fault> {
@@ -264,10 +271,11 @@ pub(crate) fn mark(
         None => drop(meta.shift_remove("failure")),
     }
     let text = if meta.is_empty() { None } else { Some(to_text(&meta)?) };
+    let text = text.as_deref().map(|text| seal::text(row.owner(), text)).transpose()?;
     let sql = "UPDATE entry SET status = ?2, meta = ?3 WHERE k = ?1";
     let mut statement = connection.prepare_cached(sql).stored()?;
     statement
-        .execute(params![chain.place(entry.seq), status_number(entry.status), text])
+        .execute(params![row.chain.place(entry.seq), status_number(entry.status), text])
         .stored()?;
     Ok(())
 }
@@ -276,13 +284,15 @@ pub(crate) fn mark(
 /// the running sums still add up.
 pub(crate) fn rewrite(
     connection: &Connection,
-    chain: &Chain,
+    (chain, owner): (&Chain, Owner),
     (seq, content): (u32, &Content),
     meta: &Map,
 ) -> Result<(), Fault> {
-    let body = content.stored().as_bytes();
+    let body = seal::bytes(owner, content.stored().as_bytes())?;
+    let meta = to_text(meta)?;
+    let meta = seal::text(owner, &meta)?;
     let sql = "UPDATE entry SET body = ?2, hash = ?3, meta = ?4 WHERE k = ?1";
-    let values = params![chain.place(seq), body, hash(body), to_text(meta)?];
+    let values = params![chain.place(seq), body, hash(&body), meta];
     connection.prepare_cached(sql).stored()?.execute(values).stored()?;
     Ok(())
 }
@@ -339,10 +349,11 @@ fn collect(
 fn read(row: &rusqlite::Row<'_>) -> Result<Entry, rusqlite::Error> {
     let place: i64 = row.get(0)?;
     let dialect: Option<String> = row.get(7)?;
-    let meta: Option<String> = row.get(8)?;
+    let meta = Opened::shown(row, 8)?;
     let body = row.get_ref(9)?.as_bytes().unwrap_or_default();
     let sound = hash(body) == row.get::<_, i64>(5)?;
-    let content = Content::restore(dialect.as_deref(), body).filter(|_| sound);
+    let plain = seal::open(body).unwrap_or_default();
+    let content = Content::restore(dialect.as_deref(), &plain).filter(|_| sound);
     let meta = meta.map_or(Some(Map::new()), |text| serde_json::from_str(&text).ok());
     let mut status = status_of(row.get(2)?);
     let (content, meta) = match (content, meta) {

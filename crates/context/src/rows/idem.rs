@@ -6,6 +6,7 @@ use storage::rusqlite::{Connection, OptionalExtension, params};
 use wire::Fault;
 
 use super::chain::Chain;
+use super::seal::{self, Opened};
 use crate::{Idem, Map, Tenant, refuse};
 
 /// How long an answer can be repeated.
@@ -53,7 +54,7 @@ pub(crate) fn claim(
     let sql = "SELECT hash, reply FROM idem WHERE tenant = ?1 AND key = ?2 AND at > ?3";
     let mut statement = connection.prepare_cached(sql).stored()?;
     let values = params![tenant.0, idem.key, now.saturating_sub(KEPT_MICROSECONDS)];
-    let found: Option<([u8; 32], Option<String>)> =
+    let found: Option<([u8; 32], Option<Opened>)> =
         statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))).optional().stored()?;
     match found {
         None => {
@@ -65,7 +66,7 @@ pub(crate) fn claim(
         }
         Some((hash, _)) if hash != idem.body_hash => Err(refuse::mismatch()),
         Some((_, None)) => Err(refuse::in_progress()),
-        Some((_, Some(reply))) => serde_json::from_str(&reply)
+        Some((_, Some(reply))) => serde_json::from_str(&reply.0)
             .map(Some)
             .map_err(|error| Fault::internal("a stored answer is damaged").because(error)),
     }
@@ -82,7 +83,12 @@ pub(crate) fn done(
         .map_err(|error| Fault::internal("an answer cannot be written").because(error))?;
     let sql = "UPDATE idem SET reply = ?3 WHERE tenant = ?1 AND key = ?2";
     let mut statement = connection.prepare_cached(sql).stored()?;
-    statement.execute(params![tenant.0, idem.key, reply]).stored()?;
+    let owner = if seal::is_sealed(connection, answer.n)? {
+        seal::owner(connection, answer.n)?
+    } else {
+        seal::Owner { tenant, key: None }
+    };
+    statement.execute(params![tenant.0, idem.key, seal::text(owner, &reply)?]).stored()?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use wire::Fault;
 
 use super::ctx::{Row, ctx_columns};
 use super::parts::{self, Doc};
+use super::seal;
 use super::signed;
 use crate::query::PAGE_ITEMS_MAX;
 use crate::{Context, Filter, Map, Page, Sort, Status, Tenant, refuse};
@@ -80,6 +81,9 @@ pub(crate) fn page(
 
 /// One damaged record must not hide the others: it is listed without its long parts.
 fn listed(connection: &Connection, row: &Row) -> Result<Context, Fault> {
+    if seal::is_gone(row.owner()) {
+        return Ok(row.context(Map::new(), Doc::default()));
+    }
     parts::context(connection, row).or_else(|fault| {
         let damaged = fault.detail_values().is_some_and(|d| d["reason"] == "damaged_record");
         if damaged { Ok(row.context(Map::new(), Doc::default())) } else { Err(fault) }

@@ -13,6 +13,7 @@ pub(crate) mod list;
 pub(crate) mod nodes;
 pub(crate) mod notes;
 pub(crate) mod parts;
+pub(crate) mod seal;
 pub(crate) mod search;
 pub(crate) mod summaries;
 pub(crate) mod winds;

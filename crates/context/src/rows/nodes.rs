@@ -117,7 +117,7 @@ pub(crate) fn one(connection: &Connection, n: i64, number: u32) -> Result<Option
                 number,
                 first_seq: row.get(0)?,
                 upto: row.get(1)?,
-                text: row.get(2)?,
+                text: row.get::<_, super::seal::Opened>(2)?.0,
                 model: row.get(3)?,
                 at: clock::moment(row.get(4)?),
                 level: row.get(5)?,

@@ -6,6 +6,7 @@ use storage::rusqlite::{Connection, OptionalExtension, Row as Found, params};
 use wire::Fault;
 
 use super::ctx::Row;
+use super::seal::{self, Opened};
 use crate::{Knowledge, Map, NewNote, Note, NoteKind, Profile, Tenant, clock, refuse};
 
 /// Limit: notes of one context.
@@ -43,12 +44,12 @@ pub(crate) fn profile(
     let sql =
         "SELECT revision, created, updated, body FROM profile WHERE tenant = ?1 AND user = ?2";
     let mut statement = connection.prepare_cached(sql).stored()?;
-    let found: Option<(i64, i64, i64, String)> = statement
+    let found: Option<(i64, i64, i64, Opened)> = statement
         .query_row(params![tenant.0, user], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))
         .optional()
         .stored()?;
     let Some((revision, created, updated, body)) = found else { return Ok(None) };
-    let Ok(Value::Object(body)) = serde_json::from_str(&body) else {
+    let Ok(Value::Object(body)) = serde_json::from_str(&body.0) else {
         return Err(refuse::damaged("the profile", user));
     };
     Ok(Some(Profile {
@@ -74,6 +75,7 @@ pub(crate) fn save_profile(
     let revision = i64::try_from(profile.revision).unwrap_or(i64::MAX);
     let (created, updated) =
         (profile.created_at.as_microsecond(), profile.last_updated.as_microsecond());
+    let body = seal::text(seal::choose(tenant, false)?, &body)?;
     let values = params![tenant.0, profile.user, revision, created, updated, body];
     connection.prepare_cached(sql).stored()?.execute(values).stored()?;
     Ok(())
@@ -100,7 +102,7 @@ pub(crate) fn notes(connection: &Connection, n: i64, now: i64) -> Result<Vec<Not
 }
 
 fn read(row: &Found<'_>) -> storage::rusqlite::Result<Note> {
-    let body: String = row.get(3)?;
+    let body = row.get::<_, Opened>(3)?.0;
     let kind: i64 = row.get(1)?;
     Ok(Note {
         number: row.get(0)?,
@@ -132,6 +134,7 @@ pub(crate) fn add(connection: &Connection, n: i64, new: NewNote, now: i64) -> Re
     let expires = new.expires_in.map(|wait| clock::after(now, wait));
     let sql = "INSERT INTO note(n, no, kind, name, body, at, expires)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let body = seal::text(seal::owner(connection, n)?, &body)?;
     let values = params![n, number, kind, new.name, body, now, expires];
     connection.prepare_cached(sql).stored()?.execute(values).stored()?;
     Ok(Note {

@@ -7,6 +7,7 @@ use wire::Fault;
 
 use super::ctx::Row;
 use super::length;
+use super::seal::{self, Opened};
 use crate::{Context, Map, Settings, refuse};
 
 /// What changes only by an edit.
@@ -44,9 +45,10 @@ pub(crate) fn state(connection: &Connection, row: &Row) -> Result<Map, Fault> {
     match rows.next().stored()? {
         None => Ok(Map::new()),
         Some(found) => {
-            // Borrowed from the page: parsed without a copy of the text.
-            let text = found.get_ref(0).stored()?.as_str().unwrap_or("");
-            parse(text, "state", row)
+            // Borrowed from the page: parsed without a copy of the text, unless it is sealed.
+            let bytes = found.get_ref(0).stored()?.as_bytes().unwrap_or_default();
+            let plain = seal::open(bytes).unwrap_or_default();
+            parse(std::str::from_utf8(&plain).unwrap_or_default(), "state", row)
         }
     }
 }
@@ -66,7 +68,7 @@ pub(crate) fn save_state(
     let sql = "INSERT INTO ctx_state(n, state) VALUES (?1, ?2)
                ON CONFLICT(n) DO UPDATE SET state = ?2";
     let mut statement = connection.prepare_cached(sql).stored()?;
-    statement.execute(params![row.n, text]).stored()?;
+    statement.execute(params![row.n, seal::text(row.owner(), &text)?]).stored()?;
     Ok(())
 }
 
@@ -75,7 +77,10 @@ pub(crate) fn doc(connection: &Connection, row: &Row) -> Result<Doc, Fault> {
     let sql = "SELECT system, settings, metadata FROM ctx_doc WHERE n = ?1";
     let mut statement = connection.prepare_cached(sql).stored()?;
     let found: Option<(Option<String>, String, String)> = statement
-        .query_row([row.n], |found| Ok((found.get(0)?, found.get(1)?, found.get(2)?)))
+        .query_row([row.n], |found| {
+            let metadata: Opened = found.get(2)?;
+            Ok((Opened::maybe(found, 0)?, found.get(1)?, metadata.0))
+        })
         .optional()
         .stored()?;
     let Some((system, settings, metadata)) = found else { return Ok(Doc::default()) };
@@ -92,7 +97,7 @@ pub(crate) fn doc(connection: &Connection, row: &Row) -> Result<Doc, Fault> {
 /// `context_too_long` when one of them is larger than `limit` bytes.
 pub(crate) fn save_doc(
     connection: &Connection,
-    n: i64,
+    row: &Row,
     doc: &Doc,
     limit: usize,
 ) -> Result<(), Fault> {
@@ -104,7 +109,9 @@ pub(crate) fn save_doc(
     let sql = "INSERT INTO ctx_doc(n, system, settings, metadata) VALUES (?1, ?2, ?3, ?4)
                ON CONFLICT(n) DO UPDATE SET system = ?2, settings = ?3, metadata = ?4";
     let mut statement = connection.prepare_cached(sql).stored()?;
-    statement.execute(params![n, doc.system, settings, metadata]).stored()?;
+    let system = doc.system.as_deref().map(|text| seal::text(row.owner(), text)).transpose()?;
+    let metadata = seal::text(row.owner(), &metadata)?;
+    statement.execute(params![row.n, system, settings, metadata]).stored()?;
     Ok(())
 }
 

@@ -6,12 +6,15 @@ use wire::Fault;
 
 use super::chain::Chain;
 use super::entry::{self, place};
+use super::seal::Opened;
 use crate::Tenant;
 
 /// Entries that are put into the index together; between two slices the writer serves others.
 const SLICE_ENTRIES: u32 = 500;
 /// Limit: bytes of one entry that are indexed.
 const INDEXED_BYTES_MAX: usize = 256 * 1024;
+/// Pages of the index that are rewritten together.
+const MERGED_PAGES: i64 = 500;
 /// Limit: words of one question.
 const WORDS_MAX: usize = 32;
 
@@ -103,6 +106,17 @@ pub(crate) fn forget(connection: &Connection, from: i64, to: i64, most: u32) -> 
     Ok(())
 }
 
+/// Rewrites a part of the index without what was removed from it; says whether there is more.
+pub(crate) fn rewrite(connection: &Connection, first: bool) -> Result<bool, Fault> {
+    // A negative number begins to merge everything into one segment.
+    let pages = if first { -MERGED_PAGES } else { MERGED_PAGES };
+    let before = connection.total_changes();
+    let sql = "INSERT INTO entry_fts(entry_fts, rank) VALUES ('merge', ?1)";
+    connection.prepare_cached(sql).stored()?.execute([pages]).stored()?;
+    // As the documentation of FTS5 says: fewer than two changes mean that nothing is left to do.
+    Ok(connection.total_changes().saturating_sub(before) >= 2)
+}
+
 /// A question in the words of the index; `None` when it has none.
 pub(crate) fn question(text: &str, tenant: Tenant, every: bool) -> Option<String> {
     let mut words: Vec<String> = Vec::new();
@@ -157,5 +171,6 @@ pub(crate) fn owner(
                ORDER BY n = ?2 DESC LIMIT 1";
     let mut statement = connection.prepare_cached(sql).stored()?;
     let values = params![tenant.0, log, now];
-    statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))).optional().stored()
+    let read = |row: &Found<'_>| Ok((row.get(0)?, Opened::shown(row, 1)?));
+    statement.query_row(values, read).optional().stored()
 }

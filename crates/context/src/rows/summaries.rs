@@ -6,6 +6,7 @@ use wire::Fault;
 
 use super::chain::Chain;
 use super::ctx::Row;
+use super::seal::{self, Opened};
 use super::{entry, nodes};
 use crate::summary::Task;
 use crate::{Entry, Summary, clock};
@@ -43,7 +44,7 @@ fn read(row: &Found<'_>) -> Result<Summary, storage::rusqlite::Error> {
         number: row.get(0)?,
         first_seq: row.get(1)?,
         upto: row.get(2)?,
-        text: row.get(3)?,
+        text: row.get::<_, Opened>(3)?.0,
         model: row.get(4)?,
         at: clock::moment(row.get(5)?),
         level: row.get(6)?,
@@ -63,6 +64,7 @@ pub(crate) fn add(
     let sql = "INSERT INTO summary(n, no, log, first_seq, upto, hash, at, model, text, level)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let (level, hash) = (task.level, task.hash);
+    let text = seal::text(seal::owner(connection, task.n)?, text)?;
     let values =
         params![task.n, no, task.log, task.first, task.upto, hash, now, model, text, level];
     connection.prepare_cached(sql).stored()?.execute(values).stored()?;

@@ -8,6 +8,7 @@
 mod branches;
 mod changes;
 mod contract;
+mod encryption;
 mod forks;
 mod limits;
 mod log;

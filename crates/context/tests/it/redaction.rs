@@ -128,3 +128,21 @@ async fn a_redaction_on_command_takes_it_out_of_everything_that_was_kept() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_was_redacted_is_in_no_file_when_the_store_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let contexts = crate::open(folder.path()).await;
+    for word in ["quokka", "quokka with more words behind it"] {
+        echo(&contexts, turn("a", word)).await.unwrap();
+    }
+    contexts.sweep(jiff::Timestamp::now()).await.unwrap();
+    let plan = RedactPlan::parse(&json!({"mode": "write", "own": {"animal": "quokka"}})).unwrap();
+    let order = RedactOrder { first: 1, last: None, plan: Some(plan) };
+    assert_eq!(contexts.redact(&key("a"), order).await.unwrap().changed, 4);
+    contexts.sweep(jiff::Timestamp::now()).await.unwrap();
+    contexts.database().close().await.unwrap();
+    let bytes = std::fs::read(folder.path().join("rapport.db")).unwrap();
+    let found = bytes.windows(6).filter(|part| *part == b"quokka").count();
+    assert_eq!(found, 0);
+}

@@ -23,6 +23,7 @@ use super::base;
 use super::problem::{self, Failed, Form, Shared};
 use crate::about::Peer;
 use crate::auth::{self, Scope};
+use crate::flow;
 use crate::gate::Gateway;
 use crate::limits::Left;
 use crate::metrics::InFlight;
@@ -35,6 +36,9 @@ const VERSION_HEADER: HeaderName = HeaderName::from_static("x-rapport-version");
 /// The id of a request, as handlers and errors name it.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub std::sync::Arc<str>);
+
+/// What the turn of a request sent of its context.
+const WINDOW_HEADER: HeaderName = HeaderName::from_static("x-rapport-window");
 
 /// The context a request touched, for its record: put into the response's extensions.
 #[derive(Clone, Debug)]
@@ -50,18 +54,28 @@ pub(crate) async fn serve(
     let record = Record::begin(&gate, &request);
     let origin = request.headers().get(ORIGIN).cloned();
     let form = Form::of(record.surface, request.headers());
+    let mut window = None;
     // The order matters: a page's origin is judged before its preflight is answered, and both
     // before credentials, because browsers send preflights without any.
     let result = match (admit(&gate, &request), below) {
         (Err(fault), _) => Err(fault.into()),
         (Ok(()), Some(elsewhere)) => elsewhere,
         (Ok(()), None) if is_preflight(&request) => Ok(preflight()),
-        (Ok(()), None) => inside(&gate, request, next, &record).await,
+        (Ok(()), None) => {
+            let answer = inside(&gate, request, next, &record);
+            let (answer, told) = Box::pin(flow::listening(answer)).await;
+            window = told;
+            answer
+        }
     };
     let mut response = match result {
         Ok(response) => finish(response, &record, form),
         Err(failed) => write(&failed, &record, form),
     };
+    let window = window.and_then(|line| HeaderValue::try_from(line).ok());
+    if let Some(line) = window.filter(|_| !response.headers().contains_key(WINDOW_HEADER)) {
+        response.headers_mut().insert(WINDOW_HEADER, line);
+    }
     decorate(response.headers_mut(), &gate, &record, origin.as_ref());
     record.attach(response)
 }
@@ -124,10 +138,11 @@ async fn inside(
 /// Reading needs `read`, changing `write`; keys, changes of providers, what leaves the house by
 /// webhooks and the audit need `admin`.
 fn scope_of(request: &Request) -> Scope {
-    if request.method() == Method::POST && request.uri().path() == "/api/v1/providers" {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if request.uri().path().starts_with("/api/v1/providers") && !is_read {
         return Scope::Admin;
     }
-    let managed = ["/api/v1/keys", "/api/v1/webhooks", "/api/v1/audit"];
+    let managed = ["/api/v1/keys", "/api/v1/webhooks", "/api/v1/audit", "/api/v1/encryption"];
     if managed.iter().any(|folder| request.uri().path().starts_with(folder)) {
         return Scope::Admin;
     }

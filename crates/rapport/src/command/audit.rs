@@ -26,6 +26,8 @@ enum Verb {
     Verify,
     /// Write all changes as JSON lines to standard output
     Export,
+    /// Destroy the key of all encrypted contexts: nobody can read them any more
+    EraseKey(EraseKey),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -50,7 +52,33 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         Verb::List(list) => self::list(client, list).await,
         Verb::Verify => verify(client).await,
         Verb::Export => export(client).await,
+        Verb::EraseKey(erase) => erase_key(client, erase).await,
     })
+}
+
+/// Flags of `audit erase-key`.
+#[derive(Clone, Debug, Args)]
+struct EraseKey {
+    /// Really
+    #[arg(long)]
+    yes: bool,
+}
+
+async fn erase_key(client: &mut Client<'_>, erase: &EraseKey) -> Result<(), Failure> {
+    if !erase.yes {
+        let text = "nothing brings back what the key sealed";
+        return Err(
+            Failure::new(Class::Usage, text).hint("repeat it with `--yes` if that is meant")
+        );
+    }
+    let reply = client.server.json(&Ask::delete("/api/v1/encryption/key")).await?;
+    if client.is_json() {
+        client.raw(&reply.raw);
+    } else {
+        let count = cell(&reply.value, "/contexts");
+        client.printer.line(&format!("{count} contexts cannot be read any more"));
+    }
+    Ok(())
 }
 
 async fn list(client: &mut Client<'_>, list: &List) -> Result<(), Failure> {

@@ -57,7 +57,8 @@ fn change_servers(
         _ => Map::new(),
     };
     let group = root.entry("mcp").or_insert_with(|| json!({}));
-    let all = group.as_object_mut().map(|group| group.entry("servers").or_insert_with(|| json!({})));
+    let all =
+        group.as_object_mut().map(|group| group.entry("servers").or_insert_with(|| json!({})));
     match all.and_then(Value::as_object_mut) {
         Some(all) => change(all)?,
         None => anyhow::bail!("`mcp.servers` is no object"),
@@ -74,28 +75,70 @@ pub(super) fn layer(path: &Path, findings: &mut Findings) -> Layer {
     tree.map(|tree| layer::read_tree(path, &tree, findings).base).unwrap_or_default()
 }
 
-/// The text of the file with one more provider, from the text it has. `strict` refuses, when the
-/// text is read, a variable that is not set; what is kept forgives that at a later start.
+/// A provider as the file has it, with its key as it is kept.
+///
+/// # Errors
+/// When it is no JSON.
+pub(crate) fn entry(added: &Added, key: Option<&str>) -> anyhow::Result<Map<String, Value>> {
+    let mut members = match serde_json::to_value(added)? {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    };
+    members.remove("name");
+    members.remove("api_key");
+    members.extend(key.map(|key| ("api_key".to_owned(), key.into())));
+    Ok(members)
+}
+
+/// How the file refers to a variable. `strict` refuses, when it is read, one that is not set; what
+/// is kept forgives that at a later start.
+pub(crate) fn reference(variable: &str, strict: bool) -> String {
+    format!("${{{variable}{}}}", if strict { "" } else { ":-" })
+}
+
+/// A provider of the file, if it is there.
 ///
 /// # Errors
 /// When the file is not what was written there, in words for the log.
-pub(crate) fn with(text: Option<&str>, added: &Added, strict: bool) -> anyhow::Result<String> {
+pub(crate) fn provider(
+    text: Option<&str>,
+    name: &str,
+) -> anyhow::Result<Option<Map<String, Value>>> {
+    let mut found = None;
+    change_providers(text, |all| {
+        found = all.get(name).and_then(Value::as_object).cloned();
+    })?;
+    Ok(found)
+}
+
+/// The text of the file with this provider in the place of one of the same name, or without it.
+///
+/// # Errors
+/// When the file is not what was written there, in words for the log.
+pub(crate) fn with(
+    text: Option<&str>,
+    name: &str,
+    entry: Option<Map<String, Value>>,
+) -> anyhow::Result<String> {
+    change_providers(text, |all| {
+        match entry {
+            Some(entry) => all.insert(name.to_owned(), entry.into()),
+            None => all.shift_remove(name),
+        };
+    })
+}
+
+fn change_providers(
+    text: Option<&str>,
+    change: impl FnOnce(&mut Map<String, Value>),
+) -> anyhow::Result<String> {
     let mut root: Map<String, Value> = match text {
         Some(text) if !text.trim().is_empty() => serde_json::from_str(text)?,
         _ => Map::new(),
     };
-    let mut one = serde_json::to_value(added)?;
-    if let Some(members) = one.as_object_mut() {
-        members.remove("name");
-        if let Ok(Some(variable)) = added.variable() {
-            let otherwise = if strict { "" } else { ":-" };
-            members.insert("api_key".to_owned(), json!(format!("${{{variable}{otherwise}}}")));
-        }
-    }
-    let all = root.entry("providers").or_insert_with(|| json!({}));
-    match all.as_object_mut() {
-        Some(all) => all.insert(added.name.clone(), one),
+    match root.entry("providers").or_insert_with(|| json!({})).as_object_mut() {
+        Some(all) => change(all),
         None => anyhow::bail!("`providers` is no object"),
-    };
+    }
     Ok(serde_json::to_string_pretty(&root)?)
 }

@@ -22,6 +22,7 @@ mod resolve;
 mod resolved;
 mod routes;
 pub(crate) mod running;
+pub(crate) mod sealed;
 mod secret;
 pub(crate) mod show;
 mod stack;

@@ -241,6 +241,7 @@ fn contexts(values: &mut Values<'_>) -> Contexts {
         audit: values.choice("contexts.audit", &context::AuditMode::WORDS).unwrap_or_default(),
         audit_for: (days > 0).then(|| Duration::from_secs(days * 86_400)),
         redact: redact(values),
+        encrypt: values.bool("contexts.encrypt"),
         vault_key,
     }
 }
@@ -305,6 +306,7 @@ fn limits(values: &mut Values<'_>) -> Limits {
     Limits {
         connections: values.size("limits.connections"),
         body_bytes: values.size("limits.body_bytes"),
+        upload_bytes: values.count("limits.upload_bytes"),
         line_bytes: values.size("limits.line_bytes"),
         json_depth: values.size("limits.json_depth"),
         turns: values.size("limits.turns"),

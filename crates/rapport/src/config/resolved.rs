@@ -101,6 +101,8 @@ pub(crate) struct Contexts {
     pub(crate) audit_for: Option<std::time::Duration>,
     /// What is redacted in contexts without a plan of their own.
     pub(crate) redact: Option<context::RedactPlan>,
+    /// New contexts are encrypted.
+    pub(crate) encrypt: bool,
     /// The master key, as it was given.
     pub(crate) vault_key: Option<gateway::settings::Secret>,
 }

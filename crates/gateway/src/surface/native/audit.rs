@@ -75,6 +75,18 @@ pub(crate) async fn verify(
     })))
 }
 
+/// Destroys the keys that seal the caller's encrypted contexts: what they hold is gone for good.
+#[utoipa::path(delete, path = "/api/v1/encryption/key", tag = "audit",
+    responses((status = 200, description = "`contexts` that cannot be read any more",
+               body = Object)))]
+pub(crate) async fn erase(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+) -> Result<axum::Json<Value>, Failed> {
+    let contexts = gate.contexts().erase_keys(caller.tenant).await?;
+    Ok(axum::Json(json!({"contexts": contexts, "message": "the keys are destroyed"})))
+}
+
 fn shown(change: &Change) -> Value {
     json!({
         "line": change.number, "at": time(change.at), "who": change.who, "what": change.what,

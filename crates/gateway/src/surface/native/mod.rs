@@ -73,8 +73,15 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(hooks::retry))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
+        .routes(routes!(audit::erase))
         .routes(routes!(models::models))
         .routes(routes!(models::providers, models::add_provider))
+        .routes(routes!(
+            models::provider,
+            models::put_provider,
+            models::change_provider,
+            models::remove_provider
+        ))
         .routes(routes!(models::status))
         .routes(routes!(validate::validate))
 }

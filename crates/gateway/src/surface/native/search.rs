@@ -35,17 +35,17 @@ pub(crate) async fn search(
     let Query(query) = query.map_err(|e| bad_query(&e))?;
     let limit = query.limit.unwrap_or(20);
     let found = gate.contexts().search(caller.tenant, &query.q, limit).await?;
-    let hits: Vec<Value> = found
-        .iter()
-        .map(|hit| {
-            json!({
-                "context_id": &*hit.context, "title": hit.title, "seq": hit.seq,
-                "role": hit.role.as_str(), "timestamp": time(hit.at),
-                "excerpt": hit.excerpt, "score": hit.score,
-            })
-        })
-        .collect();
+    let hits: Vec<Value> = found.iter().map(hit).collect();
     Ok(axum::Json(json!({"hits": hits})))
+}
+
+/// One message that was found.
+pub(crate) fn hit(hit: &context::Hit) -> Value {
+    json!({
+        "context_id": &*hit.context, "title": hit.title, "seq": hit.seq,
+        "role": hit.role.as_str(), "timestamp": time(hit.at),
+        "excerpt": hit.excerpt, "score": hit.score,
+    })
 }
 
 /// What to recall.

@@ -135,6 +135,10 @@ pub(crate) struct NewTurn {
     pub(crate) system: Option<String>,
     /// The longest reply, in tokens.
     pub(crate) max_tokens: Option<u32>,
+    /// Joined tools that the model may use: `joined`, `none`, a list of names such as
+    /// `github__*`, or an object with `names`, `approved`, `rounds`, `seconds` and `cost_usd`.
+    #[schema(value_type = Option<Value>)]
+    pub(crate) tools: Option<Value>,
     /// Randomness, 0 to 2.
     pub(crate) temperature: Option<f64>,
     /// Nucleus sampling, 0 to 1.
@@ -270,6 +274,7 @@ pub(crate) fn turn(answered: &Answered) -> Value {
                     "timestamp": time(entry.at), "status": entry.status.as_str()},
         "stop_reason": entry.meta.get("stop_reason"),
         "usage": entry.meta.get("usage"),
+        "tool_calls": entry.meta.get("tool_calls"),
         "processing_time_ms": ms,
         "window": entry.meta.get("window"),
         "state": turn.state,

@@ -110,6 +110,7 @@ fn ask(key: Key, asked: NewTurn) -> Result<Ask, Fault> {
             model: asked.model,
             system: asked.system,
             tools: Vec::new(),
+            joined: asked.tools.as_ref().map(flow::ToolPlan::parse).transpose()?,
             knobs: Knobs {
                 max_tokens: asked.max_tokens,
                 temperature: asked.temperature,
@@ -183,7 +184,7 @@ pub(crate) async fn cancel(
 pub(crate) struct WindowQuery {
     /// As in a turn.
     model: Option<String>,
-    /// `budget`, `full`, `last` or `summary`, instead of the context's.
+    /// `budget`, `full`, `last`, `summary` or `hierarchical`, instead of the context's.
     strategy: Option<String>,
     /// With `last`: how many turns.
     turns: Option<u32>,
@@ -191,6 +192,10 @@ pub(crate) struct WindowQuery {
     tokens: Option<u32>,
     /// So many older messages that fit the newest one are told again.
     recall: Option<u32>,
+    /// Results of tools older than so many turns are cleared when a cut is due.
+    clear_tools: Option<u32>,
+    /// What would be said: the answer is then the request of that turn, to the byte.
+    message: Option<String>,
 }
 
 impl WindowQuery {
@@ -198,7 +203,12 @@ impl WindowQuery {
     fn plan(&self) -> Result<Option<Plan>, Fault> {
         let mut map = Map::new();
         map.extend(self.strategy.clone().map(|word| ("strategy".to_owned(), word.into())));
-        let numbers = [("turns", self.turns), ("tokens", self.tokens), ("recall", self.recall)];
+        let numbers = [
+            ("turns", self.turns),
+            ("tokens", self.tokens),
+            ("recall", self.recall),
+            ("clear_tools", self.clear_tools),
+        ];
         for (name, number) in numbers {
             map.extend(number.map(|number| (name.to_owned(), number.into())));
         }
@@ -221,16 +231,21 @@ pub(crate) async fn window(
     let found = gate.contexts().get(&key).await?;
     let overrides = Overrides { window: query.plan()?, ..Overrides::default() };
     let wanted = query.model.or(found.settings.model);
-    let body = match gate.now().models.resolve(wanted.as_deref(), Door::Context)? {
-        Target::Upstream(upstream) => flow::preview(&gate, &upstream, &key, &overrides).await?,
-        Target::Offline(model) => json!({
+    let question = query.message.map(context::Content::Text);
+    let answer = match gate.now().models.resolve(wanted.as_deref(), Door::Context)? {
+        Target::Upstream(upstream) => {
+            let about = (&overrides, question);
+            axum::Json(flow::preview(&gate, &upstream, &key, about).await?).into_response()
+        }
+        Target::Offline(model) => axum::Json(json!({
             "model": model.name(), "provider": "offline", "body": Value::Null,
             "messages": found.size.messages, "tokens_estimated": found.size.tokens,
             "cut": Value::Null,
             "note": "an offline model answers inside the program; nothing is sent",
-        }),
+        }))
+        .into_response(),
     };
-    Ok(touched(axum::Json(body).into_response(), &key))
+    Ok(touched(answer, &key))
 }
 
 fn whole(answered: &Answered) -> Response {
@@ -289,6 +304,11 @@ pub(crate) fn loose_overrides(map: &Map<String, Value>) -> Result<Overrides, Fau
         model: crate::surface::fields::text(map, "model")?.map(str::to_owned),
         system: crate::surface::fields::text(map, "system")?.map(str::to_owned),
         tools: Vec::new(),
+        joined: map
+            .get("tools")
+            .filter(|value| flow::ToolPlan::is_one(value))
+            .map(flow::ToolPlan::parse)
+            .transpose()?,
         knobs: Knobs {
             max_tokens,
             temperature: number("temperature", 2.0)?,

@@ -45,6 +45,14 @@ pub(super) const KEYS: &[Key] = &[
         "Regular expressions that are looked for too, each as `NAME=REGEX`.",
     ),
     key(
+        "contexts.encrypt",
+        Bool,
+        "false",
+        Restart,
+        "New contexts are encrypted at rest, each tenant's with a key of its own. They are not found \
+         by full-text search. Contexts that exist stay as they are.",
+    ),
+    key(
         "contexts.vault_key",
         Secret,
         "",

@@ -15,6 +15,13 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("limits.body_bytes", Bytes(1024, 4 * GIB), "64 MiB", Live, "The largest HTTP body."),
     key(
+        "limits.upload_bytes",
+        Bytes(1024, 1024 * GIB),
+        "1 GiB",
+        Live,
+        "The largest body that is passed through piece by piece: forms, files, `/provider/…`.",
+    ),
+    key(
         "limits.line_bytes",
         Bytes(1024, GIB),
         "4 MiB",

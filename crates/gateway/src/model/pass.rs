@@ -1,11 +1,13 @@
 //! Step 7 without translation: the caller's own bytes, to an upstream that speaks their dialect.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Uri;
-use http::header::{ACCEPT, HeaderMap};
+use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
+use wire::dialect::AnthropicVersion;
 use wire::{Code, Fault};
 
 use super::call::{dice, now};
@@ -15,7 +17,12 @@ use super::live::News;
 use super::trail::Try;
 use super::upstream::Upstream;
 use crate::client::{Answer, Request, advice, after, backoff};
-use crate::provider;
+use crate::provider::{self, AuthKind};
+
+/// The header that names the version of Anthropic's API.
+const VERSION: &str = "anthropic-version";
+/// The header that names what could not be carried over.
+const DROPPED: HeaderName = HeaderName::from_static("x-rapport-dropped");
 
 /// Request headers of the caller that an upstream of the same dialect understands.
 const CARRIED: &[&str] = &["anthropic-version", "anthropic-beta", "openai-beta"];
@@ -35,9 +42,25 @@ impl Upstream {
         caller: &HeaderMap,
         path: (&str, bool),
     ) -> Result<Answer, Fault> {
+        let (body, lost) = self.passed_body(body, caller)?;
+        let mut answer = self.passed(body, caller, path).await?;
+        if let Ok(value) = HeaderValue::from_str(&lost.join(", "))
+            && !lost.is_empty()
+        {
+            answer.headers.insert(DROPPED, value);
+        }
+        Ok(answer)
+    }
+
+    /// Tries until an answer begins that is worth passing on.
+    async fn passed(
+        &self,
+        body: Bytes,
+        caller: &HeaderMap,
+        path: (&str, bool),
+    ) -> Result<Answer, Fault> {
         let settings = &self.site.settings;
         let until = after(settings.deadlines.total);
-        let body = self.passed_body(body);
         let (mut tries, mut tried, mut paused) = (0, Vec::new(), Duration::ZERO);
         loop {
             let key = self.turn(&tried, until).await?;
@@ -127,10 +150,40 @@ impl Upstream {
         (answer, fault)
     }
 
-    /// The body as this provider takes it.
-    fn passed_body(&self, body: Bytes) -> Bytes {
+    /// The body as this provider takes it, and what its version of the API does not know.
+    fn passed_body(&self, body: Bytes, caller: &HeaderMap) -> Result<(Bytes, Vec<String>), Fault> {
+        let (body, lost) = self.of_version(body, caller)?;
         let quirks = &self.site.settings.row.quirks;
-        if quirks.always { provider::apply(quirks, body.to_vec()).into() } else { body }
+        let body = if quirks.always { provider::apply(quirks, body.to_vec()).into() } else { body };
+        Ok((body, lost))
+    }
+
+    /// The body in the version that the provider is to be asked in, where that is configured and
+    /// not the caller's.
+    fn of_version(&self, body: Bytes, caller: &HeaderMap) -> Result<(Bytes, Vec<String>), Fault> {
+        let own = self.site.settings.version.as_deref().filter(|_| self.is_versioned());
+        let theirs = caller.get(VERSION).and_then(|value| value.to_str().ok());
+        let (Some(own), Some(theirs)) = (own, theirs) else { return Ok((body, Vec::new())) };
+        if own == theirs {
+            return Ok((body, Vec::new()));
+        }
+        let own = AnthropicVersion::parse(own).map_err(|fault| {
+            let text = format!("provider `{}`: {}", self.provider(), fault.text());
+            let hint = fault.hint_text().unwrap_or_default().to_owned();
+            Fault::new(Code::ConfigurationError, text).hint(hint)
+        })?;
+        let (sent, lost) = AnthropicVersion::parse(theirs)?.translate(&body, own)?;
+        let changed = match sent {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(sent) => Some(sent.into()),
+        };
+        Ok((changed.unwrap_or(body), lost))
+    }
+
+    /// Whether `anthropic-version` names the version of this provider's API.
+    fn is_versioned(&self) -> bool {
+        let settings = &self.site.settings;
+        settings.dialect == "anthropic" && settings.auth != AuthKind::Google
     }
 
     fn passed_request(
@@ -146,7 +199,9 @@ impl Upstream {
             Fault::new(Code::ConfigurationError, text).because(cause)
         })?;
         let mut headers = self.headers(false, key);
-        for name in CARRIED {
+        // A version that is configured is what the body is in.
+        let is_fixed = self.is_versioned() && self.site.settings.version.is_some();
+        for name in CARRIED.iter().filter(|name| !is_fixed || **name != VERSION) {
             if let Some(value) = caller.get(*name) {
                 headers.insert(*name, value.clone());
             }

@@ -79,7 +79,9 @@ impl Site {
         if name == offline::PROVIDER || offline::named(name).is_some() {
             return Err(config(format!("`{name}` is a built-in name, not one for a provider")));
         }
-        let Some(dialect) = wire::dialect::named(&settings.dialect) else {
+        let Some(dialect) =
+            wire::dialect::versioned(&settings.dialect, settings.version.as_deref())
+        else {
             return Err(config(format!(
                 "provider `{name}` names the unknown dialect `{}`",
                 settings.dialect

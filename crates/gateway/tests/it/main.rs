@@ -70,3 +70,5 @@ mod threads;
 mod upstream;
 #[cfg(test)]
 mod vendor;
+#[cfg(test)]
+mod versions;

@@ -25,7 +25,7 @@ mod text;
 mod transcript;
 mod turns;
 
-pub use anthropic::Anthropic;
+pub use anthropic::{Anthropic, AnthropicSecond, AnthropicVersion};
 pub use ask::{Asked, Link};
 pub use bedrock_converse::BedrockConverse;
 pub use cohere_chat::CohereChat;
@@ -63,6 +63,15 @@ pub const DIALECTS: &[&dyn Dialect] = &[
 #[must_use]
 pub fn named(name: &str) -> Option<&'static dyn Dialect> {
     DIALECTS.iter().copied().find(|dialect| dialect.name() == name)
+}
+
+/// Finds a dialect as it is spoken in a version of its API, where versions differ.
+#[must_use]
+pub fn versioned(name: &str, version: Option<&str>) -> Option<&'static dyn Dialect> {
+    let dialect = named(name)?;
+    let later = AnthropicVersion::Second.as_str();
+    let is_later = dialect.name() == Anthropic.name() && version == Some(later);
+    Some(if is_later { &AnthropicSecond } else { dialect })
 }
 
 /// One wire format of model APIs, without knowledge of any provider that speaks it.

@@ -23,3 +23,5 @@ mod replies;
 mod show;
 #[cfg(test)]
 mod shown;
+#[cfg(test)]
+mod versions;

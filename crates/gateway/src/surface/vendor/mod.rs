@@ -21,6 +21,7 @@ mod rerank;
 mod responses;
 mod round;
 mod threads;
+mod version;
 mod walk;
 
 pub(crate) use responses::Lives;
@@ -167,6 +168,9 @@ impl Call {
             }));
         };
         let dialect = named(dialect).ok_or_else(|| Fault::internal("the dialect is gone"))?;
+        if dialect.name() == "anthropic" {
+            version::check(&headers, &bytes)?;
+        }
         Ok(Self { gate, caller, request: request.0, headers, bytes, head, dialect })
     }
 

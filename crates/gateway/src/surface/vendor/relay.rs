@@ -15,8 +15,14 @@ use crate::client::Answer;
 use crate::model::Upstream;
 
 /// Response headers of an upstream that its callers know what to do with.
-const CARRIED: &[&str] =
-    &["content-length", "content-type", "request-id", "retry-after", "openai-processing-ms"];
+const CARRIED: &[&str] = &[
+    "content-length",
+    "content-type",
+    "request-id",
+    "retry-after",
+    "openai-processing-ms",
+    "x-rapport-dropped",
+];
 /// Their limits, under the names that their own clients read.
 const CARRIED_BEGINNINGS: &[&str] = &["anthropic-ratelimit-", "x-ratelimit-"];
 

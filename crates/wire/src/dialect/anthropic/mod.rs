@@ -6,6 +6,7 @@ mod knobs;
 mod read;
 mod show;
 mod stream;
+mod version;
 mod write;
 
 use super::intake::Intake;
@@ -14,6 +15,8 @@ use super::{Asked, Dialect, Shown, StreamReader, StreamWriter, Written, report};
 use crate::fault::{Code, Fault};
 use crate::prompt::{Message, Prompt, Raw, Role};
 use crate::reply::Reply;
+
+pub use version::{AnthropicSecond, AnthropicVersion};
 
 const NAME: &str = "anthropic";
 

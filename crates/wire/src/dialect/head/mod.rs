@@ -4,6 +4,7 @@
 //! each byte is looked at a constant number of times; [`rename`] changes nothing but the model's
 //! name, wherever it stands at the top level.
 
+mod parts;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,8 @@ use serde_json::value::RawValue;
 use super::ask::Link;
 use super::fields::{self, Fields};
 use super::text;
+
+pub(super) use parts::{Edit, Parts};
 
 /// The fields of a request that decide its way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

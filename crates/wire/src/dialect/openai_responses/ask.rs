@@ -46,7 +46,7 @@ pub(super) fn request(body: &[u8]) -> Result<Asked, Fault> {
         match name {
             _ if raw.get() == "null" => {}
             "model" => asked.prompt.model = ask::text(name, raw)?.unwrap_or_default(),
-            "input" => asked.prompt.messages = input(raw)?,
+            "input" => asked.prompt.messages = input(name, raw)?,
             "instructions" => asked.prompt.system = Some(instructions(raw)?),
             "stream" => asked.stream = ask::flag(name, raw)?.unwrap_or_default(),
             "store" => asked.store = ask::flag(name, raw)?,
@@ -116,20 +116,19 @@ fn instructions(raw: &RawValue) -> Result<String, Fault> {
     if let Some(text) = fields::string(raw) {
         return Ok(text.into_owned());
     }
-    let texts: Vec<String> = input(raw)?.iter().map(Message::plain).collect();
+    let texts: Vec<String> = input("instructions", raw)?.iter().map(Message::plain).collect();
     Ok(texts.join("\n\n"))
 }
 
 /// Reads `input`: a text, or items, of which those that belong together make one message.
-pub(super) fn input(raw: &RawValue) -> Result<Vec<Message>, Fault> {
+pub(super) fn input(field: &str, raw: &RawValue) -> Result<Vec<Message>, Fault> {
     if let Some(text) = fields::string(raw) {
         return Ok(vec![Message::text(Role::User, text)]);
     }
-    let items =
-        fields::items(raw).ok_or_else(|| wrong("input", "a string or an array of items"))?;
+    let items = fields::items(raw).ok_or_else(|| wrong(field, "a string or an array of items"))?;
     let mut groups: Vec<Group<'_>> = Vec::new();
     for (at, raw) in items.into_iter().enumerate() {
-        let (role, blocks, is_plain) = item(at, raw)?;
+        let (role, blocks, is_plain) = item(&format!("{field}.{at}"), raw)?;
         let joins = matches!(role, Role::Assistant | Role::Tool);
         match groups.last_mut() {
             Some(group) if joins && group.role == role => {
@@ -166,12 +165,12 @@ impl Group<'_> {
     }
 }
 
-fn item(at: usize, raw: &RawValue) -> Result<(Role, Vec<Block>, bool), Fault> {
-    let item = ask::object(format!("input.{at}"), raw)?;
+fn item(place: &str, raw: &RawValue) -> Result<(Role, Vec<Block>, bool), Fault> {
+    let item = ask::object(place, raw)?;
     let mut blocks = Vec::new();
     content::item(&item, &mut blocks).map_err(|text| {
-        let details = serde_json::json!({"field": format!("input.{at}")});
-        Fault::new(Code::InvalidInput, format!("{text} (in `input.{at}`)")).details(details)
+        let details = serde_json::json!({"field": place});
+        Fault::new(Code::InvalidInput, format!("{text} (in `{place}`)")).details(details)
     })?;
     let kind = content::kind(&item);
     if kind != "message" {
@@ -185,7 +184,7 @@ fn item(at: usize, raw: &RawValue) -> Result<(Role, Vec<Block>, bool), Fault> {
         "assistant" => Role::Assistant,
         _ => {
             let expected = "`user`, `assistant`, `system` or `developer`";
-            return Err(wrong(format!("input.{at}.role"), expected));
+            return Err(wrong(format!("{place}.role"), expected));
         }
     };
     let is_plain = name != "developer"

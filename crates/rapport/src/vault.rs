@@ -21,6 +21,11 @@ pub(crate) fn open(given: Option<KeyBytes>, data: Option<&Path>) -> Vault {
     }))
 }
 
+/// The vault of a store in `data` if it has a key: none is made.
+pub(crate) fn existing(given: Option<KeyBytes>, data: &Path) -> Option<Vault> {
+    (given.is_some() || data.join(FILE).is_file()).then(|| open(given, Some(data)))
+}
+
 fn read_or_make(file: &Path) -> Result<KeyBytes, Fault> {
     match std::fs::read_to_string(file) {
         Ok(text) => parse(&text).ok_or_else(|| unusable(&format!("the file `{}`", file.display()))),

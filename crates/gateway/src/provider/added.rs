@@ -3,14 +3,18 @@
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use wire::{Code, Fault};
 
 use super::row::AuthKind;
 use super::table::Providers;
 
+/// Limit: bytes of a key that is given in clear.
+const KEY_BYTES_MAX: usize = 16 * 1024;
+
 /// The body of `POST /api/v1/providers`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Added {
     /// The name in `provider/model`; a known name brings all that is known of it.
@@ -24,7 +28,7 @@ pub struct Added {
     /// How its key is shown, such as `bearer` or `header:x-api-key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<String>,
-    /// Where its key is: `env:NAME` for an environment variable of the server.
+    /// Its key, which is kept encrypted; or `env:NAME`, an environment variable of the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<String>,
     /// Its models; the first is the default.
@@ -70,31 +74,86 @@ impl Added {
             return Err(wrong("auth", format!("there is no kind of auth `{auth}`"))
                 .hint("write `bearer`, `header:NAME`, `query:NAME`, `none`, `azure` or `sigv4`"));
         }
-        self.variable().map(|_| ())
+        self.key().map(|_| ())
     }
 
-    /// The environment variable of its key.
+    /// Its key, as it was given.
     ///
     /// # Errors
-    /// `invalid_input` when the key is written out, or named by what is no variable for keys.
-    pub fn variable(&self) -> Result<Option<&str>, Fault> {
-        let Some(key) = &self.api_key else { return Ok(None) };
-        let hint =
-            "set a variable of the server, such as MINE_API_KEY, and write `env:MINE_API_KEY`";
-        // The value is not named: it may be a key.
+    /// `invalid_input` when it is named by what is no variable for keys, or cannot be a key.
+    pub fn key(&self) -> Result<Option<GivenKey<'_>>, Fault> {
+        self.api_key.as_deref().map(GivenKey::read).transpose()
+    }
+}
+
+impl std::fmt::Debug for Added {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Added").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// How a provider's key was given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum GivenKey<'a> {
+    /// By the name of an environment variable.
+    Variable(&'a str),
+    /// The key itself.
+    Clear(&'a str),
+}
+
+impl<'a> GivenKey<'a> {
+    fn read(key: &'a str) -> Result<Self, Fault> {
+        let hint = "send the key itself, or set a variable of the server, such as MINE_API_KEY, \
+                    and send `env:MINE_API_KEY`";
         let Some(name) = key.strip_prefix("env:") else {
-            let text = "a key is not taken in clear: it would have to be kept somewhere";
-            return Err(wrong("api_key", text.to_owned()).hint(hint));
+            // The value is never named: it may be a key.
+            let is_line = key.bytes().all(|b| b.is_ascii_graphic());
+            let is_reference =
+                ["file:", "sealed:", "${"].iter().any(|begin| key.starts_with(begin));
+            if key.is_empty() || key.len() > KEY_BYTES_MAX || !is_line || is_reference {
+                let text = "this is no key: a key is one line of printable ASCII without spaces";
+                return Err(wrong("api_key", text.to_owned()).hint(hint));
+            }
+            return Ok(Self::Clear(key));
         };
         let legal = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
         let known = || Providers::embedded().rows().iter().flat_map(|row| &row.key);
         // Whoever may add a provider must not read the rest of the environment that way.
         let is_for_keys = name.ends_with("_API_KEY") || known().any(|known| known == name);
         if name.is_empty() || !name.bytes().all(legal) || !is_for_keys {
-            let text = format!("`{name}` is no variable of a key: its name ends with `_API_KEY`");
+            let shown: String = name.chars().take(64).collect();
+            let text = format!("`{shown}` is no variable of a key: its name ends with `_API_KEY`");
             return Err(wrong("api_key", text).hint(hint));
         }
-        Ok(Some(name))
+        Ok(Self::Variable(name))
+    }
+}
+
+/// What somebody wants of the providers that the API keeps.
+#[derive(Clone)]
+pub enum Wanted {
+    /// This one, in the place of one of the same name.
+    Put(Added),
+    /// Some members of this one changed; null takes a member away.
+    Change(String, Map<String, Value>),
+    /// This one no longer.
+    Remove(String),
+}
+
+impl Wanted {
+    /// The name of the provider.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Put(added) => &added.name,
+            Self::Change(name, _) | Self::Remove(name) => name,
+        }
+    }
+}
+
+impl std::fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wanted").field("name", &self.name()).finish_non_exhaustive()
     }
 }
 
@@ -107,6 +166,6 @@ pub type Kept<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>
 
 /// Who keeps what the API adds, so that it counts at once and survives a restart.
 pub trait Keeper: Send + Sync + std::fmt::Debug {
-    /// Keeps a provider, in the place of one of the same name that was added before.
-    fn keep(&self, added: Added) -> Kept<'_>;
+    /// Does what is wanted of a provider, or says why not and changes nothing.
+    fn keep(&self, wanted: Wanted) -> Kept<'_>;
 }

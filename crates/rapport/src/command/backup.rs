@@ -8,7 +8,7 @@ use clap::Args;
 use storage::rusqlite::backup::{Backup, StepResult};
 use storage::rusqlite::{Connection, OpenFlags};
 
-use super::Frame;
+use super::{Frame, beside};
 use crate::config::Store;
 use crate::print::Exit;
 
@@ -41,17 +41,31 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
     );
     ensure!(!to.exists(), "`{}` exists: name a new file", to.display());
     let part = to.with_extension("part");
-    let pages = copy(&from, &part, frame).inspect_err(|_| {
-        // Half a backup is worse than none.
-        let _gone = std::fs::remove_file(&part);
-    })?;
+    let copied = copy(&from, &part, frame)
+        .and_then(|pages| Ok((pages, beside::pack(&part, &config.data)?)))
+        .inspect_err(|_| {
+            // Half a backup is worse than none.
+            let _gone = std::fs::remove_file(&part);
+        });
+    let (pages, beside) = copied?;
     std::fs::rename(&part, to).with_context(|| format!("cannot write `{}`", to.display()))?;
     let bytes = std::fs::metadata(to).map_or(0, |file| file.len());
     if frame.printer.is_json() {
         let file = to.display().to_string();
-        frame.printer.json(&serde_json::json!({"file": file, "bytes": bytes, "pages": pages}))?;
-    } else {
-        frame.printer.line(&format!("copied the store to {} ({bytes} bytes)", to.display()));
+        let without: &[&str] = if beside.has_vault { &["vault.key"] } else { &[] };
+        frame.printer.json(&serde_json::json!({
+            "file": file, "bytes": bytes, "pages": pages, "files": beside.files,
+            "without": without,
+        }))?;
+        return Ok(Exit::Fine);
+    }
+    let told = beside.told();
+    frame.printer.line(&format!("copied the store to {} ({bytes} bytes){told}", to.display()));
+    if beside.has_vault {
+        frame.printer.hint(
+            "vault.key, the master key, is not in it: what is encrypted stays closed without it; \
+             keep a copy of it at another place",
+        );
     }
     Ok(Exit::Fine)
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod background;
 mod backup;
+mod beside;
 mod chat;
 mod completions;
 mod config;
@@ -21,6 +22,7 @@ mod model;
 mod ports;
 mod provider;
 mod reach;
+mod request;
 mod restore;
 mod serve;
 mod speech;
@@ -112,6 +114,8 @@ enum Command {
     Model(model::Options),
     /// Show providers, configured or known by name
     Provider(provider::Options),
+    /// Show model calls, and why each went the way it did
+    Request(request::Options),
     /// Write, check, show and explain the configuration
     Config(config::Options),
     /// Say in one sentence why an address does not work
@@ -231,6 +235,7 @@ pub(crate) fn run() -> Exit {
         Command::Audit(options) => audit::run(&mut frame, &options),
         Command::Key(options) => key::run(&mut frame, &options),
         Command::Model(options) => model::run(&mut frame, &options),
+        Command::Request(options) => request::run(&mut frame, &options),
         Command::Provider(options) => provider::run(&mut frame, &options),
         Command::Config(options) => config::run(&mut frame, &options),
         Command::Doctor(options) => doctor::run(&mut frame, &options),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Frame;
+use super::{Frame, beside};
 use crate::data;
 use crate::print::Exit;
 
@@ -24,7 +24,17 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
     };
     data::private_folder(&folder)?;
     storage::restore(&options.file, &folder)?;
-    let (from, to) = (options.file.display(), folder.display());
-    frame.printer.line(&format!("restored {from} into {to}; the store before it is in backups/"));
+    let stamp = crate::clock::now().strftime("%Y%m%d-%H%M%S").to_string();
+    let beside = beside::unpack(&folder, &stamp)?;
+    let (from, to, told) = (options.file.display(), folder.display(), beside.told());
+    frame
+        .printer
+        .line(&format!("restored {from} into {to}{told}; what was there before is in backups/"));
+    if beside.is_sealed && !beside.has_vault {
+        frame.printer.warn(
+            "the keys of providers in it are encrypted, and vault.key is not in this folder: put \
+             it back, or send the keys again with `PATCH /api/v1/providers/NAME`",
+        );
+    }
     Ok(Exit::Fine)
 }

@@ -1,8 +1,10 @@
 //! The life of a server: bind, open, announce, serve, reload, stop.
 
+mod added;
 mod announce;
 mod exposure;
 mod keeper;
+mod providers;
 mod reload;
 mod shelf;
 mod signals;

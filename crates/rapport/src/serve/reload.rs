@@ -4,14 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use gateway::provider::Added;
 use gateway::settings::Settings;
 use tokio::sync::mpsc;
-use wire::{Code, Fault};
 
 use super::keeper::Wish;
 use super::signals::{Asked, Signals};
-use crate::config::{Inputs, Loaded, added, load, reload};
+use crate::config::{Inputs, Loaded, load, reload};
 use crate::listen::{Door, tls};
 use crate::log::Logs;
 use crate::parts::Parts;
@@ -36,7 +34,7 @@ pub(super) struct Running<'a> {
     pub(super) parts: &'a Parts,
     /// The logs.
     pub(super) logs: &'a Logs,
-    /// Providers that the API wants kept.
+    /// What the API wants kept.
     pub(super) wished: mpsc::Receiver<Wish>,
 }
 
@@ -48,7 +46,7 @@ impl Running<'_> {
             let asked = tokio::select! {
                 asked = signals.next() => asked,
                 Some(wish) = self.wished.recv() => {
-                    let kept = self.keep(&wish.added);
+                    let kept = self.grant(&wish.what);
                     // Whoever asked may have left.
                     let _told = wish.outcome.send(kept);
                     continue;
@@ -67,38 +65,6 @@ impl Running<'_> {
         }
     }
 
-    /// Writes a provider down and reads everything again; if that fails, nothing has changed.
-    fn keep(&mut self, added: &Added) -> Result<(), Fault> {
-        let file = added::path(&self.started.config.data);
-        let group = format!("providers.{}", added.name);
-        if let Some(place) = self.loaded.stack.elsewhere(&group, &file) {
-            let text = format!("provider `{}` is configured already: {place}", added.name);
-            return Err(Fault::new(Code::Conflict, text).hint("change it there"));
-        }
-        let failed = |error: anyhow::Error| {
-            let text = format!("{} cannot be written: {error:#}", file.display());
-            Fault::new(Code::StorageError, text)
-        };
-        let before = std::fs::read_to_string(&file).ok();
-        let write = |strict: bool| {
-            let text = added::with(before.as_deref(), added, strict)?;
-            crate::data::write_private(&file, text.as_bytes())
-        };
-        write(true).map_err(failed)?;
-        let Err(problems) = self.try_reload() else {
-            let kept = write(false).map_err(failed);
-            self.seen = stamps(&self.loaded.watched);
-            return kept;
-        };
-        let undone = match &before {
-            Some(before) => crate::data::write_private(&file, before.as_bytes()),
-            None => std::fs::remove_file(&file).map_err(anyhow::Error::from),
-        };
-        undone.map_err(failed)?;
-        self.seen = stamps(&self.loaded.watched);
-        Err(Fault::new(Code::InvalidInput, problems.join("; ")).hint("nothing was changed"))
-    }
-
     fn reload(&mut self) {
         let watched = self.loaded.watched.clone();
         // Before reading: what changes while we read is read again.
@@ -114,7 +80,7 @@ impl Running<'_> {
     }
 
     /// Reads everything, and only then changes anything.
-    fn try_reload(&mut self) -> Result<(), Vec<String>> {
+    pub(super) fn try_reload(&mut self) -> Result<(), Vec<String>> {
         let new = load(&self.inputs).map_err(|refused| {
             refused.problems.iter().map(ToString::to_string).collect::<Vec<_>>()
         })?;

@@ -46,6 +46,8 @@ mod limits;
 #[cfg(test)]
 mod many;
 #[cfg(test)]
+mod providers;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod upstream;

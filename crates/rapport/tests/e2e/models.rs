@@ -119,7 +119,8 @@ async fn a_provider_that_cannot_work_is_refused_and_changes_nothing() {
     home.configure("providers:\n  groq:\n    api_key: sk-secret-97\n");
     let server = home.serve(&[]).await;
     for (added, status, said) in [
-        (json!({"name": "mine", "api_key": "sk-secret-96"}), 400, "not taken in clear"),
+        (json!({"name": "mine", "api_key": "sk-secret-96\nmore"}), 400, "this is no key"),
+        (json!({"name": "mine", "api_key": "file:/etc/passwd"}), 400, "this is no key"),
         (json!({"name": "mine", "api_key": "env:HOME"}), 400, "no variable of a key"),
         (json!({"name": "Mine!"}), 400, "`Mine!`"),
         (json!({"name": "mine", "dialect": "latin"}), 400, "`latin`"),

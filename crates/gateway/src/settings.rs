@@ -289,6 +289,8 @@ pub struct Limits {
     pub connections: usize,
     /// `limits.body_bytes`: the largest HTTP body.
     pub body_bytes: usize,
+    /// `limits.upload_bytes`: the largest body that is passed through piece by piece.
+    pub upload_bytes: u64,
     /// `limits.line_bytes`: the longest raw-TCP line or WebSocket message.
     pub line_bytes: usize,
     /// `limits.json_depth`: the deepest nesting of arrays and objects.
@@ -316,6 +318,7 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             body_bytes: 64 * 1024 * 1024,
+            upload_bytes: 1024 * 1024 * 1024,
             line_bytes: 4 * 1024 * 1024,
             json_depth: 128,
             turns: 1_024,

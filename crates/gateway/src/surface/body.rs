@@ -114,11 +114,20 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T, Fault
         let text = format!("byte {} of the body is not UTF-8", e.valid_up_to());
         Fault::new(Code::InvalidEncoding, text).hint("encode the body as UTF-8")
     })?;
-    if !wire::frame::json_depth_ok(bytes, depth) {
-        let text = format!("the body is nested deeper than {depth} levels");
-        return Err(Fault::new(Code::InvalidInput, text).hint("raise `limits.json_depth`"));
-    }
+    nesting(bytes, depth)?;
     serde_json::from_str(text).map_err(|error| explain(text, &error))
+}
+
+/// Refuses JSON that is nested too deep.
+///
+/// # Errors
+/// `invalid_input`, naming the limit.
+pub fn nesting(bytes: &[u8], depth: usize) -> Result<(), Fault> {
+    if wire::frame::json_depth_ok(bytes, depth) {
+        return Ok(());
+    }
+    let text = format!("the body is nested deeper than {depth} levels");
+    Err(Fault::new(Code::InvalidInput, text).hint("raise `limits.json_depth`"))
 }
 
 /// Parses a JSON object into `T`.

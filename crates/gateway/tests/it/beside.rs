@@ -153,7 +153,7 @@ async fn a_provider_is_reached_whole_below_its_name() {
 #[tokio::test]
 async fn an_upload_beyond_the_limit_is_refused_and_not_sent_whole() {
     let stub = Stub::start(200, "application/json", "{}").await;
-    let limits = Limits { body_bytes: 100_000, ..Limits::default() };
+    let limits = Limits { upload_bytes: 100_000, ..Limits::default() };
     let providers = vec![provider("there", "openai_chat", &stub)];
     let house = House::with(Settings { providers, limits, ..Settings::default() }).await;
     let told = form(&house, "/v1/files", "x".repeat(100_001)).await;
@@ -163,7 +163,8 @@ async fn an_upload_beyond_the_limit_is_refused_and_not_sent_whole() {
     let request = Request::post("/v1/files").header("content-type", "multipart/form-data");
     let counted = house.send(request.body(body).unwrap()).await;
     assert_eq!(counted.status, StatusCode::PAYLOAD_TOO_LARGE, "{counted:?}");
-    assert!(counted.text.contains("100000"), "{counted:?}");
+    let names = ["100000", "limits.upload_bytes"];
+    assert!(names.iter().all(|name| counted.text.contains(name)), "{counted:?}");
     assert_eq!(stub.count(), 0);
 }
 

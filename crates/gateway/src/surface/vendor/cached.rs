@@ -137,7 +137,7 @@ fn keeper(call: &Call, wish: Wish, snapshot: Arc<Snapshot>) -> Option<Keeper> {
 /// The question as one of many wordings; `None` where another wording's answer would not be safe:
 /// with tools, with anything but text, or when the last message is not the user's.
 fn question(call: &Call, about: &[&str]) -> Option<Question> {
-    let mut prompt = call.dialect.request(&call.bytes).ok()?.prompt;
+    let mut prompt = call.asked().ok()?.prompt;
     let last = prompt.messages.last_mut()?;
     let is_text = last.blocks.iter().all(|block| matches!(block, Block::Text(_)));
     if last.role != Role::User || !is_text || !prompt.tools.is_empty() {

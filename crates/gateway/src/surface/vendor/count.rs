@@ -1,6 +1,17 @@
-//! How long a request is, where its provider cannot say.
+//! How long a request is, where its provider was not asked.
 
 use wire::prompt::{Block, Prompt};
+
+use crate::model::{Target, exact};
+
+/// The tokens of a prompt: exactly where the model's tokens are published, else by our own estimate.
+pub(super) async fn tokens(target: &Target, prompt: Prompt) -> u64 {
+    let guess = estimate(&prompt);
+    match target {
+        Target::Upstream(upstream) => exact::count(upstream.model(), prompt).await.unwrap_or(guess),
+        Target::Offline(_) => guess,
+    }
+}
 
 /// The tokens of everything that is text in a prompt, by our own estimate.
 pub(super) fn estimate(prompt: &Prompt) -> u64 {

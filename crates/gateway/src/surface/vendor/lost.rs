@@ -66,9 +66,12 @@ pub(super) fn settle(
 ) -> Result<Lost, Fault> {
     let policy = policy(call)?;
     let mut dropped = already.to_vec();
-    for name in upstream.dialect().render(prompt, call.streams()).dropped {
-        if !dropped.contains(&name) {
-            dropped.push(name);
+    // Who speaks the same loses nothing.
+    if upstream.dialect().name() != call.dialect.name() {
+        for name in upstream.dialect().render(prompt, call.streams()).dropped {
+            if !dropped.contains(&name) {
+                dropped.push(name);
+            }
         }
     }
     match policy {
@@ -117,7 +120,16 @@ pub(super) struct Probe<'c> {
 impl<'c> Probe<'c> {
     /// What is asked now; what is kept was said before.
     pub(super) fn new(call: &'c Call, asked: &Asked, new: &[Message]) -> Self {
-        let prompt = Prompt { messages: new.to_vec(), ..asked.prompt.clone() };
+        let Prompt { model, system, system_raw, tools, knobs, private, .. } = &asked.prompt;
+        let prompt = Prompt {
+            model: model.clone(),
+            system: system.clone(),
+            system_raw: system_raw.clone(),
+            messages: new.to_vec(),
+            tools: tools.clone(),
+            knobs: knobs.clone(),
+            private: private.clone(),
+        };
         Self { call, prompt, already: asked.dropped.clone() }
     }
 

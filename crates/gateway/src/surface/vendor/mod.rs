@@ -35,7 +35,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use wire::dialect::{Dialect, Head, Link, named, scan};
+use wire::dialect::{Asked, Dialect, Head, Link, named, scan};
 use wire::{Code, Fault};
 
 use super::body;
@@ -132,7 +132,8 @@ async fn chat_completions(
     Ok(Call::read(gate.0, (who.0.0, who.1.0), r, "openai_chat").await?.answer().await?)
 }
 
-/// Counts the tokens of a request: by its provider where that can, else an estimate.
+/// Counts the tokens of a request: by its provider where that can, exactly for OpenAI's models, else
+/// an estimate.
 #[utoipa::path(post, path = "/v1/messages/count_tokens", tag = "model APIs", request_body = Object,
     responses((status = 200, description = "`input_tokens`", body = Object)))]
 async fn count_tokens(
@@ -141,12 +142,13 @@ async fn count_tokens(
     r: Request,
 ) -> Result<Response, Failed> {
     let call = Call::read(gate.0, (who.0.0, who.1.0), r, "anthropic").await?;
-    if let Some(upstream) = call.same(&call.target()?) {
+    let target = call.target()?;
+    if let Some(upstream) = call.same(&target) {
         let path = "/v1/messages/count_tokens";
         let sent = (call.bytes.clone(), &call.head);
         return Ok(relay::pass(upstream, sent, &call.headers, path).await?);
     }
-    let count = count::estimate(&call.dialect.request(&call.bytes)?.prompt);
+    let count = count::tokens(&target, call.asked()?.prompt).await;
     Ok(axum::Json(json!({"input_tokens": count})).into_response())
 }
 
@@ -172,6 +174,12 @@ impl Call {
             version::check(&headers, &bytes)?;
         }
         Ok(Self { gate, caller, request: request.0, headers, bytes, head, dialect })
+    }
+
+    /// What is asked, read.
+    fn asked(&self) -> Result<Asked, Fault> {
+        body::nesting(&self.bytes, self.gate.now().settings.limits.json_depth)?;
+        self.dialect.request(&self.bytes)
     }
 
     fn target(&self) -> Result<Target, Fault> {

@@ -49,7 +49,7 @@ pub(super) struct Extra {
 /// Runs the call as a turn of the context with this id, which is made on first use. A history
 /// that comes with it is compared with what is kept.
 pub(super) async fn turn(call: Call, id: &str) -> Result<Response, Fault> {
-    let asked = call.dialect.request(&call.bytes)?;
+    let asked = call.asked()?;
     turn_with(call, id, asked, Extra::default()).await
 }
 
@@ -248,6 +248,7 @@ pub(super) fn ask(
             model: call.head.model.clone(),
             system: prompt.system.clone(),
             tools: prompt.tools.clone(),
+            joined: None,
             knobs: prompt.knobs.clone(),
             window: seat.extra.window.clone(),
             private: prompt.private.clone(),

@@ -30,7 +30,7 @@ pub(super) async fn ask(call: Call) -> Result<Response, Fault> {
     let snapshot = call.gate.now();
     let asked = match route_of(&call, &snapshot) {
         // Only a route has to know what is asked before it decides.
-        Some(_) => Some(call.dialect.request(&call.bytes)?),
+        Some(_) => Some(call.asked()?),
         None => None,
     };
     let began = Began {
@@ -184,7 +184,7 @@ impl Walk {
         if let Some(asked) = &*held {
             return Ok(asked.clone());
         }
-        let asked = self.call.dialect.request(&self.call.bytes)?;
+        let asked = self.call.asked()?;
         *held = Some(asked.clone());
         Ok(asked)
     }

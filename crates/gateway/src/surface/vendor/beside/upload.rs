@@ -25,7 +25,7 @@ pub(super) struct Upload {
     /// Why it ended early, for whoever only sees the connection break.
     trouble: Trouble,
     limits: Limits,
-    bytes: usize,
+    bytes: u64,
     /// Its length, where the caller said it.
     length: Option<u64>,
 }
@@ -48,8 +48,8 @@ impl Upload {
     /// `payload_too_large`.
     pub(super) fn new(body: Body, headers: &HeaderMap, limits: &Limits) -> Result<Self, Fault> {
         let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-        if length.is_some_and(|length: u64| length > limits.body_bytes as u64) {
-            return Err(too_large(limits.body_bytes));
+        if length.is_some_and(|length: u64| length > limits.upload_bytes) {
+            return Err(too_large(limits.upload_bytes));
         }
         let (head, trouble) = (VecDeque::new(), Trouble::default());
         Ok(Self { head, rest: body, trouble, limits: limits.clone(), bytes: 0, length })
@@ -132,18 +132,18 @@ impl Upload {
                 Ok(Some(Ok(frame))) => frame,
             };
             let Ok(data) = frame.into_data() else { continue };
-            self.bytes = self.bytes.saturating_add(data.len());
-            if self.bytes > self.limits.body_bytes {
-                return Err(too_large(self.limits.body_bytes));
+            self.bytes = self.bytes.saturating_add(data.len() as u64);
+            if self.bytes > self.limits.upload_bytes {
+                return Err(too_large(self.limits.upload_bytes));
             }
             return Ok(Some(data));
         }
     }
 }
 
-fn too_large(limit: usize) -> Fault {
+fn too_large(limit: u64) -> Fault {
     Fault::new(Code::PayloadTooLarge, format!("the body is larger than {limit} bytes"))
-        .hint("send less, or raise `limits.body_bytes`")
+        .hint("send less, or raise `limits.upload_bytes`")
         .details(json!({"limit_bytes": limit}))
 }
 
@@ -203,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_beyond_the_limit_ends_and_says_why() {
-        let limits = Limits { body_bytes: 10, ..Limits::default() };
+        let limits = Limits { upload_bytes: 10, ..Limits::default() };
         let upload = Upload::new(Body::from("01234567890"), &HeaderMap::new(), &limits).unwrap();
         let (body, trouble) = upload.into_body();
         assert!(body.collect().await.is_err());

@@ -93,7 +93,7 @@ async fn count_tokens(mut call: Call) -> Result<Response, Fault> {
     if let Some(raw) = inner.and_then(|inner| inner.request) {
         call.bytes = call.bytes.slice_ref(raw.get().as_bytes());
     }
-    let total = count::estimate(&call.dialect.request(&call.bytes)?.prompt);
+    let total = count::estimate(&call.asked()?.prompt);
     Ok(axum::Json(json!({"totalTokens": total})).into_response())
 }
 

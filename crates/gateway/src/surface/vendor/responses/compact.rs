@@ -39,10 +39,11 @@ pub(super) async fn input_tokens(
 ) -> Result<Response, Failed> {
     let mut call = Call::read(gate.0, (who.0.0, who.1.0), r, "openai_responses").await?;
     let is_ours = open(&mut call)?;
-    let asked = call.dialect.request(&call.bytes)?;
+    let asked = call.asked()?;
+    let target = call.target()?;
     if !is_ours
         && asked.link.is_none()
-        && let Some(upstream) = call.same(&call.target()?)
+        && let Some(upstream) = call.same(&target)
     {
         let path = "/v1/responses/input_tokens";
         let sent = (call.bytes.clone(), &call.head);
@@ -56,7 +57,7 @@ pub(super) async fn input_tokens(
         Some(key) => call.gate.contexts().get(&key).await?.size.tokens,
         None => 0,
     };
-    let tokens = count::estimate(&asked.prompt).saturating_add(before);
+    let tokens = count::tokens(&target, asked.prompt).await.saturating_add(before);
     let told = json!({"object": "response.input_tokens", "input_tokens": tokens});
     Ok(axum::Json(told).into_response())
 }
@@ -72,7 +73,7 @@ pub(super) async fn compact(
 ) -> Result<Response, Failed> {
     let mut call = Call::read(gate.0, (who.0.0, who.1.0), r, "openai_responses").await?;
     let is_ours = open(&mut call)?;
-    let asked = call.dialect.request(&call.bytes)?;
+    let asked = call.asked()?;
     let target = call.target()?;
     if !is_ours
         && asked.link.is_none()

@@ -53,7 +53,7 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
 async fn create(gate: State<Gateway>, who: Who, r: Request) -> Result<Response, Failed> {
     let mut call = Call::read(gate.0, (who.0.0, who.1.0), r, "openai_responses").await?;
     compact::open(&mut call)?;
-    let mut asked = call.dialect.request(&call.bytes)?;
+    let mut asked = call.asked()?;
     let wish = Wish::of(&call, &mut asked)?;
     if let Some(id) = call.context() {
         let extra = Extra { name: fresh(), window: wish.window, ..Extra::default() };

@@ -1,7 +1,7 @@
 //! The gateway itself: the parts every request needs, swapped whole when the settings change.
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -78,7 +78,22 @@ impl Snapshot {
     }
 }
 
+/// A gateway that may be gone.
+#[derive(Clone, Debug)]
+pub(crate) struct Faint(Weak<Inner>);
+
+impl Faint {
+    pub(crate) fn get(&self) -> Option<Gateway> {
+        self.0.upgrade().map(Gateway)
+    }
+}
+
 impl Gateway {
+    /// The same, without keeping it.
+    pub(crate) fn faint(&self) -> Faint {
+        Faint(Arc::downgrade(&self.0))
+    }
+
     /// Builds the gateway; nothing is contacted.
     ///
     /// # Errors

@@ -85,7 +85,15 @@ async fn every_tool_has_a_short_name_a_schema_and_honest_hints() {
         assert_eq!(tool["inputSchema"]["type"], "object", "{name}");
         let hints = &tool["annotations"];
         assert_eq!(hints["destructiveHint"], name == "context_delete", "{name}");
-        let reads = ["context_list", "context_get", "model_list"].contains(&name);
+        let reads = [
+            "context_list",
+            "context_get",
+            "context_search",
+            "context_recall",
+            "context_export",
+            "model_list",
+        ];
+        let reads = reads.contains(&name);
         assert_eq!(hints["readOnlyHint"], reads, "{name}");
     }
     let wrong = modern(&house, "context_get", &json!({"id": 7})).await.json();
@@ -157,4 +165,67 @@ async fn a_key_that_only_reads_changes_nothing_and_pages_of_others_stay_outside(
     let headers = [ACCEPT, ("x-api-key", key.as_str()), ("origin", "https://evil.example")];
     let page = house.with_headers("POST", "/mcp", &headers, &json!({})).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN, "{page:?}");
+}
+
+#[tokio::test]
+async fn what_was_said_is_found_and_brought_elsewhere() {
+    let house = House::new().await;
+    for (id, content) in [("a", "the harbour is closed"), ("b", "we sail on Monday")] {
+        house.post("/api/v1/contexts", &json!({"id": id})).await;
+        let body = json!({"role": "user", "content": content});
+        house.post(&format!("/api/v1/contexts/{id}/messages"), &body).await;
+    }
+    let call = async |name: &str, arguments: Value| {
+        let answer = modern(&house, name, &arguments).await.json();
+        answer["result"].clone()
+    };
+    let found = call("context_search", json!({"query": "sail monday"})).await;
+    assert_eq!(found["structuredContent"]["hits"][0]["context_id"], "b", "{found}");
+    let nothing = call("context_search", json!({"query": "  "})).await;
+    assert_eq!(nothing["isError"], true);
+    let recalled = call("context_recall", json!({"id": "a", "query": "which harbour?"})).await;
+    let messages = &recalled["structuredContent"]["recalled"][0]["messages"];
+    assert_eq!(messages[0]["content"], "the harbour is closed", "{recalled}");
+    let document = call("context_export", json!({"id": "a", "format": "openai_chat"})).await;
+    let text = document["structuredContent"]["document"].as_str().unwrap();
+    let body: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(body["messages"][0]["content"], "the harbour is closed", "{body}");
+    let unknown = call("context_export", json!({"id": "a", "format": "word"})).await;
+    assert!(unknown["content"][0]["text"].as_str().unwrap().contains("`word` is no format"));
+}
+
+#[tokio::test]
+async fn a_change_by_another_door_is_told_to_those_who_subscribed() {
+    use futures_util::StreamExt as _;
+
+    let house = House::new().await;
+    house.post("/api/v1/contexts", &json!({"id": "watched"})).await;
+    let session = begin(&house).await;
+    let subscribe = request(2, "resources/subscribe", &json!({"uri": "rapport://context/watched"}));
+    legacy(&house, Some(&session), &subscribe).await;
+    let open = http::Request::get("/mcp")
+        .header("host", "localhost")
+        .header("accept", "text/event-stream")
+        .header("mcp-session-id", &session)
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let mut stream = house.stream(open).await;
+    let mut told = String::new();
+    let mut wait_for = async |part: &str| {
+        let wait = async {
+            while !told.contains(part) {
+                let piece = stream.next().await.unwrap().unwrap();
+                told.push_str(std::str::from_utf8(&piece).unwrap());
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), wait).await.unwrap();
+        std::mem::take(&mut told)
+    };
+    wait_for("listening").await;
+    let body = json!({"role": "user", "content": "news"});
+    house.post("/api/v1/contexts/watched/messages", &body).await;
+    let text = wait_for("resources/updated").await;
+    assert!(text.contains("rapport://context/watched"), "{text}");
+    house.post("/api/v1/contexts", &json!({"id": "new"})).await;
+    wait_for("resources/list_changed").await;
 }

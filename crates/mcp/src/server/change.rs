@@ -55,6 +55,10 @@ impl Changes {
         drop(self.0.send(change));
     }
 
+    pub(crate) fn is_heard(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
     pub(crate) fn listen(&self) -> Listening {
         Listening { came: self.0.subscribe(), owed: Vec::new() }
     }

@@ -73,6 +73,12 @@ impl<S: Serve> Server<S> {
         self.0.changes.tell(change);
     }
 
+    /// Whether anybody listens to changes.
+    #[must_use]
+    pub fn is_heard(&self) -> bool {
+        self.0.changes.is_heard()
+    }
+
     /// The changes from now on.
     pub(crate) fn changing(&self) -> Changing {
         self.0.changes.listen()

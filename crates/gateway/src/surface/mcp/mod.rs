@@ -1,11 +1,13 @@
 //! `/mcp`: the Model Context Protocol, both eras. Contexts are tools, resources and prompts.
 
+mod find;
 mod joined;
 mod prompts;
 mod resources;
 mod schema;
 mod search;
 mod tools;
+mod watch;
 
 use std::sync::Arc;
 
@@ -24,13 +26,15 @@ use crate::auth::Caller;
 use crate::gate::Gateway;
 use crate::joined::{Joint, Seer};
 use joined::One;
+use watch::Watched;
 use wire::{Code, Fault};
 
 /// What a model reads before it uses the tools.
 const INSTRUCTIONS: &str = "Rapport keeps conversations (contexts) for any model on this machine. \
     Use context_list or context_get to look at what was said before, context_send to ask a model \
-    within a conversation, context_append to keep something without asking, and context_state for \
-    facts in JSON. Every context is also the resource rapport://context/{id}.";
+    within a conversation, context_append to keep something without asking, context_search and \
+    context_recall to find what was said, and context_state for facts in JSON. Every context is \
+    also the resource rapport://context/{id}.";
 
 /// The MCP server of a gateway.
 pub(crate) type Contexts = Server<Offered>;
@@ -44,7 +48,7 @@ pub(crate) fn server(only: Option<&Arc<Joint>>) -> Contexts {
     if getrandom::fill(&mut secret).is_err() {
         tracing::warn!("the machine has no randomness");
     }
-    Server::new(Offered { only: only.cloned() }, secret)
+    Server::new(Offered { only: only.cloned(), watched: Watched::default() }, secret)
 }
 
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
@@ -148,6 +152,7 @@ async fn answer_for(
 async fn answer(gate: Gateway, caller: Caller, request: Request) -> Result<Response, Failed> {
     let who = Who::new(&gate, caller);
     let server = gate.mcp().clone();
+    server.watched.begin(&gate);
     carry(&server, who, request).await
 }
 
@@ -185,6 +190,8 @@ fn no_tool(name: &str) -> Refusal {
 pub(crate) struct Offered {
     /// A joined server alone, under its own names.
     only: Option<Arc<Joint>>,
+    /// The contexts' changes are told.
+    watched: Watched,
 }
 
 impl Offered {

@@ -6,24 +6,24 @@ use mcp::server::Ask as Asking;
 use serde_json::{Map, Value, json};
 use wire::{Code, Fault};
 
-use super::Who;
 use super::schema::{Field, count, input, object, text};
+use super::{Who, find};
 use crate::auth::Scope;
 use crate::flow::{self, Ask, Envelope, Overrides};
 use crate::model::Door;
 use crate::surface::native::{read, shape};
 
 /// A tool: its definition and what it needs.
-struct Tool {
-    name: &'static str,
-    title: &'static str,
-    about: &'static str,
-    fields: fn() -> Vec<Field>,
-    scope: Scope,
-    destroys: bool,
+pub(super) struct Tool {
+    pub(super) name: &'static str,
+    pub(super) title: &'static str,
+    pub(super) about: &'static str,
+    pub(super) fields: fn() -> Vec<Field>,
+    pub(super) scope: Scope,
+    pub(super) destroys: bool,
 }
 
-const ID: &str = "The context's id";
+pub(super) const ID: &str = "The context's id";
 
 /// Every tool. Names are short: clients put their own before them and count to 64.
 const TOOLS: &[Tool] = &[
@@ -145,8 +145,7 @@ const TOOLS: &[Tool] = &[
 
 /// The definitions, as `tools/list` shows them.
 pub(super) fn list(who: &Who) -> Vec<Value> {
-    TOOLS
-        .iter()
+    all()
         .filter(|tool| who.gate.joined().may(&who.seer, tool.name))
         .map(|tool| {
             let reads = matches!(tool.scope, Scope::Read);
@@ -163,7 +162,11 @@ pub(super) fn list(who: &Who) -> Vec<Value> {
 
 /// The names of all.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    TOOLS.iter().map(|tool| tool.name)
+    all().map(|tool| tool.name)
+}
+
+fn all() -> impl Iterator<Item = &'static Tool> {
+    TOOLS.iter().chain(find::TOOLS)
 }
 
 /// Whether this is one of them, and the caller may see it.
@@ -174,7 +177,7 @@ pub(super) fn is(who: &Who, name: &str) -> bool {
 /// Runs a tool. What goes wrong inside is a result that the model reads.
 pub(super) async fn call(ask: &Asking<Who>, params: &Map<String, Value>) -> Result<Value, Refusal> {
     let name = params.get("name").and_then(Value::as_str).unwrap_or_default();
-    let Some(tool) = TOOLS.iter().find(|tool| tool.name == name) else {
+    let Some(tool) = all().find(|tool| tool.name == name) else {
         return Err(super::no_tool(name));
     };
     let empty = Map::new();
@@ -259,7 +262,6 @@ async fn run(ask: &Asking<Who>, name: &str, given: &Map<String, Value>) -> Resul
                 ..New::default()
             };
             let made = contexts.create(caller.tenant, new).await?;
-            gate.mcp().changed(mcp::server::Change::Resources);
             Ok(shaped(&made))
         }
         "context_send" => send(ask, key()?, given).await,
@@ -272,7 +274,6 @@ async fn run(ask: &Asking<Who>, name: &str, given: &Map<String, Value>) -> Resul
             };
             let key = key()?;
             let (_, stored) = contexts.append(&key, vec![entry], None, None).await?;
-            told(ask, &key.id);
             Ok(json!({"messages": stored.iter().map(shape::message).collect::<Vec<_>>()}))
         }
         "context_state" => state(ask, &key()?, given).await,
@@ -280,7 +281,6 @@ async fn run(ask: &Asking<Who>, name: &str, given: &Map<String, Value>) -> Resul
             let at = given.get("at").and_then(Value::as_u64);
             let new = New { id: field("new_id"), ..New::default() };
             let made = contexts.fork(&key()?, at, new).await?;
-            gate.mcp().changed(mcp::server::Change::Resources);
             Ok(shaped(&made))
         }
         "context_delete" => {
@@ -290,7 +290,10 @@ async fn run(ask: &Asking<Who>, name: &str, given: &Map<String, Value>) -> Resul
             Ok(json!({"deleted": &*key.id}))
         }
         "model_list" => Ok(json!({"models": gate.now().models.list()})),
-        _ => Err(Fault::internal("a tool without a body")),
+        name => match find::run(&ask.caller, (name, key()), given).await {
+            Some(outcome) => outcome,
+            None => Err(Fault::internal("a tool without a body")),
+        },
     }
 }
 
@@ -321,7 +324,6 @@ async fn send(
     given: &Map<String, Value>,
 ) -> Result<Value, Fault> {
     let text = |name: &str| given.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
-    let id = key.id.clone();
     let turn = Ask {
         key,
         create: true,
@@ -336,7 +338,6 @@ async fn send(
         envelope: Envelope::default(),
     };
     let answered = flow::turn(&ask.caller.gate, turn, None).await?;
-    told(ask, &id);
     Ok(shape::turn(&answered))
 }
 
@@ -352,7 +353,6 @@ async fn state(
             let state = Some(StateEdit::MergePatch(patch.clone()));
             let edit = context::Edit { state, ..context::Edit::default() };
             let found = contexts.edit(key, edit, None).await?;
-            told(ask, &key.id);
             found
         }
     };
@@ -362,10 +362,4 @@ async fn state(
 fn number(given: &Map<String, Value>, name: &str) -> Option<u32> {
     let number = given.get(name).and_then(Value::as_u64)?;
     Some(u32::try_from(number).unwrap_or(u32::MAX))
-}
-
-/// Tells whoever listens that this context has changed.
-fn told(ask: &Asking<Who>, id: &str) {
-    let uri = super::resources::uri(id);
-    ask.caller.gate.mcp().changed(mcp::server::Change::Resource(uri));
 }

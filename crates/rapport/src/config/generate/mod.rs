@@ -36,6 +36,7 @@ fn about(group: &str) -> &'static str {
         "limits" => "The limit of everything that could grow.",
         "models" => "Which model answers where.",
         "mcp" => "Servers of the Model Context Protocol that are joined; see docs/mcp.md.",
+        "requests" => "The log of model calls; see docs/routing.md.",
         "providers" => "The upstreams: companies and local model servers.",
         "log" => "What is written where.",
         _ => "",

@@ -9,10 +9,13 @@ mod envelope;
 mod local;
 mod marks;
 mod mend;
+mod preview;
 mod race;
 mod remote;
 mod replay;
 mod summary;
+mod told;
+mod tools;
 mod translate;
 
 use std::sync::Arc;
@@ -30,8 +33,11 @@ use wire::{Code, Fault};
 pub(crate) use beside::line as window_line;
 pub use desk::{Desk, Place};
 pub use envelope::Envelope;
+pub use preview::{Preview, preview};
 pub(crate) use replay::{End, Heard, Replay, Replays, shown};
-pub use translate::{Overrides, preview};
+pub(crate) use told::listening;
+pub use tools::ToolPlan;
+pub use translate::Overrides;
 pub(crate) use translate::{plain, provider_of, usage_value};
 
 use crate::gate::{Gateway, Snapshot};
@@ -110,6 +116,18 @@ pub struct Answered {
 /// # Errors
 /// Whatever keeps the turn from being answered; the question is then stored as failed.
 pub async fn turn(
+    gate: &Gateway,
+    ask: Ask,
+    steps: Option<mpsc::Sender<Step>>,
+) -> Result<Answered, Fault> {
+    match tools::wanted(gate, &ask).await? {
+        None => once(gate, ask, steps).await,
+        Some(tools) => Box::pin(tools.run(gate, ask, steps)).await,
+    }
+}
+
+/// Asks once: the model's calls of tools are for the caller.
+async fn once(
     gate: &Gateway,
     ask: Ask,
     steps: Option<mpsc::Sender<Step>>,
@@ -194,6 +212,9 @@ fn conclude(
         && !turn.replayed
     {
         tracing::info!(context = %turn.context, "context created");
+    }
+    if let Ok(turn) = &turn {
+        told::stored(&turn.message.meta);
     }
     turn.map(|turn| Answered { turn, elapsed })
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use context::{
-    Budget, Content, Entry, Key, Knowledge, Line, Map, Note, NoteKind, OpenTurn, Plan, Reason,
+    Budget, Content, Entry, Key, Knowledge, Line, Map, OpenTurn, Plan, Reason,
     Recalled, Settings, Step, Turn, Window,
 };
 use serde_json::{Value, json};
@@ -26,6 +26,8 @@ pub struct Overrides {
     pub system: Option<String>,
     /// Tools the model may ask for; the caller runs them.
     pub tools: Vec<Tool>,
+    /// Joined tools the model may use, which we run.
+    pub joined: Option<super::ToolPlan>,
     /// The parameters.
     pub knobs: Knobs,
     /// How the window is chosen, instead of the conversation's plan.
@@ -45,11 +47,23 @@ pub(super) struct Asked {
     facts: Map,
     /// How the request continues the one before it.
     step: Option<Step>,
+    /// What the whole prompt was estimated at, in tokens.
+    guess: u64,
     /// What the reply's thoughts are bound to.
     bound: Option<String>,
 }
 
 impl Asked {
+    /// What is told of the window.
+    pub(super) fn facts(&self) -> &Map {
+        &self.facts
+    }
+
+    /// What the prompt was estimated at, and what the provider counted.
+    pub(super) fn counted(&self, usage: &Usage) -> (u64, u64) {
+        (self.guess, usage.prompt())
+    }
+
     /// The request in the history of epochs, with what the provider counted.
     pub(super) fn step(&mut self, usage: &Usage) -> Option<Step> {
         let mut step = self.step.take()?;
@@ -65,6 +79,10 @@ impl Asked {
 /// The share of the window that messages may fill, in percent: replies and errors of the
 /// estimate need the rest.
 const WINDOW_SHARE: u64 = 80;
+
+/// The part of the tokens before a price cliff that messages may fill, in percent: instructions,
+/// tools and errors of the estimate need the rest.
+const CLIFF_SHARE: u64 = 92;
 
 /// Builds the prompt of an open turn.
 pub(super) async fn prompt(
@@ -108,50 +126,27 @@ pub(super) async fn copy(
     Ok(build(upstream, window, overrides).0)
 }
 
-/// The request that would go out for a conversation, without secrets, and what was cut.
-///
-/// # Errors
-/// `context_not_found`.
-pub async fn preview(
-    gate: &Gateway,
-    upstream: &Upstream,
-    key: &Key,
-    overrides: &Overrides,
-) -> Result<Value, Fault> {
-    let context = gate.contexts().get(key).await?;
-    let budget = budget(upstream, &context.settings, overrides);
-    let plan = overrides.window.clone();
-    let window = gate.contexts().preview_window_as(key, budget, plan).await?;
-    let (prompt, asked) = build(upstream, window, overrides);
-    let (url, headers, body) = upstream.render(&prompt, false);
-    let body: Value = serde_json::from_slice(&body)
-        .map_err(|e| Fault::internal("the rendered request is not JSON").because(e))?;
-    let headers: Map = headers.into_iter().map(|(k, v)| (k, Value::from(v))).collect();
-    let fact = |name: &str| asked.facts.get(name).cloned().unwrap_or_default();
-    Ok(json!({
-        "model": upstream.model(), "provider": upstream.provider(), "url": url,
-        "headers": headers, "body": body, "messages": fact("messages"),
-        "tokens_estimated": fact("tokens"), "window_tokens": upstream.window_tokens(),
-        "budget_tokens": budget.tokens, "cut": fact("cut"), "why": asked.facts,
-    }))
-}
-
 /// Tokens that messages may fill.
 pub(super) fn budget(upstream: &Upstream, settings: &Settings, overrides: &Overrides) -> Budget {
     let window = u64::from(upstream.window_tokens());
     let reply = overrides.knobs.max_tokens.or(settings.max_tokens).unwrap_or(1024);
     let room = (window * WINDOW_SHARE / 100).saturating_sub(u64::from(reply));
     let room = settings.window_tokens.map_or(room, |cap| room.min(u64::from(cap)));
+    // Beyond the cliff every token of a request costs more, those before it too.
+    let cliff = upstream.known().and_then(ledger::Model::cliff);
+    let room = cliff.map_or(room, |above| room.min(above * CLIFF_SHARE / 100));
     Budget { tokens: u32::try_from(room.max(256)).unwrap_or(u32::MAX) }
 }
 
-fn build(upstream: &Upstream, window: Window, overrides: &Overrides) -> (Prompt, Asked) {
+/// Builds the prompt of a window.
+pub(super) fn build(upstream: &Upstream, window: Window, overrides: &Overrides) -> (Prompt, Asked) {
     let head = head(&window);
     let facts = facts(&window);
     let Window { context, knowledge, entries, tokens, footing, recalled, cleared, .. } = window;
     let system = overrides.system.clone().or(context.system);
     let parts = [system.clone(), head.clone()];
     let parts: Vec<String> = parts.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+    let around = around(system.as_deref(), &overrides.tools);
     let system = with_head(system, head);
     let mut said = Said {
         asked: Asked { facts, ..Asked::default() },
@@ -181,8 +176,9 @@ fn build(upstream: &Upstream, window: Window, overrides: &Overrides) -> (Prompt,
         tools: overrides.tools.clone(),
         knobs: knobs(&context.settings, &overrides.knobs),
     };
+    asked.guess = tokens.saturating_add(around);
     let name = format!("{}/{}", upstream.provider(), upstream.model());
-    let step = line.step(&name, tokens);
+    let step = line.step(&name, asked.guess);
     asked.facts.insert("epoch".to_owned(), step.epoch().into());
     asked.facts.insert("new_epoch".to_owned(), json!(step.reason.map(Reason::as_str)));
     let mended = [("repaired", mender.count), ("thoughts_left_out", forgotten)];
@@ -195,6 +191,15 @@ fn build(upstream: &Upstream, window: Window, overrides: &Overrides) -> (Prompt,
     }
     marks::set(&mut prompt, upstream, parts);
     (prompt, asked)
+}
+
+/// Tokens of what stands around the messages.
+fn around(system: Option<&str>, tools: &[Tool]) -> u64 {
+    let tools = tools.iter().flat_map(|tool| {
+        [Some(tool.name.as_str()), tool.description.as_deref(), Some(tool.schema.get())]
+    });
+    let texts = tools.flatten().chain(system);
+    texts.map(|text| u64::from(context::tokens(text))).sum()
 }
 
 /// A conversation while it is said again to a model.
@@ -311,40 +316,27 @@ fn knobs(settings: &Settings, asked: &Knobs) -> Knobs {
 }
 
 /// What the model is told beside the conversation: the state alone, or with what is known of the
-/// user, the facts and the environment. `last_message` only repeats the question.
+/// user and with the notes. `last_message` only repeats the question.
 fn told_text(state: &Map, knowledge: &Knowledge) -> String {
     let mut told = state.clone();
     told.shift_remove("last_message");
     if knowledge.is_empty() {
         return Value::Object(told).to_string();
     }
-    let facts: Vec<&Value> = of_kind(knowledge, NoteKind::Fact).map(|note| &note.value).collect();
-    let environment: Map = of_kind(knowledge, NoteKind::Environment)
-        .filter_map(|note| Some((note.name.clone()?, note.value.clone())))
-        .collect();
-    let parts = [
-        ("state", Value::Object(told)),
-        ("profile", Value::Object(knowledge.profile.clone())),
-        ("facts", json!(facts)),
-        ("environment", Value::Object(environment)),
-    ];
-    let empty = |value: &Value| {
-        value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
-    };
-    let parts = parts.into_iter().filter(|(_, value)| !empty(value));
-    Value::Object(parts.map(|(name, value)| (name.to_owned(), value)).collect()).to_string()
-}
-
-fn of_kind(knowledge: &Knowledge, kind: NoteKind) -> impl Iterator<Item = &Note> {
-    knowledge.notes.iter().filter(move |note| note.kind == kind)
+    let mut parts = Map::new();
+    if !told.is_empty() {
+        parts.insert("state".to_owned(), Value::Object(told));
+    }
+    parts.extend(knowledge.told());
+    Value::Object(parts).to_string()
 }
 
 fn text_of(reply: &Entry, name: &str) -> Option<String> {
     reply.meta.get(name).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Adds a text to a message: a block to its exact form where that has blocks, else to its last text,
-/// after which the exact form no longer says all of it.
+/// Adds a text to a message: a block to its exact form where that has blocks, else to its last
+/// text, after which the exact form no longer says all of it.
 fn tell(message: &mut Message, tag: &str, told: &str) {
     let added = format!("<{tag}>\n{told}\n</{tag}>");
     if let Some(raw) = message.raw.as_ref().and_then(|raw| mend::with_text(raw, &added)) {

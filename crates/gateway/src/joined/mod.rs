@@ -37,6 +37,7 @@ pub(crate) use listing::name_of;
 pub(crate) use merged::{Merged, Offer, described, offered};
 pub(crate) use pass::{Down, Parked, Wish};
 pub use probe::{Report, probe};
+pub(crate) use settings::any as fits_any;
 pub use settings::{
     AccessSettings, Hidden, LoginSettings, McpSettings, OnChange, Reach, SearchMode, ServerSettings,
 };

@@ -137,10 +137,8 @@ impl<'a> Wish<'a> {
                 (Ok(value), "tool_error")
             }
             Ok(value) => (Ok(value), "ok"),
-            Err(End::Stop(Stop::Input(questions, state))) => {
-                // It goes on with the next request.
-                return Err(Stop::Input(questions, state));
-            }
+            // It goes on with the next request.
+            Err(End::Stop(stop @ (Stop::Input(..) | Stop::Later))) => return Err(stop),
             Err(End::Stop(Stop::Refuse(refusal)) | End::Failed(Failure::Refused(refusal))) => {
                 (refused(refusal), "refused")
             }
@@ -257,6 +255,7 @@ impl Passing<'_> {
                     match back.ask(question.clone()).await {
                         Ok(value) => drop(answer.send(Ok(value))),
                         Err(Stop::Refuse(refusal)) => drop(answer.send(Err(refusal))),
+                        Err(Stop::Later) => return Err(End::Stop(Stop::Later)),
                         Err(Stop::Input(questions, _)) => {
                             let whose = self.whose;
                             let since = Instant::now();

@@ -3,6 +3,7 @@
 mod faults;
 mod house;
 mod rules;
+mod turns;
 mod web;
 
 use serde_json::{Value, json};

@@ -100,6 +100,7 @@ pub struct Metrics {
     tokens: Family<Tokens, Counter>,
     cache: Family<Looked, Counter>,
     epochs: Family<Began, Counter>,
+    estimates: Histograms<Provider>,
     tools: Family<Tool, Counter>,
     tool_seconds: Histograms<Joined>,
     contexts: Gauge,
@@ -124,6 +125,11 @@ fn buckets() -> Histogram {
     Histogram::new(BOUNDS)
 }
 
+/// From a hundredth of a part to twice the whole.
+fn shares() -> Histogram {
+    Histogram::new([0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.0])
+}
+
 impl Metrics {
     /// Empty metrics with their names registered.
     #[must_use]
@@ -141,6 +147,7 @@ impl Metrics {
             tokens: Family::default(),
             cache: Family::default(),
             epochs: Family::default(),
+            estimates: Family::new_with_constructor(shares),
             tools: Family::default(),
             tool_seconds: Family::new_with_constructor(buckets),
             contexts: Gauge::default(),
@@ -177,6 +184,8 @@ impl Metrics {
         r.register("cache", "Model calls looked up among kept answers", self.cache.clone());
         let help = "Requests that did not begin with the bytes of the one before, by reason";
         r.register("epochs", help, self.epochs.clone());
+        let help = "How far the estimate of a prompt's tokens was from what its provider counted";
+        r.register("token_estimate_error_ratio", help, self.estimates.clone());
         let help = "Calls to tools of joined servers";
         r.register("tool_calls", help, self.tools.clone());
         let help = "Time of calls to tools of joined servers";
@@ -236,6 +245,16 @@ impl Metrics {
 
     pub(crate) fn epoch(&self, reason: &'static str) {
         self.epochs.get_or_create(&Began { reason }).inc();
+    }
+
+    /// Takes what a prompt was estimated at, and what its provider counted.
+    pub(crate) fn estimated(&self, provider: &str, (guess, real): (u64, u64)) {
+        if real > 0 {
+            #[expect(clippy::cast_precision_loss, reason = "counts of tokens stay below 2^52")]
+            let share = guess.abs_diff(real) as f64 / real as f64;
+            let label = Provider { provider: provider.to_owned() };
+            self.estimates.get_or_create(&label).observe(share);
+        }
     }
 
     pub(crate) fn fault(&self, fault: &Fault) {

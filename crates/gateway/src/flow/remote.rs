@@ -12,7 +12,7 @@ use wire::{Code, Fault};
 
 use super::race::Race;
 use super::{Ask, Overrides, Place, Replay, STEPS_MAX, Step, Way};
-use super::{local, replayed, sit, summary, translate};
+use super::{local, replayed, sit, summary, told, translate};
 use crate::gate::Gateway;
 use crate::model::{Upstream, culprit};
 use crate::route::{Plan, Record, copy_to};
@@ -86,7 +86,10 @@ async fn run(
     };
     record.lock().is_turn(open.number);
     let asked = Mutex::new(first);
-    let task = Task { gate: gate.clone(), targets, plan, asked, record, open, place, overrides };
+    let told = told::here();
+    let gate = gate.clone();
+    let task = Task { gate, told, targets, plan, asked, record, open, place, overrides };
+    let gate = task.gate.clone();
     let replay = gate.replays().begin(&task.open.key, task.open.number);
     // Who wants no stream gets none, and nothing of it is kept either.
     let (tap, came) = steps.is_some().then(Replay::channel).unzip();
@@ -105,6 +108,8 @@ async fn run(
 
 struct Task {
     gate: Gateway,
+    /// Where the request is told what its window was.
+    told: Option<told::Slot>,
     plan: Plan,
     targets: Vec<Arc<Upstream>>,
     /// Who was asked last.
@@ -255,6 +260,9 @@ impl Task {
         *lock(&self.asked) = Arc::clone(upstream);
         let (prompt, asked) =
             translate::prompt(&self.gate, upstream, &self.open, &self.overrides).await?;
+        if let Some(told) = &self.told {
+            told.note(asked.facts());
+        }
         let Some(steps) = out.steps else {
             let reply = upstream.send(&prompt).await?;
             self.speaks((place, upstream), out.race).await;
@@ -343,6 +351,7 @@ impl Task {
         }
         match outcome {
             Ok((reply, mut asked)) => {
+                self.gate.metrics().estimated(upstream.provider(), asked.counted(&reply.usage));
                 let step = asked.step(&reply.usage);
                 let outcome = self.outcome(&upstream, reply, &asked);
                 let turn = match step {

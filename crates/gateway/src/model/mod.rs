@@ -2,6 +2,7 @@
 
 mod call;
 mod check;
+pub(crate) mod exact;
 mod health;
 mod hold;
 mod keys;

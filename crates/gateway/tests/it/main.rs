@@ -5,8 +5,6 @@ mod auth;
 #[cfg(test)]
 mod background;
 #[cfg(test)]
-mod bad_input;
-#[cfg(test)]
 mod beside;
 #[cfg(test)]
 mod cache;
@@ -51,8 +49,6 @@ mod provider_streams;
 #[cfg(test)]
 mod record;
 #[cfg(test)]
-mod requests;
-#[cfg(test)]
 mod responses;
 #[cfg(test)]
 mod resume;
@@ -75,6 +71,6 @@ mod upstream;
 #[cfg(test)]
 mod vendor;
 #[cfg(test)]
-mod versions;
-#[cfg(test)]
 mod window_facts;
+#[cfg(test)]
+mod versions;

@@ -150,10 +150,11 @@ impl World {
                 let plans = [
                     json!({"strategy": "budget", "tokens": 1200}),
                     json!({"strategy": "summary", "tokens": 1500}),
-                    json!({"strategy": "full"}),
+                    json!({"strategy": "hierarchical", "tokens": 1300, "clear_tools": 2}),
                     json!({"strategy": "last", "turns": 3, "recall": 2}),
                 ];
-                let mut plan = json!({"turns": null, "recall": null, "tokens": null});
+                let mut plan =
+                    json!({"turns": null, "recall": null, "tokens": null, "clear_tools": null});
                 for (name, value) in plans[usize::try_from(b % 4).unwrap()].as_object().unwrap() {
                     plan[name] = value.clone();
                 }
@@ -222,9 +223,9 @@ impl World {
         };
         *self.reasons.entry(reason.unwrap_or("none").to_owned()).or_default() += 1;
         self.mended += facts["repaired"].as_u64().unwrap_or(0);
-        let body = self.mock.requests().last().unwrap().number;
+        let number = self.mock.cache().requests;
         self.calls = if reply["meta"]["stop_reason"] == "tool_use" {
-            (1..=2).map(|call| format!("toolu_mock_{body:06}_{call}")).collect()
+            (1..=2).map(|call| format!("toolu_mock_{number:06}_{call}")).collect()
         } else {
             Vec::new()
         };
@@ -292,10 +293,10 @@ fn stepwise(high: f64, low: f64, turn: f64) -> f64 {
 #[tokio::test]
 async fn a_long_conversation_that_is_cut_costs_what_big_steps_cost() {
     let mut world = World::new(1).await;
-    world.begin(json!({"strategy": "budget", "tokens": 6000})).await;
+    world.begin(json!({"strategy": "budget", "tokens": 4000})).await;
     let start: CacheReport = world.mock.cache();
     let mut sizes = Vec::new();
-    for n in 0..500 {
+    for n in 0..300 {
         let text = format!("question {n}: {}", "and the weather in Oslo? ".repeat(3));
         let answer = world.house.post(&world.path("/turns"), &json!({"message": text})).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
@@ -339,5 +340,5 @@ async fn a_long_conversation_that_is_cut_costs_what_big_steps_cost() {
     let charged = (report.prompt_usd - start.prompt_usd) * 1e6;
     assert!(charged <= 1.01 * all, "{charged} of {all}");
     // A window that slides by one message pays the whole of it every time.
-    assert!(WRITE * high >= 8.0 * paid, "{paid} of {high}");
+    assert!(WRITE * high >= 6.0 * paid, "{paid} of {high}");
 }

@@ -1,0 +1,135 @@
+//! Exact token counts of OpenAI's models, offline; never on the path of a request.
+
+use bpe_openai::{Tokenizer, cl100k_base, o200k_base};
+use wire::prompt::{Block, Prompt};
+
+/// What OpenAI adds to each message, and to the whole.
+const MESSAGE: u64 = 3;
+const PROMPT: u64 = 3;
+/// Limit: bytes that are counted exactly; a second's work. What is longer is estimated.
+const BYTES_MAX: usize = 16 << 20;
+/// The makers' names of models, by their beginning, and which tokens they have. The longer
+/// beginning stands first.
+const FAMILIES: &[(&str, Tokens)] = &[
+    ("gpt-4o", Tokens::O200k),
+    ("gpt-4.1", Tokens::O200k),
+    ("gpt-4.5", Tokens::O200k),
+    ("chatgpt-4o", Tokens::O200k),
+    ("gpt-5", Tokens::O200k),
+    ("gpt-oss", Tokens::O200k),
+    ("o1", Tokens::O200k),
+    ("o3", Tokens::O200k),
+    ("o4", Tokens::O200k),
+    ("gpt-4", Tokens::Cl100k),
+    ("gpt-3.5", Tokens::Cl100k),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tokens {
+    O200k,
+    Cl100k,
+}
+
+impl Tokens {
+    /// The tables; unpacked when they are wanted first, which takes a tenth of a second.
+    fn tables(self) -> &'static Tokenizer {
+        match self {
+            Self::O200k => o200k_base(),
+            Self::Cl100k => cl100k_base(),
+        }
+    }
+}
+
+/// Which tokens a model has; `None` for those whose tokens nobody has published.
+fn family(model: &str) -> Option<Tokens> {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    FAMILIES.iter().find(|(begin, _)| name.starts_with(begin)).map(|(_, tokens)| *tokens)
+}
+
+/// Counts a prompt as the model's own provider would; `None` for a model whose tokens are not
+/// known, or a prompt with parts that are no text. Tools are counted by their text; how a provider
+/// writes them is not published.
+pub(crate) async fn count(model: &str, prompt: Prompt) -> Option<u64> {
+    let family = family(model)?;
+    let texts = texts(&prompt)?;
+    let framing = u64::try_from(prompt.messages.len()).unwrap_or(u64::MAX).saturating_mul(MESSAGE);
+    let system =
+        if prompt.system.as_deref().is_some_and(|text| !text.is_empty()) { MESSAGE } else { 0 };
+    let counted = tokio::task::spawn_blocking(move || {
+        let tables = family.tables();
+        texts
+            .iter()
+            .map(|text| u64::try_from(tables.count(text.as_str())).unwrap_or(0))
+            .sum::<u64>()
+    });
+    let counted = counted.await.ok()?;
+    Some(counted.saturating_add(framing).saturating_add(system).saturating_add(PROMPT))
+}
+
+/// Everything that is text in a prompt; `None` when there is more, or it is too much.
+fn texts(prompt: &Prompt) -> Option<Vec<String>> {
+    let mut out: Vec<String> = prompt.system.iter().cloned().collect();
+    for message in &prompt.messages {
+        out.push(message.role.as_str().to_owned());
+        for block in &message.blocks {
+            match block {
+                Block::Text(text) => out.push(text.clone()),
+                Block::ToolUse { name, input, .. } => {
+                    out.push(name.clone());
+                    out.push(input.get().to_owned());
+                }
+                Block::ToolResult { content, .. } => out.push(content.clone()),
+                Block::Thinking { .. } => {}
+                Block::Image(_) | Block::Document(_) | Block::Audio(_) | Block::Other { .. } => {
+                    return None;
+                }
+            }
+        }
+    }
+    for tool in &prompt.tools {
+        out.push(tool.name.clone());
+        out.extend(tool.description.clone());
+        out.push(tool.schema.get().to_owned());
+    }
+    (out.iter().map(String::len).sum::<usize>() <= BYTES_MAX).then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::prompt::{Message, Role};
+
+    /// Counts that OpenAI's own library gives for these texts.
+    #[test]
+    fn texts_have_the_tokens_that_their_maker_counts() {
+        for (text, o200k, cl100k) in [
+            ("hello world", 2, 2),
+            ("tiktoken is great!", 6, 6),
+            ("antidisestablishmentarianism", 6, 6),
+            ("2 + 2 = 4", 7, 7),
+            ("お誕生日おめでとう", 8, 9),
+        ] {
+            assert_eq!(o200k_base().count(text), o200k, "{text}");
+            assert_eq!(cl100k_base().count(text), cl100k, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_model_is_known_by_its_name() {
+        assert_eq!(family("gpt-5.5"), Some(Tokens::O200k));
+        assert_eq!(family("openai/gpt-4o-mini"), Some(Tokens::O200k));
+        assert_eq!(family("gpt-4-turbo"), Some(Tokens::Cl100k));
+        assert_eq!(family("claude-sonnet-5-5"), None);
+        // Nobody has said which tokens these have.
+        assert_eq!(family("gpt-6.1-sol"), None);
+    }
+
+    #[tokio::test]
+    async fn a_prompt_is_its_texts_and_the_framing() {
+        let messages = vec![Message::text(Role::User, "hello world")];
+        let prompt = Prompt { messages, ..Prompt::default() };
+        // Two for the text, one for the role, three for the message, three for the reply.
+        assert_eq!(count("gpt-4o", prompt.clone()).await, Some(9));
+        assert_eq!(count("claude", prompt).await, None);
+    }
+}

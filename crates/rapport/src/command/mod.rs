@@ -3,6 +3,7 @@
 mod audit;
 mod background;
 mod backup;
+mod bench;
 mod beside;
 mod chat;
 mod completions;
@@ -11,6 +12,7 @@ mod connect;
 mod context;
 mod doctor;
 mod doctor_store;
+mod examine;
 mod given;
 mod inspect;
 mod interact;
@@ -19,8 +21,10 @@ mod mcp;
 mod message;
 mod mock;
 mod model;
+mod ping;
 mod ports;
 mod provider;
+mod raw;
 mod reach;
 mod request;
 mod restore;
@@ -124,6 +128,12 @@ enum Command {
     Connect(connect::Connect),
     /// Take this server out of an application
     Disconnect(connect::Disconnect),
+    /// Measure how long a connection takes, and see what answers
+    Ping(ping::Options),
+    /// Say something over a bare connection and see every byte that comes back
+    Raw(raw::Options),
+    /// Ask many questions at once and measure the answers
+    Bench(bench::Options),
     /// Show what goes over the wire between a program and its server
     Inspect(Box<inspect::Options>),
     /// Connect a program that speaks MCP over a pipe (Claude Desktop, Cursor …)
@@ -240,6 +250,9 @@ pub(crate) fn run() -> Exit {
         Command::Config(options) => config::run(&mut frame, &options),
         Command::Doctor(options) => doctor::run(&mut frame, &options),
         Command::Inspect(options) => inspect::run(&mut frame, &options),
+        Command::Ping(options) => ping::run(&mut frame, &options),
+        Command::Raw(options) => raw::run(&mut frame, &options),
+        Command::Bench(options) => bench::run(&mut frame, &options),
         Command::Connect(options) => connect::connect(&mut frame, &options),
         Command::Disconnect(options) => connect::disconnect(&mut frame, &options),
         Command::Mcp(options) => mcp::run(&mut frame, &options),

@@ -1,0 +1,96 @@
+//! `rapport ping`: how long a connection takes, and what answers it.
+
+use std::time::Duration;
+
+use clap::Args;
+use inspect::measure::{Answer, Spread, ping};
+use serde_json::json;
+
+use super::{Frame, block_on};
+use crate::print::Exit;
+
+/// Flags of `ping`.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// A URL, HOST:PORT or a port; this machine's server when left out
+    #[arg(allow_hyphen_values = true, default_value = "localhost:61900")]
+    target: String,
+    /// How many connections
+    #[arg(long, short, value_name = "N", default_value_t = 4)]
+    count: u32,
+    /// Seconds between two
+    #[arg(long, short, value_name = "SECONDS", default_value_t = 0.25)]
+    interval: f64,
+}
+
+/// Runs `ping`.
+pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
+    let target = match super::inspect::target(frame, &options.target, "the address") {
+        Ok(target) => target,
+        Err(exit) => return Ok(exit),
+    };
+    let pause = Duration::try_from_secs_f64(options.interval).unwrap_or_default();
+    let count = options.count.max(1);
+    block_on(async {
+        let (mut times, mut speaks, mut why) = (Vec::new(), None, None);
+        for number in 0..count {
+            if number > 0 {
+                tokio::time::sleep(pause).await;
+            }
+            match ping(&target, number == 0).await {
+                Ok(answer) => {
+                    if !frame.printer.is_json() {
+                        frame.printer.line(&line(&target.to_string(), &answer));
+                    }
+                    times.push(Duration::from_micros(answer.connect_us));
+                    speaks = speaks.or(Some(answer.speaks));
+                }
+                Err(cause) => {
+                    if !frame.printer.is_json() {
+                        frame.printer.line(&format!("{target}: {cause}"));
+                    }
+                    why = Some(cause);
+                }
+            }
+        }
+        let spread = Spread::of(&mut times);
+        if frame.printer.is_json() {
+            frame.printer.json(&json!({
+                "target": target.to_string(), "sent": count, "connected": spread.count,
+                "connect_us": spread, "speaks": speaks, "error": why,
+            }))?;
+        } else {
+            frame.printer.line(&format!(
+                "{} of {count} connected; {:.2} / {:.2} / {:.2} ms (min / median / max)",
+                spread.count,
+                ms(spread.min),
+                ms(spread.p50),
+                ms(spread.max)
+            ));
+        }
+        let Some(why) = why else { return Ok(Exit::Fine) };
+        frame.printer.hint(&format!("see why: `rapport doctor {}`", target.authority()));
+        Ok(if why.contains("refused") {
+            Exit::Refused
+        } else if why.contains("within") {
+            Exit::Timeout
+        } else {
+            Exit::Problem
+        })
+    })?
+}
+
+fn ms(us: u64) -> f64 {
+    Duration::from_micros(us).as_secs_f64() * 1e3
+}
+
+fn line(target: &str, answer: &Answer) -> String {
+    let mut text = format!("{target}: connected in {:.2} ms", ms(answer.connect_us));
+    if let Some(first) = answer.first_byte_us {
+        text.push_str(&format!(", first byte after {:.2} ms", ms(first)));
+    }
+    if !answer.speaks.is_empty() {
+        text.push_str(&format!(": {}", answer.speaks));
+    }
+    text
+}

@@ -1,0 +1,106 @@
+//! `rapport raw`: say something over a bare connection, and see every byte that comes back.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::time::Duration;
+
+use clap::Args;
+use inspect::measure::exchange;
+
+use super::{Frame, block_on};
+use crate::print::Exit;
+
+/// Flags of `raw`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    rapport raw localhost:61900 '{\"type\":\"ping\"}'\n  \
+    printf 'GET / HTTP/1.0\\r\\n\\r\\n' | rapport raw localhost:3000 --exact\n  \
+    rapport raw localhost:6379 PING --hex")]
+pub(super) struct Options {
+    /// A URL, HOST:PORT or a port; `https://` speaks TLS
+    #[arg(allow_hyphen_values = true)]
+    target: String,
+    /// What to say, a line each; standard input when left out
+    #[arg(value_name = "TEXT", allow_hyphen_values = true)]
+    texts: Vec<String>,
+    /// Show every byte in hexadecimal too
+    #[arg(long)]
+    hex: bool,
+    /// Send the bytes as they are, without a line end after each text
+    #[arg(long)]
+    exact: bool,
+    /// How many seconds of silence end it
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
+    wait: f64,
+}
+
+/// Runs `raw`.
+pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
+    let target = match super::inspect::target(frame, &options.target, "the address") {
+        Ok(target) => target,
+        Err(exit) => return Ok(exit),
+    };
+    let mut bytes = Vec::new();
+    if options.texts.is_empty() {
+        if std::io::stdin().is_terminal() {
+            frame.printer.note("type what to say; Ctrl-D sends it");
+        }
+        std::io::stdin().lock().read_to_end(&mut bytes)?;
+    }
+    for text in &options.texts {
+        bytes.extend_from_slice(text.as_bytes());
+        if !options.exact {
+            bytes.extend_from_slice(b"\r\n");
+        }
+    }
+    let wait = Duration::try_from_secs_f64(options.wait).unwrap_or(Duration::from_secs(2));
+    if options.hex {
+        frame.printer.note(&dump(&bytes, '>'));
+    }
+    let said = block_on(exchange(&target, &bytes, wait))?;
+    let said = match said {
+        Ok(said) => said,
+        Err(why) => {
+            frame.printer.error(&format!("{target} {why}"));
+            frame.printer.hint(&format!("see why: `rapport doctor {}`", target.authority()));
+            return Ok(if why.contains("refused") { Exit::Refused } else { Exit::Problem });
+        }
+    };
+    if options.hex {
+        frame.printer.line(&dump(&said.bytes, '<'));
+    } else {
+        frame.printer.piece(&String::from_utf8_lossy(&said.bytes));
+    }
+    let end = if said.closed { "the server closed the connection" } else { "silence" };
+    frame.printer.note(&format!("[{} bytes, then {end}]", said.bytes.len()));
+    Ok(if said.bytes.is_empty() { Exit::Problem } else { Exit::Fine })
+}
+
+/// Sixteen bytes a line, as numbers and as text.
+fn dump(bytes: &[u8], mark: char) -> String {
+    let line = |(place, row): (usize, &[u8])| {
+        let numbers: Vec<String> = row.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text: String = row
+            .iter()
+            .map(
+                |byte| {
+                    if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' }
+                },
+            )
+            .collect();
+        format!("{mark} {:06x}  {:<47}  {text}", place * 16, numbers.join(" "))
+    };
+    bytes.chunks(16).enumerate().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn bytes_are_shown_as_numbers_and_as_text() {
+        let shown = super::dump(b"GET / HTTP/1.1\r\n\0", '>');
+        assert_eq!(
+            shown,
+            "> 000000  47 45 54 20 2f 20 48 54 54 50 2f 31 2e 31 0d 0a  GET / HTTP/1.1..\n\
+             > 000010  00                                               ."
+        );
+    }
+}

@@ -11,7 +11,7 @@ use crate::probe::talk::Line;
 use crate::probe::tls::Peer;
 use crate::report::Neighbour;
 use crate::request::Environment;
-use crate::sockets::{Listener, Table, Unavailable};
+use crate::sockets::{Listener, Process, Table, Unavailable};
 use crate::target::{BadTarget, Scheme, Target};
 
 /// Everything the checks read; only the ladder writes it, between two rungs.
@@ -123,6 +123,14 @@ impl Case {
             || path.ends_with("/mcp")
             || path.ends_with("/sse")
             || joined.is_some_and(|name| !name.contains('/'))
+    }
+
+    /// The process that listens at the address that answered.
+    pub(crate) fn owner(&self) -> Option<&Process> {
+        let address = self.facts.connected?;
+        let rows = self.facts.listeners()?.iter().filter(|row| row.port == address.port());
+        let exact = |row: &&Listener| row.address == address.ip();
+        rows.clone().find(exact).or_else(|| rows.clone().next())?.owner.as_ref()
     }
 
     /// Where further requests go.

@@ -8,6 +8,7 @@ mod listen;
 mod loopback;
 mod mcp;
 mod name;
+mod process;
 mod protocol;
 mod proxy;
 mod tls;
@@ -28,6 +29,7 @@ pub(crate) const CHECKS: &[&dyn Check] = &[
     &elsewhere::Elsewhere,
     &protocol::Protocol,
     &tls::Tls,
+    &process::OfProcess,
     &http::Http,
     &mcp::Mcp,
     &proxy::Proxy,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::tls::client_certificate;
-use super::{About, Check, Pending, Step, listen};
+use super::{About, Check, Pending, Step, listen, process};
 use crate::case::{Case, Learned};
 use crate::probe::first::Protocol as Tongue;
 use crate::probe::http::End;
@@ -23,9 +23,12 @@ impl Check for Protocol {
             title: "protocol spoken",
             proves: "the server answers in the protocol the address names, or in any known one",
             rung: 3,
-            budget: Duration::from_millis(8000),
+            budget: Duration::from_millis(9000),
             verdicts: &[
                 "http.no_response",
+                "process.busy_loop",
+                "process.frozen",
+                "process.single_threaded",
                 "process.stopped",
                 "protocol.ftp",
                 "protocol.h2c",
@@ -40,6 +43,7 @@ impl Check for Protocol {
                 "protocol.ssh",
                 "protocol.unknown",
                 "protocol.websocket",
+                "resource.fd_limit",
                 "tcp.closed_at_once",
                 "tcp.reset",
                 "tls.client_cert",
@@ -65,6 +69,11 @@ async fn look(case: &Case) -> Step {
         return Step::cannot_tell("there is no connection");
     };
     let port = address.port();
+    if let Some(owner) = case.owner()
+        && let Some(verdict) = process::asleep(owner, port).await
+    {
+        return Step::name(verdict);
+    }
     let ask = Ask {
         address,
         scheme: target.scheme,
@@ -229,15 +238,6 @@ fn listening(case: &Case, port: u16) -> Option<&Listener> {
 }
 
 async fn silent(case: &Case, target: &Target, port: u16) -> Verdict {
-    let owner = listening(case, port).and_then(|row| row.owner.as_ref());
-    if let Some(owner) = owner.filter(|owner| owner.state == Some('T')) {
-        let sentence = format!("the server on port {port} is stopped, so it answers nobody");
-        let pid = owner.pid;
-        return Verdict::certain("process.stopped", sentence)
-            .because(format!("{owner} is in state T (stopped)"))
-            .fix(Fix::run("let it go on", format!("kill -CONT {pid}")));
-    }
-    let sentence = format!("the server on port {port} takes connections and never answers");
     let waiting = match listen::read_table().await {
         Ok(table) => table
             .listeners
@@ -247,6 +247,16 @@ async fn silent(case: &Case, target: &Target, port: u16) -> Verdict {
             .sum::<u32>(),
         Err(_) => 0,
     };
+    if let Some(owner) = case.owner() {
+        let own = case.facts.table.iter().flatten().flat_map(|table| &table.connections);
+        // Only a server that does not take the next connection is busy with one.
+        let idle = own.filter(|one| waiting > 0 && one.port == port && one.is_established);
+        let idle: Vec<u16> = idle.map(|one| one.remote_port).collect();
+        if let Some(verdict) = process::mute(owner, port, &idle).await {
+            return verdict;
+        }
+    }
+    let sentence = format!("the server on port {port} takes connections and never answers");
     // Without a scheme the server may be well and wait for bytes of a protocol nobody told us.
     let verdict = if waiting > 0 {
         Verdict::certain("http.no_response", sentence)

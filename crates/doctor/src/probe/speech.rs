@@ -21,7 +21,7 @@ const ANSWER: Duration = Duration::from_millis(2500);
 const TRY: Duration = Duration::from_millis(1000);
 
 /// Limit: how much longer a server is waited for that took a request and said nothing.
-const PATIENCE: Duration = Duration::from_millis(4500);
+const PATIENCE: Duration = Duration::from_millis(3900);
 
 /// A line that is no JSON and no verb: servers of JSON lines answer with an error and keep nothing.
 const LINE: &[u8] = b"rapport-doctor asks what is spoken here\n";

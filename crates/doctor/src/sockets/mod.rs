@@ -89,6 +89,8 @@ pub struct Connection {
     pub port: u16,
     /// The other end's port.
     pub remote_port: u16,
+    /// Whether both ends are open.
+    pub is_established: bool,
     /// Whether the connection only waits to be forgotten (`TIME_WAIT`).
     pub is_time_wait: bool,
 }
@@ -100,6 +102,66 @@ pub struct Table {
     pub listeners: Vec<Listener>,
     /// All other TCP sockets.
     pub connections: Vec<Connection>,
+    /// UDP sockets that are bound and joined to nobody.
+    pub udp: Vec<Listener>,
+    /// UNIX sockets that accept connections and have a name.
+    pub unix: Vec<UnixListener>,
+}
+
+/// A UNIX socket that accepts connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnixListener {
+    /// Its path; abstract names begin with `@`.
+    pub path: String,
+    /// The system's number for the socket.
+    pub inode: u64,
+    /// The process that holds it, when it can be seen.
+    pub owner: Option<Process>,
+}
+
+/// A listener in another network namespace, such as a container's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Elsewhere {
+    pub(crate) address: IpAddr,
+    pub(crate) port: u16,
+    pub(crate) owner: Option<Process>,
+}
+
+/// What keeps a process from answering, as far as the caller may see.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Vitals {
+    /// The control group that is frozen.
+    pub(crate) frozen: Option<String>,
+    /// Open descriptors, and how many are allowed.
+    pub(crate) descriptors: Option<(usize, usize)>,
+    /// The program file, when it was replaced or removed after the start.
+    pub(crate) deleted_program: Option<String>,
+    /// The disk of the folder it works in.
+    pub(crate) disk: Option<Disk>,
+}
+
+/// The file system a process works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Disk {
+    pub(crate) folder: String,
+    pub(crate) is_full: bool,
+    pub(crate) has_no_inode: bool,
+    pub(crate) is_read_only: bool,
+}
+
+/// The state of one process; reads files of the system.
+pub(crate) fn vitals(pid: u32) -> Vitals {
+    system::vitals(pid)
+}
+
+/// Processor time of a process so far, in hundredths of a second.
+pub(crate) fn ticks(pid: u32) -> Option<u64> {
+    system::ticks(pid)
+}
+
+/// Who listens on `port` in other network namespaces; empty without the right to look.
+pub(crate) fn elsewhere(port: u16) -> Vec<Elsewhere> {
+    system::elsewhere(port)
 }
 
 /// Why the tables cannot be read.

@@ -1,12 +1,24 @@
 //! Systems whose tables this build does not read yet: every question is answered "not available".
 
-use super::{Process, Table, Unavailable};
+use super::{Elsewhere, Process, Table, Unavailable, Vitals};
 
 pub(super) fn table() -> Result<Table, Unavailable> {
     Err(Unavailable::Platform(std::env::consts::OS))
 }
 
 pub(super) fn processes_naming(_number: &str) -> Vec<Process> {
+    Vec::new()
+}
+
+pub(super) fn vitals(_pid: u32) -> Vitals {
+    Vitals::default()
+}
+
+pub(super) fn ticks(_pid: u32) -> Option<u64> {
+    None
+}
+
+pub(super) fn elsewhere(_port: u16) -> Vec<Elsewhere> {
     Vec::new()
 }
 

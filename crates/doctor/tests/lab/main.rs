@@ -1,11 +1,21 @@
 //! The lab: states that are broken on purpose, each diagnosed, mended as the fix says, and well.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the helpers of tests may panic"
+)]
 
 #[cfg(unix)]
 mod config;
 mod http;
 mod mcp;
+#[cfg(target_os = "linux")]
+mod net;
+#[cfg(target_os = "linux")]
+mod process;
 #[path = "../it/servers.rs"]
 #[expect(dead_code, reason = "the other tests use what the lab does not")]
 mod servers;

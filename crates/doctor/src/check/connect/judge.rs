@@ -28,7 +28,7 @@ pub(super) fn judge(scene: &Scene<'_>) -> Step {
 }
 
 fn accepted(scene: &Scene<'_>, dial: &Dial) -> Step {
-    if let Some(verdict) = two_programs(scene) {
+    if let Some(verdict) = two_programs(scene).or_else(|| same_place(scene, dial)) {
         return Step::name(verdict);
     }
     let refused: Vec<String> = scene
@@ -72,6 +72,47 @@ fn two_programs(scene: &Scene<'_>) -> Option<Verdict> {
                 "stop the wrong one, or name the address: 127.0.0.1:{0} or [::1]:{0}",
                 scene.port
             ))),
+    )
+}
+
+/// Two programs share a place, or one hides the other from this address.
+fn same_place(scene: &Scene<'_>, dial: &Dial) -> Option<Verdict> {
+    let asked = dial.address.ip();
+    let rows: Vec<&Listener> = scene.rows.iter().flatten().collect();
+    let own = rows.iter().find(|row| row.address == asked)?;
+    let owner = own.owner.as_ref()?;
+    let differs = |row: &&&Listener| {
+        row.owner
+            .as_ref()
+            .is_some_and(|other| other.pid != owner.pid && other.command != owner.command)
+    };
+    let is_wide = |row: &&&Listener| {
+        row.address.is_unspecified() && (row.address.is_ipv4() == asked.is_ipv4())
+    };
+    let port = scene.port;
+    if let Some(twin) = rows.iter().filter(|row| row.address == asked).find(differs) {
+        let other = twin.owner.as_ref()?;
+        let sentence = format!(
+            "two programs listen on port {port} together, and connections go to either at random"
+        );
+        return Some(
+            Verdict::likely("listen.two_owners", sentence)
+                .because(format!("one is {owner}"))
+                .because(format!("the other is {other}"))
+                .fix(Fix::run(
+                    "end the one that should not be there",
+                    format!("kill {}", other.pid),
+                )),
+        );
+    }
+    let hidden = rows.iter().filter(is_wide).find(differs)?;
+    let other = hidden.owner.as_ref()?;
+    let sentence = format!("a program on {} hides the server on {}", own.place(), hidden.place());
+    Some(
+        Verdict::likely("listen.shadowed", sentence)
+            .because(format!("{} is {owner}", own.place()))
+            .because(format!("{} is {other}", hidden.place()))
+            .fix(Fix::say(format!("end PID {} or move one of the two", owner.pid))),
     )
 }
 

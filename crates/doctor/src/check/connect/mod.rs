@@ -43,6 +43,8 @@ impl Check for Connect {
                 "listen.family_split",
                 "listen.other_loopback",
                 "listen.self_connect",
+                "listen.shadowed",
+                "listen.two_owners",
                 "name.family_mismatch",
                 "name.ipv6_disabled",
                 "net.ephemeral_exhausted",

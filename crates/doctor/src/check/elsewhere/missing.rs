@@ -1,5 +1,6 @@
 //! The verdict for a real port on which nothing listens: the server is elsewhere, or not up.
 
+use super::absent;
 use super::impossible::start;
 use super::look::look_at;
 use crate::case::{Case, Learned};
@@ -32,6 +33,15 @@ pub(super) async fn look(case: &Case) -> Step {
     let naming = tokio::task::spawn_blocking(move || processes_naming(&number)).await;
     let starting =
         naming.unwrap_or_default().into_iter().find(|p| was_started_for(&p.command, port));
+    let Some(Ok(table)) = &case.facts.table else {
+        return Step::cannot_tell("the socket table is not there");
+    };
+    if let Some(verdict) = absent::name(case, port, table).await {
+        return Step::name(verdict).learned(Learned::Neighbours(neighbours));
+    }
+    if let Some(verdict) = starting.as_ref().and_then(|p| absent::of_process(port, p, table)) {
+        return Step::name(verdict).learned(Learned::Neighbours(neighbours));
+    }
     let verdict = match (starting, answering(&neighbours)) {
         (Some(process), _) => started(port, &process, listeners, &url),
         (None, Some(found)) => {

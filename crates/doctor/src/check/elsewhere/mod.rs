@@ -1,5 +1,6 @@
 //! Rung 3: when the address leads nowhere, what listens on the ports that may have been meant.
 
+mod absent;
 mod impossible;
 mod look;
 mod missing;
@@ -26,9 +27,15 @@ impl Check for Elsewhere {
                 "address.port_out_of_range",
                 "address.port_truncated",
                 "address.port_typo",
+                "container.loopback_bind",
+                "container.not_published",
+                "listen.bound_only",
                 "listen.none",
                 "listen.not_yet",
                 "listen.other_port",
+                "listen.privileged",
+                "listen.udp_only",
+                "listen.unix_socket",
             ],
         }
     }

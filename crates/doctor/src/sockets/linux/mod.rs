@@ -1,9 +1,15 @@
 //! Linux: `/proc/net/tcp`, `/proc/net/tcp6` and `/proc/PID`.
 
+mod spaces;
+mod vitals;
+
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Connection, Listener, Process, Table, Unavailable, redact};
+use super::{Connection, Listener, Process, Table, Unavailable, UnixListener, redact};
+
+pub(super) use spaces::elsewhere;
+pub(super) use vitals::{ticks, vitals};
 
 /// Ticks per second of the start time in `/proc/PID/stat`; 100 on every Linux a user meets.
 const TICKS_PER_SECOND: u64 = 100;
@@ -18,22 +24,68 @@ pub(super) fn table() -> Result<Table, Unavailable> {
     if std::path::Path::new("/proc/net/tcp6").exists() {
         read_into(&mut table, "/proc/net/tcp6")?;
     }
-    let inodes: HashSet<u64> = table.listeners.iter().map(|listener| listener.inode).collect();
+    for path in ["/proc/net/udp", "/proc/net/udp6"] {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        table.udp.extend(text.lines().skip(1).filter_map(read_udp));
+    }
+    let unix = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    table.unix = unix.lines().skip(1).filter_map(read_unix).collect();
+    name_owners(&mut table);
+    Ok(table)
+}
+
+fn name_owners(table: &mut Table) {
+    let sockets = table.listeners.iter().chain(&table.udp).map(|listener| listener.inode);
+    let inodes: HashSet<u64> = sockets.chain(table.unix.iter().map(|unix| unix.inode)).collect();
     let owners = owners(&inodes);
     let mut known: HashMap<u32, Process> = HashMap::new();
-    for listener in &mut table.listeners {
-        let Some(pid) = owners.get(&listener.inode) else {
-            listener.guess = guess(listener.uid, listener.port);
-            continue;
-        };
+    let mut owner = |inode: u64| {
+        let pid = owners.get(&inode)?;
         if !known.contains_key(pid)
             && let Some(process) = process(*pid)
         {
             known.insert(*pid, process);
         }
-        listener.owner = known.get(pid).cloned();
+        known.get(pid).cloned()
+    };
+    for listener in table.listeners.iter_mut().chain(&mut table.udp) {
+        listener.owner = owner(listener.inode);
     }
-    Ok(table)
+    for unix in &mut table.unix {
+        unix.owner = owner(unix.inode);
+    }
+    for listener in table.listeners.iter_mut().filter(|listener| listener.owner.is_none()) {
+        listener.guess = guess(listener.uid, listener.port);
+    }
+}
+
+/// A UDP socket that is bound and joined to nobody.
+fn read_udp(line: &str) -> Option<Listener> {
+    let unconnected = line.split_whitespace().nth(2)?.ends_with(":0000");
+    let Row::Connected(connection) = read_row(line)? else { return None };
+    let mut fields = line.split_whitespace();
+    let (address, port) = read_address(fields.nth(1)?)?;
+    let uid = fields.nth(5)?.parse().ok()?;
+    let inode = fields.nth(1)?.parse().ok()?;
+    (unconnected && connection.port == port).then_some(Listener {
+        address,
+        port,
+        inode,
+        uid,
+        waiting: 0,
+        owner: None,
+        guess: None,
+    })
+}
+
+/// A UNIX socket that accepts connections and has a name: `Num: Ref Protocol Flags … Inode Path`.
+pub(super) fn read_unix(line: &str) -> Option<UnixListener> {
+    const ACCEPTS: u32 = 0x1_0000;
+    let mut fields = line.split_whitespace();
+    let flags = u32::from_str_radix(fields.nth(3)?, 16).ok()?;
+    let inode = fields.nth(2)?.parse().ok()?;
+    let path = fields.next()?.to_owned();
+    (flags & ACCEPTS != 0).then_some(UnixListener { path, inode, owner: None })
 }
 
 fn read_into(table: &mut Table, path: &str) -> Result<(), Unavailable> {
@@ -77,7 +129,12 @@ pub(super) fn read_row(line: &str) -> Option<Row> {
             owner: None,
             guess: None,
         }),
-        _ => Row::Connected(Connection { port, remote_port, is_time_wait: state == "06" }),
+        _ => Row::Connected(Connection {
+            port,
+            remote_port,
+            is_established: state == "01",
+            is_time_wait: state == "06",
+        }),
     })
 }
 

@@ -131,12 +131,23 @@ async fn a_bad_request_is_nobody_elses_business() {
 #[tokio::test]
 async fn a_stream_that_opens_with_an_error_is_no_answer() {
     let broken = "default.stream_error = { after = 0, kind = \"overloaded_error\" }";
-    for (path, dialect) in [("/v1/messages", "anthropic"), ("/v1/chat/completions", "anthropic")] {
-        let town = town((dialect, broken), (dialect, "default.text = \"from-two\""), |_| {}).await;
-        let answer = town.ask(path, "hello", true).await;
-        assert_eq!(answer.status, StatusCode::OK);
-        assert!(answer.text.contains("two"), "{path}: {answer:?}");
-        assert!(!answer.text.contains("overloaded"), "{path}: {answer:?}");
+    for dialect in ["anthropic", "openai_chat", "openai_responses", "gemini", "ollama_chat"] {
+        for path in ["/v1/messages", "/v1/chat/completions", "/api/v1/contexts/c/turns"] {
+            let two = "default.text = \"from-two\"";
+            let town = town((dialect, broken), (dialect, two), |_| {}).await;
+            town.house.post("/api/v1/contexts", &json!({"id": "c"})).await;
+            let mut body = question("hello", true);
+            if path.ends_with("turns") {
+                body = json!({"model": "both", "message": "hello", "stream": true});
+            }
+            let answer = town.house.post(path, &body).await;
+            assert_eq!(answer.status, StatusCode::OK);
+            assert!(answer.text.contains("two"), "{dialect} {path}: {answer:?}");
+            assert!(!answer.text.contains("overloaded"), "{dialect} {path}: {answer:?}");
+            let told = town.explain(&answer).await;
+            assert_eq!(told["attempts"][0]["provider"], "one", "{dialect} {path}: {told}");
+            assert_eq!((&told["provider"], &told["outcome"]), (&json!("two"), &json!("ok")));
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod limits;
 mod log;
 mod news;
 mod plans;
+mod recall;
 mod recovery;
 mod redaction;
 mod state;

@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Turn by turn to a thousand: Rapport beside LangGraph's SqliteSaver and the Agents SDK's SQLiteSession.
+
+    python3 -m venv /tmp/peers && /tmp/peers/bin/pip install \
+        langgraph langgraph-checkpoint-sqlite openai-agents
+    /tmp/peers/bin/python bench/peers/peers.py target/release/rapport [TURNS]
+
+Every store gets the same turns: a question and an answer of about 700 bytes each, appended to one
+conversation and read back whole, as an agent does before it asks its model. No model is asked. What
+is printed: milliseconds of a turn early and late, bytes on disk, and how often the text lies there.
+A peer that is not installed is left out and named.
+"""
+
+import asyncio
+import json
+import os
+import pathlib
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+WORDS = "all that is gold does not glitter and not all those who wander are lost "
+
+
+def said(n, who):
+    return f"{who} {n}: " + WORDS * 9
+
+
+def size(folder):
+    return sum(f.stat().st_size for f in pathlib.Path(folder).rglob("*") if f.is_file())
+
+
+def report(name, times, folder, turns):
+    raw = sum(len(said(n, "question")) + len(said(n, "answer")) for n in range(turns))
+    tenth = max(1, turns // 10)
+    first = statistics.median(times[:tenth]) * 1000
+    last = statistics.median(times[-tenth:]) * 1000
+    disk = size(folder)
+    print(
+        f"{name:<28} {first:8.2f} ms {last:8.2f} ms {last / first:6.1f}x "
+        f"{disk / 1e6:9.1f} MB {disk / raw:8.1f}x"
+    )
+
+
+class Rapport:
+    """The real server over one connection; a turn is an append of two messages and a window."""
+
+    def __init__(self, binary, folder):
+        command = [binary, "serve", "--port", "0", "--data", folder]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        line = self.process.stdout.readline().decode()
+        self.address = line.rsplit("/", 1)[-1].strip()
+        if not self.address:
+            raise SystemExit("the server did not start")
+        host, port = self.address.rsplit(":", 1)
+        self.socket = socket.create_connection((host, int(port)))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.file = self.socket.makefile("rb")
+        self.call("POST", "/api/v1/contexts", {"id": "c"})
+
+    def call(self, method, path, body=None):
+        data = b"" if body is None else json.dumps(body).encode()
+        head = (
+            f"{method} {path} HTTP/1.1\r\nhost: {self.address}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
+        )
+        self.socket.sendall(head.encode() + data)
+        status = self.file.readline().split()[1]
+        length = 0
+        while (line := self.file.readline()) not in (b"\r\n", b""):
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        answer = self.file.read(length)
+        if not status.startswith(b"2"):
+            raise SystemExit(f"{method} {path}: {answer.decode()}")
+        return answer
+
+    def turn(self, n):
+        messages = [
+            {"role": "user", "content": said(n, "question")},
+            {"role": "assistant", "content": said(n, "answer")},
+        ]
+        self.call("POST", "/api/v1/contexts/c/messages", {"messages": messages})
+        self.call("GET", "/api/v1/contexts/c/messages?order=desc&limit=50")
+
+    def close(self):
+        self.socket.close()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+
+def rapport(binary, turns):
+    with tempfile.TemporaryDirectory() as folder:
+        server = Rapport(binary, folder)
+        times = []
+        try:
+            for n in range(turns):
+                began = time.perf_counter()
+                server.turn(n)
+                times.append(time.perf_counter() - began)
+        finally:
+            server.close()
+        report("Rapport (server, HTTP)", times, folder, turns)
+
+
+def langgraph(turns):
+    from langchain_core.messages import AIMessage, HumanMessage
+    from langgraph.checkpoint.sqlite import SqliteSaver
+    from langgraph.graph import END, START, MessagesState, StateGraph
+
+    number = [0]
+
+    def answer(_state):
+        return {"messages": [AIMessage(said(number[0], "answer"))]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("answer", answer)
+    graph.add_edge(START, "answer")
+    graph.add_edge("answer", END)
+    with tempfile.TemporaryDirectory() as folder:
+        with SqliteSaver.from_conn_string(os.path.join(folder, "graph.db")) as saver:
+            app = graph.compile(checkpointer=saver)
+            config = {"configurable": {"thread_id": "c"}}
+            times = []
+            for n in range(turns):
+                number[0] = n
+                began = time.perf_counter()
+                app.invoke({"messages": [HumanMessage(said(n, "question"))]}, config)
+                times.append(time.perf_counter() - began)
+            report("LangGraph SqliteSaver", times, folder, turns)
+
+
+def agents(turns):
+    from agents import SQLiteSession
+
+    async def run(folder):
+        session = SQLiteSession("c", os.path.join(folder, "session.db"))
+        times = []
+        for n in range(turns):
+            began = time.perf_counter()
+            await session.get_items()
+            items = [
+                {"role": "user", "content": said(n, "question")},
+                {"role": "assistant", "content": said(n, "answer")},
+            ]
+            await session.add_items(items)
+            times.append(time.perf_counter() - began)
+        session.close()
+        report("openai-agents SQLiteSession", times, folder, turns)
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(run(folder))
+
+
+def main():
+    if len(sys.argv) < 2:
+        raise SystemExit(__doc__)
+    binary = sys.argv[1]
+    turns = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
+    print(f"{turns} turns in one conversation")
+    print(f"{'':<28} {'first tenth':>11} {'last tenth':>11} {'':>7} {'disk':>12} {'of text':>9}")
+    rapport(binary, turns)
+    for name, peer in [("langgraph", langgraph), ("openai-agents", agents)]:
+        try:
+            peer(turns)
+        except ImportError as missing:
+            print(f"{name}: left out, it is not installed ({missing})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""How many of the messages that answer a question are recalled: recall@k over a LoCoMo file.
+
+    python3 bench/recall/recall.py target/release/rapport locomo10.json [--only N]
+
+The file is that of https://github.com/snap-research/locomo (`data/locomo10.json`, not part of this
+repository). Every conversation becomes a context, every question is asked of
+`GET /api/v1/contexts/{id}/recall`; a message counts as found at rank k when it is among the first k
+messages that were told, each hit first and then its neighbours. No model has a part in it, and no
+judge: the file says which messages are the evidence. `--only 10` ends with status 1 below the goal
+of 0.75 at 10, for use in a pipeline.
+"""
+
+import argparse
+import json
+import pathlib
+import signal
+import subprocess
+import tempfile
+import urllib.parse
+import urllib.request
+
+RANKS = (5, 10, 20, 50)
+
+
+class Server:
+    """The real program on a free port with an empty data folder."""
+
+    def __init__(self, binary, folder):
+        command = [binary, "serve", "--port", "0", "--data", folder]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        line = self.process.stdout.readline().decode().strip()
+        self.url = line.rsplit(" ", 1)[-1]
+        if not self.url.startswith("http"):
+            raise SystemExit(f"the server did not start: `{line}`")
+
+    def call(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, method=method)
+        request.add_header("content-type", "application/json")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def close(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+
+def sessions(conversation):
+    """The sessions in their order, each with its date."""
+    number = 1
+    while f"session_{number}" in conversation:
+        yield conversation.get(f"session_{number}_date_time", ""), conversation[f"session_{number}"]
+        number += 1
+
+
+def messages(sample):
+    """The messages of a sample with the ids that its evidence names."""
+    first = sample["conversation"].get("speaker_a")
+    for date, turns in sessions(sample["conversation"]):
+        for turn in turns:
+            picture = f" [{turn['blip_caption']}]" if turn.get("blip_caption") else ""
+            role = "user" if turn["speaker"] == first else "assistant"
+            text = f"({date}) {turn['speaker']}: {turn['text']}{picture}"
+            yield turn["dia_id"], {"role": role, "content": text}
+
+
+def evidence(question):
+    """The ids of the evidence; some files join several in one text."""
+    found = []
+    for entry in question.get("evidence") or []:
+        found += [word for word in entry.replace(";", " ").replace(",", " ").split() if ":" in word]
+    return found
+
+
+def fill(server, context, sample):
+    """Stores the messages; gives the number of each."""
+    server.call("POST", "/api/v1/contexts", {"id": context})
+    numbers, batch = {}, []
+    for place, (name, message) in enumerate(messages(sample), 1):
+        numbers[name] = place
+        batch.append(message)
+    for start in range(0, len(batch), 100):
+        body = {"messages": batch[start : start + 100]}
+        server.call("POST", f"/api/v1/contexts/{context}/messages", body)
+    return numbers
+
+
+def told(server, context, question, most):
+    """The numbers of the messages that are told, in their order."""
+    query = urllib.parse.urlencode({"q": question, "limit": most})
+    answer = server.call("GET", f"/api/v1/contexts/{context}/recall?{query}")
+    out = []
+    for found in answer["recalled"]:
+        around = [entry["seq"] for entry in found["messages"]]
+        for seq in [found["seq"]] + sorted(around, key=lambda seq: abs(seq - found["seq"])):
+            if seq not in out:
+                out.append(seq)
+    return out
+
+
+def measure(server, samples):
+    found = {rank: 0.0 for rank in RANKS}
+    asked = 0
+    for number, sample in enumerate(samples):
+        numbers = fill(server, f"locomo-{number}", sample)
+        for question in sample["qa"]:
+            wanted = [numbers[name] for name in evidence(question) if name in numbers]
+            if not wanted:
+                continue
+            asked += 1
+            order = told(server, f"locomo-{number}", question["question"], 50)
+            for rank in RANKS:
+                found[rank] += len(set(wanted) & set(order[:rank])) / len(set(wanted))
+    return asked, {rank: total / max(1, asked) for rank, total in found.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("binary", help="the program rapport")
+    parser.add_argument("file", type=pathlib.Path, help="a file in LoCoMo's format")
+    parser.add_argument("--only", type=int, choices=RANKS, help="end with 1 below 0.75 at this rank")
+    options = parser.parse_args()
+    samples = json.loads(options.file.read_text())
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(options.binary, folder)
+        try:
+            asked, scores = measure(server, samples)
+        finally:
+            server.close()
+    print(f"{asked} questions with evidence, {len(samples)} conversations")
+    for rank, score in scores.items():
+        print(f"recall@{rank:<3} {score:.3f}")
+    if options.only and scores[options.only] < 0.75:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """The referee of the Model Context Protocol and real clients against the real program."""
 
 import argparse
+import json
 import pathlib
 import sys
 import tempfile
@@ -72,7 +73,24 @@ def pipes_part(tally, options, folder):
         home.server.end()
 
 
-PARTS = {"referee": referee_part, "clients": clients_part, "pipes": pipes_part}
+def bundle_part(tally, options, folder):
+    """The bundle for Claude Desktop, judged by its maker's own program, then unpacked and run."""
+    if options.bundle is None:
+        return
+    mcpb = [people.BIN / "node", people.BIN / "mcpb"]
+    environment = clean_environment(folder)
+    out = folder / "unpacked"
+    code, said = people.run([*mcpb, "unpack", options.bundle.resolve(), out], environment, folder)
+    tally.add("mcpb unpack", code == 0, wrong=() if code == 0 else said.splitlines()[-5:])
+    code, said = people.run([*mcpb, "validate", out / "manifest.json"], environment, folder)
+    tally.add("mcpb validate", code == 0, wrong=() if code == 0 else said.splitlines()[-5:])
+    manifest = json.loads((out / "manifest.json").read_text())
+    program = out / manifest["server"]["entry_point"]
+    code, said = people.run([program, "--version"], environment, folder)
+    tally.add("the bundle's program runs", code == 0 and manifest["version"] in said, said.strip())
+
+
+PARTS = {"bundle": bundle_part, "referee": referee_part, "clients": clients_part, "pipes": pipes_part}
 
 
 def main():
@@ -80,6 +98,7 @@ def main():
     parser.add_argument("binary", help="the path of the program rapport")
     parser.add_argument("examples", type=pathlib.Path, help="the folder with our fixtures")
     parser.add_argument("pythons", nargs=2, help="interpreters that have `mcp` 1.x and 2.x")
+    parser.add_argument("--bundle", type=pathlib.Path, help="the bundle for Claude Desktop")
     parser.add_argument("--only", choices=sorted(PARTS), action="append")
     options = parser.parse_args()
     options.examples = options.examples.resolve()

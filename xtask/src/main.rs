@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask tidy`, `cargo xtask ci` and `cargo xtask test`.
+//! The project's own chores: `cargo xtask tidy`, `ci`, `test`, `deny` and `mcpb`.
 //!
 //! Invariant: a rule that can be checked is checked here, and the same command runs on a desk and
 //! in the pipeline.
@@ -6,6 +6,7 @@
 mod ci;
 mod clock;
 mod deny;
+mod mcpb;
 mod options;
 mod place;
 mod program;
@@ -30,6 +31,7 @@ chores:
   test    installs what a test needs when it is missing, then runs every test
   deny    licences, banned crates and sources of the dependencies, or the checks of
           cargo-deny that are named after it
+  mcpb    the program as a bundle for Claude Desktop; --binary FILE packs another one
 
 options of ci and test:
   --only STEP[,STEP]  these steps and what they need
@@ -59,6 +61,7 @@ fn run(words: &[String]) -> anyhow::Result<bool> {
         "tidy" => tidy::run(&root),
         "ci" => ci::run(&root, &Options::parse(rest)?),
         "test" => test::run(&root, &Options::parse(rest)?),
+        "mcpb" => mcpb::run(&root, rest),
         "deny" => deny::run(&root, rest),
         "help" | "--help" | "-h" => {
             say::line(USAGE);

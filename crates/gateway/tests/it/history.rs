@@ -43,7 +43,7 @@ async fn kept(house: &House, id: &str) -> Vec<String> {
     let messages = list["messages"].as_array().unwrap_or_else(|| panic!("{list}"));
     let line = |m: &Value| {
         let role = m["role"].as_str().unwrap();
-        format!("{}:{}", &role[..1], m["content"].as_str().unwrap_or("?"))
+        format!("{}:{}", role.chars().next().unwrap(), m["content"].as_str().unwrap_or("?"))
     };
     messages.iter().map(line).collect()
 }

@@ -22,7 +22,7 @@ async fn start(script: &str) -> (Mock, House) {
     (mock, House::with(settings).await)
 }
 
-fn body(text: &str, thread: Value) -> Value {
+fn body(text: &str, thread: &Value) -> Value {
     json!({"model": MODEL, "max_tokens": 50, "messages": [{"role": "user", "content": text}],
            "thread": thread})
 }
@@ -45,18 +45,18 @@ fn id(answer: &Answer) -> String {
 #[tokio::test]
 async fn a_thread_keeps_what_was_said_with_its_instructions_and_tools() {
     let (mock, house) = start("default.text = \"answer {n}\"").await;
-    let mut create = body("one", json!({"type": "create"}));
+    let mut create = body("one", &json!({"type": "create"}));
     create["system"] = json!("be kind");
     create["tools"] = json!([{"name": "look", "input_schema": {"type": "object"}}]);
     let first = id(&send(&house, &create).await);
     assert!(first.starts_with("msg_"), "{first}");
-    let second = id(&send(&house, &body("two", after(&first))).await);
+    let second = id(&send(&house, &body("two", &after(&first))).await);
     let sent = mock.requests().pop().unwrap().json();
     assert_eq!(sent["messages"].as_array().unwrap().len(), 3, "{sent}");
     assert!(sent["system"].to_string().contains("be kind"), "{sent}");
     assert_eq!((&sent["tools"][0]["name"], sent.get("thread")), (&json!("look"), None), "{sent}");
     // Another provider goes on with it, streamed.
-    let mut third = body("three", after(&second));
+    let mut third = body("three", &after(&second));
     third["model"] = json!("gpt-x");
     third["stream"] = json!(true);
     let streamed = send(&house, &third).await;
@@ -72,35 +72,35 @@ async fn a_thread_keeps_what_was_said_with_its_instructions_and_tools() {
     assert_eq!((&seen["size"]["messages"], &seen["parent"]), (&json!(4), &json!(first)), "{seen}");
     assert!(seen["expires_at"].is_string(), "{seen}");
     house.call("DELETE", &format!("/api/v1/contexts/{first}")).await;
-    id(&send(&house, &body("still there", after(&second))).await);
+    id(&send(&house, &body("still there", &after(&second))).await);
 }
 
 #[tokio::test]
 async fn what_a_thread_cannot_do_is_said_by_the_codes_its_clients_know() {
     let (_mock, house) = start("default.text = \"answer\"").await;
-    let first = id(&send(&house, &body("one", json!({"type": "create"}))).await);
+    let first = id(&send(&house, &body("one", &json!({"type": "create"}))).await);
     let code = |answer: &Answer| answer.json()["error"]["details"]["error_code"].clone();
     for lost in ["msg_nobody", "conv_1", ""] {
-        let answer = send(&house, &body("x", after(lost))).await;
+        let answer = send(&house, &body("x", &after(lost))).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{answer:?}");
         assert_eq!(code(&answer), "thread_not_found", "{answer:?}");
     }
-    let mut again = body("x", after(&first));
+    let mut again = body("x", &after(&first));
     again["system"] = json!("other");
     let answer = send(&house, &again).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{answer:?}");
     assert!(answer.json()["error"]["message"].as_str().unwrap().contains("`system`"));
     for wrong in [json!({"type": "fork"}), json!("create"), json!({"type": "continue"})] {
-        let answer = send(&house, &body("x", wrong)).await;
+        let answer = send(&house, &body("x", &wrong)).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{answer:?}");
         assert!(answer.json()["error"]["message"].as_str().unwrap().contains("`thread`"));
     }
     // A context that is no thread is not one by its name.
     house.post("/api/v1/contexts", &json!({"id": "msg_mine"})).await;
-    let answer = send(&house, &body("x", after("msg_mine"))).await;
+    let answer = send(&house, &body("x", &after("msg_mine"))).await;
     assert_eq!(code(&answer), "thread_not_found", "{answer:?}");
     // Without the field the header changes nothing.
-    let mut plain = body("x", Value::Null);
+    let mut plain = body("x", &Value::Null);
     plain.as_object_mut().unwrap().shift_remove("thread");
     let answer = send(&house, &plain).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");

@@ -115,7 +115,7 @@ async fn messages(
 ) -> Result<Response, Failed> {
     let call = Call::read(gate.0, (who.0.0, who.1.0), r, "anthropic").await?;
     if threads::may_be(&call) {
-        return Ok(threads::answer(call).await?);
+        return Ok(Box::pin(threads::answer(call)).await?);
     }
     Ok(call.answer().await?)
 }

@@ -50,7 +50,7 @@ pub(super) struct Extra {
 /// that comes with it is compared with what is kept.
 pub(super) async fn turn(call: Call, id: &str) -> Result<Response, Fault> {
     let asked = call.asked()?;
-    turn_with(call, id, asked, Extra::default()).await
+    Box::pin(turn_with(call, id, asked, Extra::default())).await
 }
 
 /// As [`turn`], for a request that was read.

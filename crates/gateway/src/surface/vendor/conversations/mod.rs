@@ -136,8 +136,8 @@ async fn add(
         return Err(wrong(format!("`items` has 1 to {ITEMS_MAX} items, got 0")).into());
     }
     let (_, stored) = gate.contexts().append(&key, entries, None, None).await?;
-    let data = stored.iter().flat_map(responses::of).collect();
-    Ok(axum::Json(responses::shown(data, false)).into_response())
+    let data: Vec<Value> = stored.iter().flat_map(responses::of).collect();
+    Ok(axum::Json(responses::shown(&data, false)).into_response())
 }
 
 /// One item of a conversation.

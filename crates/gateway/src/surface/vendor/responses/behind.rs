@@ -121,7 +121,7 @@ async fn begun(
 pub(super) fn listen(
     gate: &Gateway,
     key: &Key,
-    found: Stored,
+    found: &Stored,
     after: Option<u64>,
 ) -> Result<Response, Fault> {
     if let Some(live) = gate.lives().find(key) {
@@ -132,7 +132,7 @@ pub(super) fn listen(
         return Err(Fault::new(Code::Conflict, format!("response `{}` is being made", key.id))
             .hint("ask for it without `stream`, or create it with `background`"));
     }
-    Ok(answer::events(stored::dialect()?, Body::from(told(&found, after))))
+    Ok(answer::events(stored::dialect()?, Body::from(told(found, after))))
 }
 
 /// The events of a response that is stored: all of them, or the last one alone, which says it all,
@@ -158,7 +158,7 @@ fn heard(gate: &Gateway, key: &Key, live: Arc<Live>, first: u64) -> Result<Respo
     let body = futures_util::stream::unfold(from, |state| async move {
         let (gate, key, live, number) = state?;
         let bytes = match tokio::time::timeout(QUIET, live.hear(number)).await {
-            Err(_) => sse::comment("ping").into(),
+            Err(_) => sse::comment("ping"),
             Ok(Heard::Event(event)) => {
                 let next = Some((gate, key, live, number.saturating_add(1)));
                 return Some((Ok::<Bytes, Infallible>(event), next));

@@ -126,11 +126,11 @@ pub(in crate::surface::vendor) async fn list(
     }
     let has_more = out.len() > paging.limit;
     out.truncate(paging.limit);
-    Ok(shown(out, has_more))
+    Ok(shown(&out, has_more))
 }
 
 /// A list as the API shows it.
-pub(in crate::surface::vendor) fn shown(data: Vec<Value>, has_more: bool) -> Value {
+pub(in crate::surface::vendor) fn shown(data: &[Value], has_more: bool) -> Value {
     let end = |item: Option<&Value>| item.and_then(|item| item.get("id")).cloned();
     json!({"object": "list", "first_id": end(data.first()), "last_id": end(data.last()),
            "has_more": has_more, "data": data})

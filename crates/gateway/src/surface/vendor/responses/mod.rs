@@ -57,13 +57,15 @@ async fn create(gate: State<Gateway>, who: Who, r: Request) -> Result<Response, 
     let wish = Wish::of(&call, &mut asked)?;
     if let Some(id) = call.context() {
         let extra = Extra { name: fresh(), window: wish.window, ..Extra::default() };
-        return Ok(remember::turn_with(call, &id, asked, extra).await?);
+        return Ok(Box::pin(remember::turn_with(call, &id, asked, extra)).await?);
     }
     let after = match asked.link.clone() {
         None | Some(Link::Context(_)) if asked.store == Some(false) => {
-            return Ok(call.answer().await?);
+            return Ok(Box::pin(call.answer()).await?);
         }
-        Some(Link::Conversation(id)) => return Ok(converse(call, &id, (asked, wish)).await?),
+        Some(Link::Conversation(id)) => {
+            return Ok(Box::pin(converse(call, &id, (asked, wish))).await?);
+        }
         Some(Link::Response(id)) => Some(id),
         Some(Link::Context(_)) | None => None,
     };
@@ -96,7 +98,7 @@ async fn converse(
     let name = fresh();
     let copy = (asked.store != Some(false)).then(|| metadata(None, &asked, &wish));
     let extra = Extra { name, window: wish.window, copy };
-    remember::turn_with(call, id, asked, extra).await
+    Box::pin(remember::turn_with(call, id, asked, extra)).await
 }
 
 /// The fault of a conversation that is not there, as its own API says it.
@@ -195,7 +197,7 @@ async fn get(
     let found = stored::read(&gate, &key).await.map_err(|fault| missing(fault, &id))?;
     match after {
         None => Ok(axum::Json(found.value).into_response()),
-        Some(after) => Ok(behind::listen(&gate, &key, found, after)?),
+        Some(after) => Ok(behind::listen(&gate, &key, &found, after)?),
     }
 }
 

@@ -3,6 +3,7 @@
 mod added;
 mod announce;
 mod exposure;
+mod jump;
 mod keeper;
 mod providers;
 mod reload;
@@ -126,11 +127,19 @@ fn said(printer: &mut Printer, text: &str) {
 /// Clears expired contexts away, in the background.
 fn sweep(tasks: &Tasks, door: &Arc<Door>, parts: &Parts) {
     let (door, contexts) = (Arc::clone(door), parts.contexts.clone());
+    let mut jump = jump::Jump::new(clock::now(), tokio::time::Instant::now());
     tasks.spawn("sweep", async move {
         loop {
             tokio::select! {
                 () = door.stopping() => return,
                 () = tokio::time::sleep(SWEEP) => {}
+            }
+            if let Some(ahead) = jump.ahead(clock::now(), tokio::time::Instant::now()) {
+                tracing::warn!(
+                    seconds = ahead.as_secs(),
+                    "the clock jumped ahead: nothing that expired by it is removed for a day"
+                );
+                continue;
             }
             match contexts.sweep(clock::now()).await {
                 Ok(0) => {}

@@ -1,13 +1,15 @@
-//! `rapport mcp`: the server's tools for a program that speaks MCP over a pipe.
+//! `rapport mcp`: the server's tools for a program that speaks MCP over a pipe, and the servers
+//! that are joined to it.
 //!
 //! The command holds nothing: no port, no lock, no store. It finds the running server, starts one
 //! if there is none, and carries lines; when the server is restarted, the client does not notice.
 
 mod carrier;
+mod servers;
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::Frame;
 use super::reach::Reach;
@@ -25,13 +27,60 @@ pub(crate) struct Options {
     no_start: bool,
     #[command(flatten)]
     reach: Reach,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Verb {
+    /// Join a server: `add NAME -- COMMAND ARGS`, `add NAME --url URL`
+    Add(Box<servers::Add>),
+    /// Show the joined servers and how each is doing
+    List,
+    /// Leave a server that was added
+    Remove(Named),
+    /// Reach a server from here and show what it says
+    Test(Named),
+    /// Take the changed tools of a server as they are
+    Accept(Named),
+    /// End the children of a server that is gone
+    #[command(hide = true)]
+    Guard,
+}
+
+#[derive(Clone, Debug, Args)]
+struct Named {
+    /// The server's name
+    name: String,
+}
+
+/// Does what was asked; without a verb, carries messages.
+///
+/// # Errors
+/// When there is no runtime to work in, or a file cannot be written.
+pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
+    let reach = &options.reach;
+    match &options.verb {
+        None => bridge(frame, options),
+        Some(Verb::Add(add)) => servers::add(frame, reach, add),
+        Some(Verb::List) => reach.run(frame, async |client| servers::list(client).await),
+        Some(Verb::Remove(named)) => servers::remove(frame, &named.name),
+        Some(Verb::Test(named)) => servers::test(frame, &named.name),
+        Some(Verb::Accept(named)) => {
+            reach.run(frame, async |client| servers::accept(client, &named.name).await)
+        }
+        Some(Verb::Guard) => {
+            mcp::client::watch(std::io::stdin().lock());
+            Ok(Exit::Fine)
+        }
+    }
 }
 
 /// Carries messages until standard input ends, or whoever started us is gone.
 ///
 /// # Errors
 /// When there is no runtime to work in.
-pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
+fn bridge(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
     let home = Home::new(frame, &options.reach, !options.no_start);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -123,6 +123,12 @@ impl Reach {
         Ok(self.client(frame)?.server)
     }
 
+    /// The address that was named, for a command to which it means something else, and how the
+    /// server is found without it.
+    pub(super) fn without_url(&self) -> (Option<String>, Self) {
+        (self.url.clone(), Self { url: None, ..self.clone() })
+    }
+
     /// The user named an address: whatever runs there is not ours to start.
     pub(super) fn is_elsewhere(&self, frame: &Frame) -> bool {
         let globals = &frame.globals;

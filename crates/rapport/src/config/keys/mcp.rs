@@ -11,8 +11,8 @@ pub(super) const KEYS: &[Key] = &[
         Choice(&["off", "on", "auto"]),
         "off",
         Live,
-        "Shows clients two tools instead of all joined ones: one finds tools, one runs them. `auto` \
-         does so above `mcp.search_above` tools.",
+        "Shows clients two tools instead of all joined ones: one finds tools, one runs them. \
+         `auto` does so above `mcp.search_above` tools.",
     ),
     key("mcp.search_above", Count(1, 10_000), "40", Live, "See `mcp.search`."),
     key(
@@ -20,7 +20,8 @@ pub(super) const KEYS: &[Key] = &[
         Text,
         "",
         Live,
-        "The program of a server over a pipe. It sees PATH, HOME and the like, and what `env` says.",
+        "The program of a server over a pipe. It sees PATH, HOME and the like, and what `env` \
+         says.",
     ),
     key("mcp.servers.NAME.args", List, "", Live, "Its arguments."),
     key("mcp.servers.NAME.env.NAME", Secret, "", Live, "A variable of its environment."),

@@ -28,6 +28,9 @@ pub struct Finding {
     pub text: String,
 }
 
+/// From when on a stream that came in one piece is one that was held back.
+const SLOW_MS: f64 = 500.0;
+
 struct Found(Vec<Finding>);
 
 impl Found {
@@ -134,9 +137,11 @@ fn stream(exchange: &Exchange, items: &[Item], found: &mut Found) {
     if !is_stream || exchange.is_open() {
         return;
     }
+    // A fast server may well write all at once; one that took its time did not mean to.
     if let [first, .., last] = items
         && (last.at_ms - first.at_ms).abs() < f64::EPSILON
         && items.len() >= 5
+        && last.at_ms >= SLOW_MS
     {
         let text = format!("all {} events came at once: something buffers the stream", items.len());
         found.warn("buffered", text);

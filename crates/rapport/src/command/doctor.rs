@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use doctor::{Environment, Request, diagnose};
 
-use super::{Frame, block_on, given};
+use super::{Frame, block_on, doctor_store, given};
 use crate::config::load;
 use crate::print::Exit;
 
@@ -31,11 +31,18 @@ pub(super) struct Options {
     /// The longest the whole run may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     deadline: f64,
+    /// Verify the store of a data folder instead of an address; the configured one when left out.
+    /// The server may be running
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["target", "only"])]
+    store: Option<Option<PathBuf>>,
 }
 
 /// Runs the ladder of checks. Its exit codes are its own: 0 healthy, 1 a named fault, 2 usage,
 /// 3 broken for an uncertain reason.
 pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
+    if let Some(folder) = &options.store {
+        return doctor_store::run(frame, folder.as_deref());
+    }
     match (options.target.as_deref(), options.text.is_empty()) {
         (Some("claude-desktop"), true) => return super::connect::claude_desktop(frame),
         (Some("explain"), false) => return explain(frame, &given::text(&options.text)?),

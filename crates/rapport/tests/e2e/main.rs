@@ -13,6 +13,8 @@ mod connect;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod doctor_store;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod models;

@@ -295,6 +295,20 @@ def m01_vendor_packages(world):
     expect.equal(seen.out.splitlines(), expected)
 
 
+def m04_state(world):
+    seen = world.python("openai_state.py")
+    expected = [
+        "completed trip", "True", "[True, True]", f"['hello', '{HELLO}', 'another way']", "True",
+        "['message', 'compaction']",
+        "response.created response.completed True",
+        "completed completed", "response.completed 3", "invalid_input", "not_found",
+        "True", "['user', 'user', 'assistant', 'user']", "we met in Rome", "3",
+        "{'b': '2'}", "True",
+        "assistant", "thread_not_found",
+    ]
+    expect.equal(seen.out.splitlines(), expected, seen.err)
+
+
 #: Number, what is shown, what runs, and the programs it needs (Debian packages in brackets).
 SAMPLES = [
     ("S05", "nc finds the port, or not", s05_probe, ["nc (netcat-openbsd)"]),
@@ -323,6 +337,7 @@ SAMPLES = [
     ("S53", "mcp_client: the same with port 619009", s53_desktop_619009, []),
     ("S54", "Python socket: the handshake", s54_handshake, []),
     ("M01", "the packages of Anthropic and OpenAI", m01_vendor_packages, []),
+    ("M04", "state, its whole life, with their packages", m04_state, []),
     ("M02", "every vendor's package before every upstream's API", matrix.m02_every_package, []),
     ("M03", "Vercel's ai before every upstream's API", matrix.m03_vercel, ["node (nodejs)"]),
 ]

@@ -17,6 +17,8 @@ mod doctor_store;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod joined;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod ports;
@@ -32,6 +34,7 @@ mod program;
 mod talk;
 
 #[cfg(test)]
+mod doctor;
 mod doors;
 #[cfg(test)]
 mod faults;
@@ -49,6 +52,8 @@ mod limits;
 mod many;
 #[cfg(test)]
 mod providers;
+#[cfg(test)]
+mod responses;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub(crate) struct Seal(LessSafeKey);
 impl Seal {
     pub(crate) fn new(key: &KeyBytes) -> Result<Self, Fault> {
         let key = UnboundKey::new(&AES_256_GCM, key);
-        let key = key.map_err(|_| Fault::internal("a key of the vault cannot be used"))?;
+        let key = key.map_err(|_key| Fault::internal("a key of the vault cannot be used"))?;
         Ok(Self(LessSafeKey::new(key)))
     }
 
@@ -80,7 +80,7 @@ impl Seal {
                 Aad::from(place.as_bytes()),
                 &mut out,
             )
-            .map_err(|_| Fault::internal("something cannot be sealed"))?;
+            .map_err(|_seal| Fault::internal("something cannot be sealed"))?;
         let mut sealed = nonce.to_vec();
         sealed.append(&mut out);
         sealed.extend_from_slice(tag.as_ref());
@@ -111,7 +111,7 @@ pub fn fresh_key() -> Result<KeyBytes, Fault> {
 
 /// Fresh random bytes.
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), Fault> {
-    rand::fill(bytes).map_err(|_| Fault::internal("the system gives no random bytes"))
+    rand::fill(bytes).map_err(|_rand| Fault::internal("the system gives no random bytes"))
 }
 
 /// Something needs a vault, and there is none.

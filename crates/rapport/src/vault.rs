@@ -49,7 +49,7 @@ fn make(file: &Path) -> Result<KeyBytes, Fault> {
     if let Some(folder) = file.parent().and_then(|folder| std::fs::File::open(folder).ok()) {
         folder.sync_all().map_err(|error| unreadable(file, error))?;
     }
-    tracing::info!(file = %file.display(), "made the master key; keep a copy where backups are not");
+    tracing::info!(file = %file.display(), "made the master key; keep a copy apart from backups");
     Ok(key)
 }
 

@@ -82,7 +82,7 @@ impl Job<'_> {
     }
 
     fn erase_keys(&self, tenant: Tenant) -> Result<u64, Fault> {
-        if self.inner.ring.destroy(self.connection, tenant, self.now)? == 0 {
+        if seal::Ring::destroy(self.connection, tenant, self.now)? == 0 {
             return Ok(0);
         }
         let sql = "SELECT count(*) FROM ctx WHERE tenant = ?1 AND key IS NOT NULL";

@@ -5,7 +5,7 @@ use wire::{Code, Fault};
 
 use super::{Contexts, Job};
 use crate::rows::{ctx, notes};
-use crate::{Key, Map, NewNote, Note, NoteKind, Profile, Tenant, What, clock, merge_patch, refuse};
+use crate::{Key, Map, NewNote, Note, Profile, Tenant, What, clock, merge_patch, refuse};
 
 /// Limit: characters of a user or of a note's name.
 const NAME_CHARACTERS_MAX: usize = 256;
@@ -76,11 +76,13 @@ impl Contexts {
     /// # Errors
     /// `context_not_found`, `context_expired`, `context_closed`, `context_too_long`,
     /// `invalid_input` for an environment without a name, `storage_error`.
-    pub async fn note(&self, key: &Key, new: NewNote) -> Result<Note, Fault> {
+    pub async fn note(&self, key: &Key, mut new: NewNote) -> Result<Note, Fault> {
+        new.name = new.name.or_else(|| new.kind.only_name().map(str::to_owned));
         match &new.name {
             Some(name) => named("name", name)?,
-            None if new.kind == NoteKind::Environment => {
-                return Err(refuse::invalid("name", "must be given for the environment"));
+            None if new.kind.needs_name() => {
+                let text = format!("must be given for the kind `{}`", new.kind.as_str());
+                return Err(refuse::invalid("name", &text));
             }
             None => {}
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn redactor(names: &[&str], own: Value) -> Redactor {
+fn redactor(names: &[&str], own: &Value) -> Redactor {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     Redactor::new(&names, own.as_object().unwrap()).unwrap()
 }
@@ -60,7 +60,7 @@ fn what_only_looks_like_it_stays() {
 
 #[test]
 fn patterns_of_ones_own_count_and_bad_ones_are_named() {
-    let own = redactor(&["email"], json!({"case": "CASE-[0-9]{4}"}));
+    let own = redactor(&["email"], &json!({"case": "CASE-[0-9]{4}"}));
     let mut marks = Marks::new();
     let cleaned = own.text("CASE-1234 and CASE-9 by a@b.io", &mut marks).unwrap();
     assert_eq!(cleaned, "[redacted: case] and CASE-9 by [redacted: email]");
@@ -84,8 +84,9 @@ fn patterns_of_ones_own_count_and_bad_ones_are_named() {
 #[test]
 fn in_json_only_the_texts_change() {
     let redactor = all();
-    let json = r#"[{"type": "text",  "text":"by a@b.io \u00e4"},{"type":"thinking","thinking":"a@b.io",
-        "signature":"a@b.io"},{"type":"tool_use","id":"a@b.io","input":{"to":["a@b.io"],"n":1.50}}]"#;
+    let json = r#"[{"type": "text",  "text":"by a@b.io \u00e4"},
+        {"type":"thinking","thinking":"a@b.io","signature":"a@b.io"},
+        {"type":"tool_use","id":"a@b.io","input":{"to":["a@b.io"],"n":1.50}}]"#;
     let raw =
         Raw { dialect: "anthropic".into(), json: RawValue::from_string(json.to_owned()).unwrap() };
     let (cleaned, marks) = redactor.content(&Content::Raw(raw)).unwrap();

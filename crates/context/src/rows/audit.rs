@@ -212,6 +212,9 @@ pub(crate) fn page(
     lines.map(|line| line.map(Line::public).stored()).collect()
 }
 
+/// The first line that is not as it was written, and why.
+pub(crate) type Broken = (u64, String);
+
 /// Where a check of a chain stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Walk {
@@ -245,7 +248,7 @@ pub(crate) fn check(
     tenant: u32,
     mut from: Walk,
     limit: u32,
-) -> Result<(Walk, u32, Option<(u64, String)>), Fault> {
+) -> Result<(Walk, u32, Option<Broken>), Fault> {
     let sql = select!("WHERE tenant = ?1 AND no > ?2 ORDER BY no LIMIT ?3");
     let mut statement = connection.prepare_cached(sql).stored()?;
     let lines = statement.query_map(params![tenant, from.number, limit], Line::read).stored()?;

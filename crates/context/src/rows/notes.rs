@@ -106,7 +106,7 @@ fn read(row: &Found<'_>) -> storage::rusqlite::Result<Note> {
     let kind: i64 = row.get(1)?;
     Ok(Note {
         number: row.get(0)?,
-        kind: if kind == 0 { NoteKind::Fact } else { NoteKind::Environment },
+        kind: NoteKind::of_number(kind),
         name: row.get(2)?,
         value: serde_json::from_str(&body).unwrap_or(Value::String(body)),
         at: clock::moment(row.get(4)?),
@@ -120,7 +120,7 @@ pub(crate) fn add(connection: &Connection, n: i64, new: NewNote, now: i64) -> Re
     super::parts::bounded("the note", &body, NOTE_BYTES_MAX)?;
     let gone = "DELETE FROM note WHERE n = ?1 AND
                 (expires <= ?2 OR (name IS NOT NULL AND kind = ?3 AND name = ?4))";
-    let kind = i64::from(new.kind == NoteKind::Environment);
+    let kind = new.kind.number();
     let values = params![n, now, kind, new.name];
     connection.prepare_cached(gone).stored()?.execute(values).stored()?;
     let sql = "SELECT coalesce(max(no), 0), count(*) FROM note WHERE n = ?1";

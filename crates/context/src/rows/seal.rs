@@ -33,6 +33,9 @@ pub(crate) struct Owner {
     pub(crate) key: Option<u32>,
 }
 
+/// Keys by tenant and number; those that were destroyed are `None`.
+type Keys = HashMap<(u32, u32), Option<Arc<Seal>>>;
+
 /// A key that was just made.
 #[derive(Debug)]
 pub(crate) struct Fresh((u32, u32), Arc<Seal>);
@@ -42,7 +45,7 @@ pub(crate) struct Fresh((u32, u32), Arc<Seal>);
 pub(crate) struct Ring {
     pub(crate) vault: OnceLock<Arc<Vault>>,
     on: AtomicBool,
-    keys: Mutex<HashMap<(u32, u32), Option<Arc<Seal>>>>,
+    keys: Mutex<Keys>,
 }
 
 impl Ring {
@@ -82,7 +85,7 @@ impl Ring {
         Ok(())
     }
 
-    fn keys(&self) -> std::sync::MutexGuard<'_, HashMap<(u32, u32), Option<Arc<Seal>>>> {
+    fn keys(&self) -> std::sync::MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -131,7 +134,6 @@ impl Ring {
 
     /// Destroys the keys of a tenant: what they sealed is not to be read any more by anybody.
     pub(crate) fn destroy(
-        &self,
         connection: &Connection,
         tenant: Tenant,
         now: i64,

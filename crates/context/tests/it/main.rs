@@ -49,7 +49,7 @@ async fn both_with(limits: Limits, test: impl AsyncFn(Contexts)) {
     for place in [Place::Memory, Place::Folder(folder.path().join("data"))] {
         let db = Database::open(place, SCHEMAS).await.unwrap();
         let contexts = Contexts::open(db.clone(), limits.clone()).await.unwrap();
-        test(contexts).await;
+        Box::pin(test(contexts)).await;
         db.close().await.unwrap();
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use context::{
-    Budget, Content, Entry, Key, Knowledge, Line, Map, OpenTurn, Plan, Reason,
-    Recalled, Settings, Step, Turn, Window,
+    Budget, Content, Entry, Key, Knowledge, Line, Map, OpenTurn, Plan, Reason, Recalled, Settings,
+    Step, Turn, Window,
 };
 use serde_json::{Value, json};
 use wire::Fault;

@@ -35,8 +35,8 @@ pub(super) async fn send(settings: &Settings, due: &DueDelivery) -> Result<Statu
     exchange(tls.map_err(|e| format!("TLS failed: {e}"))?, request).await
 }
 
-/// The first address of the name. One that is not allowed refuses the name as a whole; and we connect
-/// to what was checked, so that a name cannot change in between.
+/// The first address of the name. One that is not allowed refuses the name as a whole; and we
+/// connect to what was checked, so that a name cannot change in between.
 async fn look_up(site: &Site, private: bool, local_only: bool) -> Result<SocketAddr, String> {
     let found = tokio::net::lookup_host((site.host.as_str(), site.port)).await;
     let found: Vec<SocketAddr> =
@@ -98,7 +98,8 @@ where
     tokio::select! {
         answer = &mut answer => answer.map(|answer| answer.status()).map_err(|e| e.to_string()),
         ended = &mut connection => {
-            let why = ended.err().map_or_else(|| "the connection ended".to_owned(), |e| e.to_string());
+            let over = || "the connection ended".to_owned();
+            let why = ended.err().map_or_else(over, |e| e.to_string());
             // The answer may have come with the end.
             match futures_util::FutureExt::now_or_never(answer) {
                 Some(Ok(answer)) => Ok(answer.status()),

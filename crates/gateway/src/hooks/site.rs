@@ -1,5 +1,5 @@
-//! Which addresses webhooks may have. Without leave, nothing on this machine, in private networks or
-//! beside the public internet is told: whoever may make webhooks could look around there.
+//! Which addresses webhooks may have. Without leave, nothing on this machine, in private networks
+//! or beside the public internet is told: whoever may make webhooks could look around there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

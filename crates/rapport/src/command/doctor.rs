@@ -4,19 +4,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use doctor::{Environment, Request, diagnose};
+use doctor::{Environment, Request};
 
-use super::{Frame, block_on, doctor_store, given};
+use super::{Frame, doctor_store, examine, given};
 use crate::config::load;
 use crate::print::Exit;
 
 /// Flags of `doctor`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The address: a URL, host:port, a port; the server's own when left out. Or `explain` and the
-    /// text of an error; or `claude-desktop`
+    /// The address: a URL, host:port, a port; the server's own when left out. Or a configuration
+    /// file; `explain` and the text of an error; `run` and a command; `claude-desktop`
     target: Option<String>,
-    /// After `explain`: the text of an error, as it was shown; `-` reads it from standard input
+    /// After `explain`: the text of an error, as it was shown; `-` reads it from standard input.
+    /// After `run --`: the command to start and to watch
     #[arg(value_name = "TEXT")]
     text: Vec<String>,
     /// Run one check, with those it builds on
@@ -35,6 +36,8 @@ pub(super) struct Options {
     /// The server may be running
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["target", "only"])]
     store: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    more: examine::More,
 }
 
 /// Runs the ladder of checks. Its exit codes are its own: 0 healthy, 1 a named fault, 2 usage,
@@ -50,6 +53,7 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
             frame.printer.error("explain what? Put the error's text after it, in quotes");
             return Ok(Exit::Usage);
         }
+        (Some("run"), _) => {}
         (_, false) => {
             let more = options.text.join(" ");
             frame.printer.error(&format!("one address at a time: `{more}` is one more"));
@@ -86,20 +90,10 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
             }
         }
     }
-    let report = block_on(diagnose(&request))?;
-    if frame.printer.is_json() {
-        frame.printer.json(&report.to_json())?;
-    } else {
-        let colour = frame.printer.has_colour();
-        frame.printer.line(report.to_text(colour).trim_end());
+    if options.target.as_deref() == Some("run") {
+        return examine::start(frame, &request, &options.text);
     }
-    Ok(match report.exit_code() {
-        0 => Exit::Fine,
-        1 => Exit::Problem,
-        2 => Exit::Usage,
-        // The doctor's own 3 has the number of another meaning elsewhere.
-        _ => Exit::InvalidPort,
-    })
+    examine::run(frame, &request, &options.more)
 }
 
 /// Says what the text of an error means: its cause, and what to do. 3 when nobody here knows it.

@@ -38,7 +38,11 @@ fn input() -> Result<String, Failure> {
     read(std::io::stdin().lock(), "standard input")
 }
 
-fn read(from: impl Read, name: &str) -> Result<String, Failure> {
+/// The text of what is read, named after where it came from.
+///
+/// # Errors
+/// As [`file()`].
+pub(super) fn read(from: impl Read, name: &str) -> Result<String, Failure> {
     let wrong =
         |why: String| Failure::new(Class::Unchecked, format!("cannot read `{name}`: {why}"));
     let mut bytes = Vec::new();

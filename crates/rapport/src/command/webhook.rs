@@ -39,7 +39,8 @@ enum Verb {
 #[derive(Clone, Debug, Args)]
 struct Create {
     /// Where it is told, https://…
-    url: String,
+    #[arg(value_name = "URL")]
+    address: String,
     /// What it is told, such as turn.completed,context.deleted; everything when left out
     #[arg(long, value_name = "EVENTS", value_delimiter = ',')]
     events: Vec<String>,
@@ -123,7 +124,7 @@ fn path(number: u64) -> PathOf {
 }
 
 async fn make(client: &mut Client<'_>, create: &Create) -> Result<(), Failure> {
-    let mut body = Map::from_iter([("url".to_owned(), json!(create.url))]);
+    let mut body = Map::from_iter([("url".to_owned(), json!(create.address))]);
     if !create.events.is_empty() {
         body.insert("events".to_owned(), json!(create.events));
     }

@@ -97,6 +97,21 @@ impl Server {
         .await
     }
 
+    /// Sends a request whose answer is a text of any kind.
+    ///
+    /// # Errors
+    /// As [`Server::json`].
+    pub(crate) async fn text(&self, ask: &Ask) -> Result<String, Failure> {
+        let until = self.until();
+        self.repeat(ask, || async move {
+            let raw = self.send(ask, until).await?.whole().await?;
+            String::from_utf8(raw.to_vec()).map_err(|error| {
+                Failure::new(Class::Protocol, format!("the answer is not UTF-8: {error}"))
+            })
+        })
+        .await
+    }
+
     /// Sends a request whose answer is a stream of events, up to the head of the answer.
     ///
     /// # Errors

@@ -141,3 +141,36 @@ fn changes_are_audited_and_webhooks_are_kept() {
     let key = std::fs::read_to_string(house.path().join("data/vault.key"));
     assert_eq!(key.map(|key| key.trim().len()).ok(), Some(64));
 }
+
+#[test]
+fn a_document_larger_than_any_request_goes_in_and_out_in_parts() {
+    let house = House::new();
+    let _server = house.serve(&[]);
+    let mut text =
+        String::from("{\"format\":\"rapport.context/1\",\"context\":{\"id\":\"big\"}}\n");
+    // Beyond what one request or one answer may hold by itself.
+    let message = serde_json::json!({"role": "user", "content": "x".repeat(1024 * 1024)});
+    for _ in 0..70 {
+        text.push_str(&message.to_string());
+        text.push('\n');
+    }
+    house.write("big.jsonl", &text);
+    let made = house.run(&["context", "import", "big.jsonl"]);
+    assert!(made.status.success(), "{}", err(&made));
+    assert!(err(&made).contains("of 70 MiB"), "{}", err(&made));
+    assert_eq!(json(&house, &["context", "show", "big"])["size"]["messages"], 70);
+    fine(&house, &["context", "export", "big", "-o", "out.json"]);
+    let written = std::fs::read(house.path().join("out.json")).unwrap();
+    let written: Value = serde_json::from_slice(&written).unwrap();
+    assert_eq!(written["messages"].as_array().unwrap().len(), 70);
+
+    let cut = text.len() - 700_000;
+    house.write("cut.jsonl", text[..cut].replace("\"big\"", "\"cut\"").as_str());
+    let failed = house.run(&["context", "import", "cut.jsonl"]);
+    assert_eq!(failed.status.code(), Some(2), "{}", err(&failed));
+    assert_eq!(house.run(&["context", "show", "cut", "--json"]).status.code(), Some(1));
+    house.write("chat.json", "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+    let id = fine(&house, &["context", "import", "chat.json"]);
+    let exported = fine(&house, &["context", "export", id.trim(), "--format", "openai_chat"]);
+    assert!(exported.contains("\"hi\"") && !exported.contains("rapport.context"), "{exported}");
+}

@@ -255,7 +255,8 @@ fn delivery(delivery: &Delivery) -> Value {
     let body: Value = serde_json::from_str(&delivery.body).unwrap_or_default();
     json!({
         "delivery": delivery.number, "id": delivery.id, "event": delivery.kind, "body": body,
-        "happened_at": time(delivery.at), "next_try_at": (!delivery.dead).then(|| time(delivery.due)),
+        "happened_at": time(delivery.at),
+        "next_try_at": (!delivery.dead).then(|| time(delivery.due)),
         "tries": delivery.tries, "error": delivery.error,
     })
 }

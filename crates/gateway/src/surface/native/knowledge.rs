@@ -22,9 +22,10 @@ use crate::surface::problem::Failed;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AskNote {
-    /// `fact` (default) or `environment`.
+    /// `fact` (default), `environment`, `persona`, `plan`, `step`, `data` or `entity`.
     kind: Option<String>,
-    /// A note of the same kind and name is replaced; the environment needs one.
+    /// A note of the same kind and name is replaced; `environment` and `entity` need one, `persona`
+    /// and `plan` have one if none is given.
     name: Option<String>,
     /// What it says: text or any JSON.
     value: Value,
@@ -61,8 +62,7 @@ pub(crate) async fn note(
 ) -> Result<Response, Failed> {
     let key = read::key(&caller, &id)?;
     let kind = asked.kind.as_deref().unwrap_or("fact");
-    let kind =
-        NoteKind::parse(kind).ok_or_else(|| one_of("kind", kind, "`fact` or `environment`"))?;
+    let kind = NoteKind::parse(kind).ok_or_else(|| one_of("kind", kind, &known_kinds()))?;
     let expires_in = asked.expires_in_seconds.map(Duration::from_secs);
     let new = NewNote { kind, name: asked.name, value: asked.value, expires_in };
     let made = gate.contexts().note(&key, new).await?;
@@ -145,6 +145,11 @@ fn answer(profile: &Profile) -> Response {
     let mut response = axum::Json(body).into_response();
     tag(&mut response, revision);
     response
+}
+
+fn known_kinds() -> String {
+    let names: Vec<String> = NoteKind::ALL.iter().map(|(_, name)| format!("`{name}`")).collect();
+    format!("one of {}", names.join(", "))
 }
 
 fn note_value(note: &Note) -> Value {

@@ -65,7 +65,7 @@ pub(crate) struct StreamQuery {
                content_type = "text/event-stream", body = String),
               (status = 204, description = "Everything was heard"),
               (status = 404, body = Problem),
-              (status = 409, description = "The missed events are no longer kept", body = Problem)))]
+              (status = 409, description = "What was missed is no longer kept", body = Problem)))]
 pub(crate) async fn stream(
     State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,

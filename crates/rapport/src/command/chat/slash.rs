@@ -59,8 +59,9 @@ pub(super) async fn run(
         "retry" => return talk.retry(client).await,
         "export" if rest.is_empty() => return Err(wrong("`/export` needs a file".to_owned())),
         "export" => {
-            let text = context::export(client, begun(talk)?).await?;
-            context::write(rest, &text)?;
+            let mut text = Vec::new();
+            context::export(client, begun(talk)?, &mut text, &mut |_, _| {}).await?;
+            context::write(rest, &String::from_utf8_lossy(&text))?;
             client.printer.note(&format!("Written into {rest}."));
         }
         _ => return Err(unknown(name)),

@@ -3,7 +3,7 @@
 mod fix;
 mod init;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -53,6 +53,13 @@ enum What {
     Schema,
     /// The reference page
     Docs,
+}
+
+/// Shows what would mend the ports of a file, or mends them; true when the file was changed.
+pub(super) fn mend(frame: &mut Frame, file: &Path, yes: bool) -> anyhow::Result<bool> {
+    let before = std::fs::read(file).unwrap_or_default();
+    fix::run(frame, Some(file), yes)?;
+    Ok(yes && std::fs::read(file).unwrap_or_default() != before)
 }
 
 /// Runs `config`.

@@ -119,14 +119,14 @@ fn usage(frame: &mut Frame, text: &str, hint: &str) -> anyhow::Result<Exit> {
 /// Reads the server's address as `doctor` does: a number that is no port is named as such.
 pub(super) fn target(frame: &mut Frame, text: &str, from: &str) -> Result<Target, Exit> {
     let text = text.strip_prefix(':').unwrap_or(text);
-    let read = match doctor::Target::parse(text) {
+    let read = match doctor::target::Target::parse(text) {
         Ok(read) => read,
         Err(bad) => {
             frame.printer.error(&bad.to_string());
             return Err(Exit::Usage);
         }
     };
-    let tls = read.scheme.is_some_and(doctor::Scheme::is_tls);
+    let tls = read.scheme.is_some_and(doctor::target::Scheme::is_tls);
     let number = match &read.port {
         Some(text) => {
             let place = port::Place::Flag(from.to_owned());
@@ -138,7 +138,7 @@ pub(super) fn target(frame: &mut Frame, text: &str, from: &str) -> Result<Target
                 }
             }
         }
-        None => match read.scheme.and_then(doctor::Scheme::default_port) {
+        None => match read.scheme.and_then(doctor::target::Scheme::default_port) {
             Some(number) => number,
             None => {
                 frame.printer.error(&format!("`{text}` names no port"));

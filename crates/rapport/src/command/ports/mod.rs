@@ -1,11 +1,12 @@
 //! `rapport ports`: free ports, what a number means, and which of our servers run where.
 
+mod list;
+
 use clap::{Args, Subcommand};
 use doctor::port;
 
 use super::Frame;
 use crate::print::Exit;
-use crate::runtime;
 
 /// Flags of `ports`.
 #[derive(Debug, Args)]
@@ -28,8 +29,8 @@ enum What {
         #[arg(allow_hyphen_values = true)]
         number: String,
     },
-    /// The running servers of this user
-    List,
+    /// Every TCP port that something listens on: who, since when, with which command
+    List(list::Options),
 }
 
 /// Runs `ports`.
@@ -63,18 +64,6 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
             }
             Ok(if invalid.is_some() { Exit::InvalidPort } else { Exit::Fine })
         }
-        What::List => {
-            let running = runtime::all(&frame.env);
-            if frame.printer.is_json() {
-                frame.printer.json(&running)?;
-                return Ok(Exit::Fine);
-            }
-            for server in running {
-                let (port, pid) = (server.port, server.pid);
-                let (since, data) = (server.started_at, server.data_dir.display());
-                frame.printer.line(&format!("{port}\trapport\tPID {pid}\tsince {since}\t{data}"));
-            }
-            Ok(Exit::Fine)
-        }
+        What::List(options) => list::run(frame, options),
     }
 }

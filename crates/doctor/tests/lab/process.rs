@@ -78,7 +78,8 @@ async fn a_server_in_an_endless_loop_is_named() {
 #[tokio::test]
 async fn a_server_without_descriptors_is_named() {
     let (listener, target) = listener();
-    let script = "ulimit -n 24; for i in 3 4 5 6 7 8 9; do eval \"exec $i</dev/null\"; done; for i in {1..40}; do exec {fd}</dev/null || break; done; \
+    let script = "ulimit -n 24; for i in 3 4 5 6 7 8 9; do eval \"exec $i</dev/null\"; done; \
+                  for i in {1..40}; do exec {fd}</dev/null || break; done; \
                   while :; do :; done";
     let mut command = shell(script);
     command.stderr(Stdio::null());

@@ -1,0 +1,190 @@
+//! `rapport doctor run -- COMMAND`: starts a server and watches what it opens, or why it ends.
+
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use doctor::sockets::{Listener, listeners};
+use doctor::{Report, Request, diagnose, knowledge};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+use crate::command::{Frame, block_on};
+use crate::print::{Exit, Printer};
+
+/// How often the sockets are looked at.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long a server may take to open its port.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Limit: lines of the command's output that are kept to explain its end.
+const LINES_MAX: usize = 50;
+
+/// What came of it.
+enum Outcome {
+    /// It opened a port, and this is what the doctor says of it.
+    Opened(Box<Report>),
+    Ended(ExitStatus, Vec<String>),
+    Late,
+}
+
+/// Starts the command, prints what it prints, and ends it when the question is answered.
+pub(in crate::command) fn run(
+    frame: &mut Frame,
+    request: &Request,
+    words: &[String],
+) -> anyhow::Result<Exit> {
+    if words.is_empty() {
+        frame.printer.error("run what? Write it after `--`: rapport doctor run -- python3 app.py");
+        return Ok(Exit::Usage);
+    }
+    let outcome = block_on(async {
+        let mut child = start(words)?;
+        let outcome = watch(&mut frame.printer, request, &mut child).await;
+        end(&mut child).await;
+        outcome
+    })??;
+    match outcome {
+        Outcome::Opened(report) => {
+            super::print(frame, &report)?;
+            Ok(super::exit(&report))
+        }
+        Outcome::Ended(status, lines) => Ok(ended(frame, status, &lines)),
+        Outcome::Late => {
+            let seconds = PATIENCE.as_secs();
+            frame.printer.error(&format!("it runs and opened no TCP port within {seconds} s"));
+            frame.printer.hint("read what it says above; it may wait for something, or use a pipe");
+            Ok(Exit::Problem)
+        }
+    }
+}
+
+fn start(words: &[String]) -> anyhow::Result<Child> {
+    let program = words.first().map_or("", String::as_str);
+    let mut command = Command::new(program);
+    command
+        .args(words.iter().skip(1))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    #[cfg(unix)]
+    command.process_group(0);
+    command.spawn().with_context(|| format!("`{program}` cannot be started"))
+}
+
+async fn watch(
+    printer: &mut Printer,
+    request: &Request,
+    child: &mut Child,
+) -> anyhow::Result<Outcome> {
+    let until = Instant::now() + PATIENCE;
+    let mut out = child.stdout.take().map(|pipe| BufReader::new(pipe).lines());
+    let mut err = child.stderr.take().map(|pipe| BufReader::new(pipe).lines());
+    let mut kept: Vec<String> = Vec::new();
+    let pid = child.id().unwrap_or_default();
+    let mut tick = tokio::time::interval(PAUSE);
+    loop {
+        tokio::select! {
+            line = next(&mut out) => keep(printer, &mut kept, line),
+            line = next(&mut err) => keep(printer, &mut kept, line),
+            _moment = tick.tick() => {
+                if let Some(listener) = opened(pid) {
+                    let target = Some(reachable(&listener));
+                    let request = Request { target, ..request.clone() };
+                    return Ok(Outcome::Opened(Box::new(diagnose(&request).await)));
+                }
+                // Its last words may still be in the pipes; they end when it does.
+                if out.is_none() && err.is_none() && let Some(status) = child.try_wait()? {
+                    return Ok(Outcome::Ended(status, kept));
+                }
+                if Instant::now() >= until {
+                    return Ok(Outcome::Late);
+                }
+            }
+        }
+    }
+}
+
+/// The next line of a pipe; a pipe that has ended is put away and never ready again.
+async fn next<R: AsyncRead + Unpin>(pipe: &mut Option<Lines<BufReader<R>>>) -> String {
+    loop {
+        let Some(lines) = pipe else { return std::future::pending().await };
+        match lines.next_line().await {
+            Ok(Some(line)) => return line,
+            Ok(None) | Err(_) => *pipe = None,
+        }
+    }
+}
+
+fn keep(printer: &mut Printer, kept: &mut Vec<String>, line: String) {
+    printer.note(&line);
+    if kept.len() >= LINES_MAX {
+        kept.remove(0);
+    }
+    kept.push(line);
+}
+
+/// A socket on which the command or one of its children listens.
+fn opened(pid: u32) -> Option<Listener> {
+    let rows = listeners().ok()?;
+    rows.into_iter().find(|row| {
+        row.owner.as_ref().is_some_and(|owner| owner.pid == pid || group(owner.pid) == Some(pid))
+    })
+}
+
+/// The process group of a process: that of the command is its own.
+#[cfg(unix)]
+fn group(pid: u32) -> Option<u32> {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
+    let group = rustix::process::getpgid(Some(pid)).ok()?;
+    u32::try_from(group.as_raw_nonzero().get()).ok()
+}
+
+#[cfg(not(unix))]
+fn group(_pid: u32) -> Option<u32> {
+    None
+}
+
+fn reachable(listener: &Listener) -> String {
+    let port = listener.port;
+    match listener.address {
+        address if !address.is_unspecified() => {
+            std::net::SocketAddr::new(address, port).to_string()
+        }
+        std::net::IpAddr::V4(_) => format!("127.0.0.1:{port}"),
+        std::net::IpAddr::V6(_) => format!("localhost:{port}"),
+    }
+}
+
+/// Says why it ended, when its last lines are a text that is known.
+fn ended(frame: &mut Frame, status: ExitStatus, lines: &[String]) -> Exit {
+    frame.printer.error(&format!("it ended before it opened a port ({status})"));
+    let known = lines.iter().rev().find_map(|line| knowledge::explain_text(line));
+    match known {
+        Some(found) => {
+            frame.printer.line(&found.cause);
+            for (number, step) in (1..).zip(&found.steps) {
+                frame.printer.line(&format!("  {number}. {step}"));
+            }
+        }
+        None => frame.printer.hint("its last lines above have the reason"),
+    }
+    Exit::Problem
+}
+
+/// Ends the command and what it started.
+async fn end(child: &mut Child) {
+    #[cfg(unix)]
+    if let Some(group) = child.id().and_then(|id| i32::try_from(id).ok())
+        && let Some(group) = rustix::process::Pid::from_raw(group)
+    {
+        let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+    }
+    let ending = tokio::time::timeout(Duration::from_secs(3), child.wait()).await;
+    if ending.is_err() {
+        let _killed = child.kill().await;
+    }
+}

@@ -101,6 +101,15 @@ pub enum GivenKey<'a> {
     Clear(&'a str),
 }
 
+impl std::fmt::Debug for GivenKey<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Variable(name) => f.debug_tuple("Variable").field(name).finish(),
+            Self::Clear(_) => f.write_str("Clear([hidden])"),
+        }
+    }
+}
+
 impl<'a> GivenKey<'a> {
     fn read(key: &'a str) -> Result<Self, Fault> {
         let hint = "send the key itself, or set a variable of the server, such as MINE_API_KEY, \

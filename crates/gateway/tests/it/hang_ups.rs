@@ -166,7 +166,7 @@ async fn a_turn_goes_on_without_its_caller_where_nothing_else_is_said() {
 }
 
 /// The gateway behind a socket of its own.
-async fn listen(gate: &Gateway) -> std::net::SocketAddr {
+pub(crate) async fn listen(gate: &Gateway) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let peer = Peer { addr: "127.0.0.1:50000".parse().unwrap(), tls: false };

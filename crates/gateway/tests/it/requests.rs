@@ -69,6 +69,33 @@ async fn every_end_of_an_upstream_leaves_one_record() {
 }
 
 #[tokio::test]
+async fn an_answer_of_known_length_over_a_real_connection_is_complete() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mock = mock("").await;
+    let house = House::with(settings(&mock)).await;
+    let addr = crate::hang_ups::listen(&house.gate).await;
+    let body = json!({"model": "one-m", "max_tokens": 9,
+                      "messages": [{"role": "user", "content": "hello"}]})
+    .to_string();
+    for outcome in ["miss", "hit"] {
+        let head = format!(
+            "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             x-rapport-cache: on\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains(&format!("x-rapport-cache: {outcome}")), "{answer}");
+    }
+    let calls = list(&house, "").await;
+    assert_eq!((calls.len(), outcomes(&calls)), (1, vec!["ok"]), "{calls:?}");
+    assert!(calls[0]["usage"]["output_tokens"].as_u64().is_some(), "{calls:?}");
+}
+
+#[tokio::test]
 async fn an_upstream_that_dies_in_its_answer_leaves_one_record() {
     let slow = "default.fragments = [\"a\", \"b\"]\ndefault.pause_ms = 600000";
     let mock = mock(slow).await;

@@ -7,7 +7,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::StatusCode;
-use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use wire::dialect::Dialect;
 use wire::event::Event;
@@ -177,7 +177,9 @@ impl Keeper {
                 head.headers.get(&name).map(|value| (name, value.clone()))
             })
             .collect();
-        let tee = Tee { keeper: self, headers, seen: Some(Vec::new()) };
+        let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        let length = length.and_then(|length| length.trim().parse().ok());
+        let tee = Tee { keeper: Some(self), headers, seen: Some(Vec::new()), length };
         let body = futures_util::stream::unfold(
             (body.into_data_stream(), tee),
             |(mut body, mut tee)| async move {
@@ -214,15 +216,29 @@ impl Keeper {
 
 /// What goes by on its way to the caller.
 struct Tee {
-    keeper: Keeper,
+    /// Nobody after the end.
+    keeper: Option<Keeper>,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// `None` once it is clear that nothing will be kept.
     seen: Option<Vec<u8>>,
+    /// How long the answer says it is.
+    length: Option<usize>,
+}
+
+impl Drop for Tee {
+    fn drop(&mut self) {
+        // Who writes a body of known length asks for no more after its last byte.
+        let seen = self.seen.as_ref().map(Vec::len);
+        if seen.is_some() && seen == self.length {
+            self.end();
+        }
+    }
 }
 
 impl Tee {
     fn take(&mut self, bytes: &[u8]) {
-        let limit = self.keeper.snapshot.settings.cache.entry_bytes;
+        let Some(keeper) = &self.keeper else { return };
+        let limit = keeper.snapshot.settings.cache.entry_bytes;
         if let Some(seen) = &mut self.seen {
             if seen.len() + bytes.len() <= limit {
                 seen.extend_from_slice(bytes);
@@ -233,13 +249,13 @@ impl Tee {
     }
 
     /// The answer is over: it is kept before the last waiting caller looks for it.
-    fn end(mut self) {
-        let Some(seen) = self.seen.take() else { return };
-        if !self.keeper.is_whole(&seen) {
+    fn end(&mut self) {
+        let (Some(seen), Some(keeper)) = (self.seen.take(), self.keeper.take()) else { return };
+        if !keeper.is_whole(&seen) {
             return;
         }
-        let kept = Kept { headers: self.headers.into(), body: seen.into(), at: Instant::now() };
-        let keeper = self.keeper;
+        let headers = std::mem::take(&mut self.headers);
+        let kept = Kept { headers: headers.into(), body: seen.into(), at: Instant::now() };
         keeper.snapshot.cache.keep(keeper.name, kept, keeper.question.as_ref());
         drop(keeper.lead);
     }

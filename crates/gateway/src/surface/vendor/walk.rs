@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use wire::dialect::{Asked, StreamReader, rename};
 use wire::event::Event;
@@ -243,6 +243,7 @@ impl Walk {
             upstream: Arc::clone(upstream),
             flight,
             reading: Reading::of(call, &answer),
+            left: length(&answer),
             begun: false,
         };
         {
@@ -372,11 +373,19 @@ pub(super) struct Meter {
     upstream: Arc<Upstream>,
     flight: Flight,
     reading: Reading,
+    /// Bytes that are still to come, where the answer says how many there are.
+    left: Option<u64>,
     begun: bool,
+}
+
+/// How long an answer says it is.
+fn length(answer: &Answer) -> Option<u64> {
+    answer.headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
 impl Meter {
     fn saw(&mut self, bytes: &Bytes) {
+        self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
         if !self.begun {
             self.begun = true;
             if !matches!(self.reading, Reading::Blind) {
@@ -437,6 +446,16 @@ impl Meter {
             );
         }
         self.record.lock().failed(fault);
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        // Who writes a body of known length asks for no more after its last byte: the end is not
+        // seen, but it was reached.
+        if self.left == Some(0) {
+            self.ended();
+        }
     }
 }
 

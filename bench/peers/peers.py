@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turn by turn to a thousand: Rapport beside LangGraph's SqliteSaver and the Agents SDK's SQLiteSession.
+"""Turn by turn to a thousand: Rapport beside LangGraph's SqliteSaver and openai-agents' session.
 
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install \
         langgraph langgraph-checkpoint-sqlite openai-agents

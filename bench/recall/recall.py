@@ -119,7 +119,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binary", help="the program rapport")
     parser.add_argument("file", type=pathlib.Path, help="a file in LoCoMo's format")
-    parser.add_argument("--only", type=int, choices=RANKS, help="end with 1 below 0.75 at this rank")
+    help_only = "end with 1 below 0.75 at this rank"
+    parser.add_argument("--only", type=int, choices=RANKS, help=help_only)
     options = parser.parse_args()
     samples = json.loads(options.file.read_text())
     with tempfile.TemporaryDirectory() as folder:

@@ -17,6 +17,8 @@ mod doctor_store;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod inspect;
+#[cfg(test)]
 mod joined;
 #[cfg(test)]
 mod models;

@@ -46,7 +46,7 @@ pub(super) fn judge(path: &Path, text: &str, search: &[PathBuf]) -> Judged {
     if let Some(twice) = json::doubled(text).into_iter().next() {
         return Judged::bad(verdict(
             "config.duplicate_key",
-            format!("{shown} has `{twice}` twice, and only the last one counts"),
+            format!("the file {shown} has `{twice}` twice, and only the last one counts"),
             &format!("{shown}: {twice}"),
             Fix::say("give one of them another name, or remove it"),
         ));
@@ -97,7 +97,9 @@ fn missing(shown: &str, name: &str, value: &Value) -> Option<Verdict> {
     let other = other.into_iter().find(|key| value.get(key).is_some());
     let (sentence, fix) = match other {
         Some(key) => (
-            format!("{shown} has its servers under `{key}`, and programs read `mcpServers`"),
+            format!(
+                "the file {shown} has its servers under `{key}`, and programs read `mcpServers`"
+            ),
             format!("rename the key `{key}` to `mcpServers`"),
         ),
         // Other settings may stand there alone.
@@ -253,7 +255,9 @@ fn readable_secret(path: &Path, shown: &str, list: &Map<String, Value>) -> Optio
     })?;
     Some(verdict(
         "config.secret_readable",
-        format!("{shown} holds a secret, and other users of this machine can read the file"),
+        format!(
+            "the file {shown} holds a secret, and other users of this machine can read the file"
+        ),
         &format!("{shown}: mcpServers.{server}.env.{name}, mode {:o}", mode & 0o777),
         Fix::run("let only its owner read it", format!("chmod 600 {shown}")),
     ))

@@ -17,7 +17,7 @@ pub(super) fn parse(shown: &str, text: &str) -> Result<Value, Box<Verdict>> {
 fn slip(shown: &str, text: &str, error: &serde_json::Error) -> Verdict {
     let number = error.line();
     let (at, line, what, fix) = what_was_written(text, number, error.column());
-    let sentence = format!("{shown} line {at} is no valid JSON: {what}");
+    let sentence = format!("line {at} of {shown} is no valid JSON: {what}");
     let place = format!("{shown}:{at}: {}", line.trim().chars().take(80).collect::<String>());
     verdict("config.bad_json", sentence, &place, Fix::say(fix))
         .because(format!("the reader says: {error}"))

@@ -217,7 +217,7 @@ fn healthy(path: &Path, findings: &[Finding]) -> Verdict {
         String::new()
     };
     let sentence = format!(
-        "{} is well: {} addresses and {} commands of it work{not_run}",
+        "the file {} is well: {} addresses and {} commands of it work{not_run}",
         path.display(),
         count("address", Outcome::Pass),
         count("command", Outcome::Pass)

@@ -34,8 +34,9 @@ pub(super) fn ports(path: &Path, text: &str, names: Option<&LogicalMap>) -> Vec<
                 continue;
             }
             let meant = invalid.candidates.first();
-            let meant = meant.map_or_else(String::new, |port| format!(": {port} was meant?"));
-            let sentence = format!("{shown} line {number}: {digits} is no TCP port{meant}");
+            let meant =
+                meant.map_or_else(String::new, |port| format!(", and {port} was probably meant"));
+            let sentence = format!("line {number} of {shown}: {digits} is no TCP port{meant}");
             let fix = match invalid.candidates.first() {
                 Some(port) => Fix::run(
                     "write a port from 1 to 65535",

@@ -32,7 +32,7 @@ fn decode(shown: &str, bytes: &[u8]) -> Result<String, Box<Verdict>> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(Box::new(verdict(
             "config.encoding",
-            format!("{shown} is UTF-16, and programs read UTF-8"),
+            format!("the file {shown} is UTF-16, and programs read UTF-8"),
             "its first bytes are ff fe or fe ff",
             Fix::run("save it as UTF-8", format!("iconv -f UTF-16 -t UTF-8 {shown}")),
         )));
@@ -40,7 +40,7 @@ fn decode(shown: &str, bytes: &[u8]) -> Result<String, Box<Verdict>> {
     if bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
         return Err(Box::new(verdict(
             "config.bom",
-            format!("{shown} begins with a byte-order mark, which many readers refuse"),
+            format!("the file {shown} begins with a byte-order mark, which many readers refuse"),
             "its first bytes are ef bb bf",
             Fix::run(
                 "save it as UTF-8 without one",
@@ -56,7 +56,7 @@ fn decode(shown: &str, bytes: &[u8]) -> Result<String, Box<Verdict>> {
             let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
             return Err(Box::new(verdict(
                 "config.encoding",
-                format!("{shown} is not UTF-8"),
+                format!("the file {shown} is not UTF-8"),
                 &format!("byte {at}, in line {line}, is {:02x}", bytes.get(at).unwrap_or(&0)),
                 Fix::run("save it as UTF-8", format!("iconv -f LATIN1 -t UTF-8 {shown}")),
             )));
@@ -65,7 +65,7 @@ fn decode(shown: &str, bytes: &[u8]) -> Result<String, Box<Verdict>> {
     if text.trim().is_empty() {
         return Err(Box::new(verdict(
             "config.empty",
-            format!("{shown} is empty"),
+            format!("the file {shown} is empty"),
             &format!("it has {} bytes and no content", bytes.len()),
             Fix::say("write {\"mcpServers\": {}} when it is a list of MCP servers, or remove it"),
         )));
@@ -85,7 +85,7 @@ fn wrong_name(found: &str, wanted: &str) -> Box<Verdict> {
 fn unreadable(shown: &str, reason: &str) -> Box<Verdict> {
     Box::new(verdict(
         "config.no_file",
-        format!("{shown} cannot be read"),
+        format!("the file {shown} cannot be read"),
         reason,
         Fix::say("check the path, and who may read it"),
     ))

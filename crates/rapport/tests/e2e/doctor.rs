@@ -50,7 +50,11 @@ fn a_file_is_judged_and_mended() {
     let file = house.path().join("app.env").display().to_string();
     let found = house.run(&["doctor", &file]);
     assert_eq!(code(&found), Some(1), "{}", text(&found.stdout));
-    assert!(text(&found.stdout).contains("line 1: 619009"), "{}", text(&found.stdout));
+    assert!(
+        text(&found.stdout).contains("app.env: 619009 is no TCP port"),
+        "{}",
+        text(&found.stdout)
+    );
     let shown = house.run(&["doctor", &file, "--fix"]);
     assert_eq!(code(&shown), Some(1), "{}", text(&shown.stdout));
     assert!(text(&shown.stdout).contains("+ MCP_PORT=61900"), "{}", text(&shown.stdout));

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::fields::{self, Fields};
 use crate::fault::{Code, Fault};
+use crate::frame::json::{DEPTH_MAX, json_depth_ok};
 use crate::prompt::{Private, PrivateField, Prompt};
 
 /// A caller's request, read.
@@ -55,14 +56,24 @@ impl Link {
 /// The fields of a request body. Of a field that stands twice the last counts, as for most parsers.
 ///
 /// # Errors
-/// `invalid_json`, or `invalid_input` when the body is no object.
+/// `invalid_json`, also for what nests deeper than readers follow, or `invalid_input` when the body
+/// is no object.
 pub(super) fn body(bytes: &[u8]) -> Result<Fields<'_>, Fault> {
+    if !is_flat(bytes) {
+        let text = format!("the body nests deeper than `{DEPTH_MAX}` arrays and objects");
+        return Err(Fault::new(Code::InvalidJson, text));
+    }
     let raw: &RawValue = serde_json::from_slice(bytes).map_err(|cause| {
         let text = "the body is not valid JSON";
         Fault::new(Code::InvalidJson, text).hint(cause.to_string())
     })?;
     let fields = Fields::read(raw).map(Fields::last_only);
     fields.ok_or_else(|| Fault::new(Code::InvalidInput, "the body must be a JSON object"))
+}
+
+/// Whether a text nests no deeper than readers that follow it part by part may go.
+pub(super) fn is_flat(json: &[u8]) -> bool {
+    json_depth_ok(json, DEPTH_MAX as usize)
 }
 
 /// The fault of a field that cannot be read.

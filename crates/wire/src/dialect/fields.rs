@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::text;
+use super::{halves, text};
 
 /// The fields of one object, in order, values unread.
 #[derive(Debug, Default)]
@@ -74,9 +74,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads a string; `None` for any other value.
+/// Reads a string; `None` for any other value. Half a character, which JSON can write and text
+/// cannot hold, becomes U+FFFD.
 pub(super) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    serde_json::from_str(raw.get()).ok().map(|Key(text)| text)
+    match serde_json::from_str(raw.get()) {
+        Ok(Key(text)) => Some(text),
+        Err(_) => halves::mended(raw.get()).map(Cow::Owned),
+    }
 }
 
 /// Reads the items of an array, each with its bytes; `None` for any other value.

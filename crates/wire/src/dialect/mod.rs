@@ -9,6 +9,7 @@ mod excerpt;
 mod fields;
 mod frames;
 mod gemini;
+mod halves;
 mod head;
 mod intake;
 mod losses;

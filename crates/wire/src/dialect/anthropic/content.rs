@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::NAME;
+use crate::dialect::ask::is_flat;
 use crate::dialect::fields::{self, Fields};
 use crate::prompt::{Block, Media, Message, Raw, Role, Source};
 
@@ -13,6 +14,9 @@ use crate::prompt::{Block, Media, Message, Raw, Role, Source};
 /// # Errors
 /// What is wrong, as the text of a fault.
 pub(super) fn blocks(content: &RawValue) -> Result<Vec<Block>, String> {
+    if !is_flat(content.get().as_bytes()) {
+        return Err("`content` nests too deep".to_owned());
+    }
     if let Some(text) = fields::string(content) {
         return Ok(vec![Block::Text(text.into_owned())]);
     }

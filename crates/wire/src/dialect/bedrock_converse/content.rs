@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::{NAME, media};
+use crate::dialect::ask::is_flat;
 use crate::dialect::fields::{self, Fields};
 use crate::dialect::openai_chat::content::empty;
 use crate::prompt::{Block, Message, Raw, Role};
@@ -14,6 +15,9 @@ use crate::prompt::{Block, Message, Raw, Role};
 /// # Errors
 /// What is wrong, as the text of a fault.
 pub(super) fn blocks(content: &RawValue) -> Result<Vec<Block>, String> {
+    if !is_flat(content.get().as_bytes()) {
+        return Err("`content` nests too deep".to_owned());
+    }
     let items = fields::items(content).ok_or("`content` must be an array of blocks")?;
     let mut blocks = Vec::with_capacity(items.len());
     for item in items {

@@ -14,6 +14,9 @@ use super::excerpt::{excerpt, sentence};
 use super::fields::{self, Fields};
 use crate::fault::{Blame, Code, Fault};
 
+/// Limit: objects around the text of an error.
+const TEXT_DEPTH: u32 = 3;
+
 /// What an upstream says about an error, in any of the shapes in use.
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -63,7 +66,7 @@ impl Report {
         let bare = |name: String| name.rsplit('#').next().map(str::to_owned);
         let kind = any(&["type", "error_type"]).or_else(|| own("__type").and_then(bare));
         let message = ["message", "Message", "detail", "msg", "error_message"];
-        let message = message.iter().find_map(|name| error.find(name).and_then(text));
+        let message = message.iter().find_map(|name| text(error.find(name)?, TEXT_DEPTH));
         // Who asks others for us says what they answered.
         let inner = error.find("metadata").and_then(Fields::read);
         let inner = inner.and_then(|inner| inner.string("raw"));
@@ -272,7 +275,7 @@ fn timed(
 }
 
 /// The text of a value: a string, or what a checker of requests found wrong.
-fn text(raw: &RawValue) -> Option<String> {
+fn text(raw: &RawValue, depth: u32) -> Option<String> {
     if let Some(text) = fields::string(raw) {
         return Some(text.into_owned());
     }
@@ -291,5 +294,6 @@ fn text(raw: &RawValue) -> Option<String> {
     }
     let inner = Fields::read(raw)?;
     let names = ["detail", "message", "msg", "error"];
-    names.into_iter().find_map(|name| inner.find(name).and_then(text))
+    let depth = depth.checked_sub(1)?;
+    names.into_iter().find_map(|name| text(inner.find(name)?, depth))
 }

@@ -1,4 +1,4 @@
-//! Which of two targets speaks, where a slow turn was sent to both: the first with something to say.
+//! Which of two targets speaks, where a slow turn was sent to both: the first to say something.
 
 use tokio::sync::watch;
 

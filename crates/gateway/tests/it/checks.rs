@@ -1,4 +1,4 @@
-//! Health checks from outside: a provider that is down is not asked first, and comes back by itself.
+//! Health checks from outside: a provider that is down is asked last, and comes back by itself.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Embeddings and rankings go by routes too: the next target, the next key, the breaker, the record.
+//! Embeddings and rankings go by routes too: the next target, the next key, breaker, record.
 
 use gateway::route::{RouteSettings, TargetSettings};
 use gateway::settings::{KeySettings, ProviderSettings, Secret, Settings};

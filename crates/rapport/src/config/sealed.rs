@@ -1,5 +1,5 @@
-//! Keys of providers that the API was given in clear: kept encrypted, each bound to its provider and
-//! to the address that gets it.
+//! Keys of providers that the API was given in clear: kept encrypted, each bound to its provider
+//! and to the address that gets it.
 
 use std::path::Path;
 

@@ -140,7 +140,8 @@ fn health(values: &mut Values<'_>, name: &str) -> Option<HealthCheck> {
     let path = values.found(&format!("{group}.path")).filter(|found| !found.text.is_empty());
     if let Some(wrong) = path.as_ref().filter(|found| !found.text.starts_with('/')) {
         let text = format!(
-            "`{group}.path` cannot be `{}`: write a path that begins with `/`, such as `/v1/models`",
+            "`{group}.path` cannot be `{}`: write a path that begins with `/`, such as \
+             `/v1/models`",
             wrong.text
         );
         values.findings.problem(&wrong.place, text);

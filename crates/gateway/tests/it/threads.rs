@@ -46,9 +46,14 @@ fn id(answer: &Answer) -> String {
 async fn a_thread_keeps_what_was_said_with_its_instructions_and_tools() {
     let (mock, house) = start("default.text = \"answer {n}\"").await;
     let mut create = body("one", &json!({"type": "create"}));
+    // What only the caller's own headers would make valid is not sent, and named.
+    create["context_management"] = json!({"edits": []});
     create["system"] = json!("be kind");
     create["tools"] = json!([{"name": "look", "input_schema": {"type": "object"}}]);
-    let first = id(&send(&house, &create).await);
+    let created = send(&house, &create).await;
+    assert_eq!(created.header("x-rapport-dropped"), "context_management", "{created:?}");
+    assert!(mock.requests().pop().unwrap().json().get("context_management").is_none());
+    let first = id(&created);
     assert!(first.starts_with("msg_"), "{first}");
     let second = id(&send(&house, &body("two", &after(&first))).await);
     let sent = mock.requests().pop().unwrap().json();

@@ -24,6 +24,10 @@ use crate::surface::native::read;
 
 /// The name of no context: which one it is follows from the call itself.
 const AUTO: &str = "auto";
+/// Fields that Anthropic takes only with a beta in the headers of the caller, which a request that
+/// is written anew does not carry.
+const OF_BETAS: [&str; 6] =
+    ["betas", "billing_policy", "compaction", "context_management", "fallbacks", "mcp_servers"];
 /// Limit: how often a call is placed anew because somebody else went on with its context.
 const TRIES_MAX: usize = 8;
 
@@ -62,6 +66,7 @@ pub(super) async fn turn_with(
 ) -> Result<Response, Fault> {
     let key = key(&call, id, &asked.prompt)?;
     lead(&mut asked.prompt);
+    plain(&mut asked);
     let expect = read::expected(&call.headers)?;
     let mut may_repeat = call.headers.contains_key("idempotency-key");
     for _ in 0..TRIES_MAX {
@@ -113,6 +118,18 @@ pub(super) fn lead(prompt: &mut Prompt) {
     let texts: Vec<String> = prompt.system.take().into_iter().chain(texts).collect();
     prompt.system = Some(texts.join("\n\n")).filter(|text| !text.is_empty());
     prompt.system_raw = None;
+}
+
+/// Leaves out what only the caller's own headers would make valid, and takes note of it.
+pub(super) fn plain(asked: &mut Asked) {
+    let Some(private) = &mut asked.prompt.private else { return };
+    if &*private.dialect != "anthropic" {
+        return;
+    }
+    let of_betas = |name: &str| OF_BETAS.contains(&name);
+    let lost = private.fields.iter().filter(|field| of_betas(&field.name));
+    asked.dropped.extend(lost.map(|field| field.name.clone()));
+    private.fields.retain(|field| !of_betas(&field.name));
 }
 
 /// Whether there is a question.

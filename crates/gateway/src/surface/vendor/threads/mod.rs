@@ -47,6 +47,7 @@ pub(super) fn may_be(call: &Call) -> bool {
 /// Answers a call that may be one of a thread.
 pub(super) async fn answer(call: Call) -> Result<Response, Fault> {
     let mut asked = call.asked()?;
+    remember::plain(&mut asked);
     let Some(thread) = thread(&mut asked)? else { return Box::pin(call.answer()).await };
     if call.context().is_some() {
         return Err(wrong("thread", "absent where the conversation is kept in a context")

@@ -10,6 +10,7 @@ LEGACY = HERE / "node_modules/referee-legacy/dist/index.js"
 BOTH = HERE / "node_modules/referee-both-eras/dist/index.js"
 REVISIONS = ("2025-11-25", "2026-07-28")
 LEG_SECONDS = 120
+SCENARIO_SECONDS = 15
 
 
 def server_legs(name, url, folder):
@@ -17,6 +18,7 @@ def server_legs(name, url, folder):
     legs = [(f"{name}, 0.1.16, everything", LEGACY, ["server", "--url", url, "--suite", "all"])]
     for revision in REVISIONS:
         words = ["server", "--url", url, "--requirements", revision]
+        words += ["--timeout", str(SCENARIO_SECONDS * 1000)]
         legs.append((f"{name}, 0.2.0-alpha.12, {revision}", BOTH, words))
     return [(leg, program, [*words, "-o", str(folder / slug(leg))]) for leg, program, words in legs]
 

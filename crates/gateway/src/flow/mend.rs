@@ -86,7 +86,7 @@ impl Mender {
             .into_iter()
             .map(|id| Block::ToolResult { id, content: NO_RESULT.to_owned(), is_error: true })
             .collect();
-        (!blocks.is_empty()).then(|| Message { role: Role::Tool, blocks, raw: None })
+        (!blocks.is_empty()).then_some(Message { role: Role::Tool, blocks, raw: None })
     }
 }
 

@@ -56,7 +56,7 @@ pub async fn preview(
     let (prompt, asked) = build(upstream, window, overrides);
     let (url, headers, body) = upstream.render(&prompt, false);
     let sha256 = hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &body).as_ref());
-    let body = String::from_utf8(body.to_vec())
+    let body = String::from_utf8(body)
         .map_err(|e| Fault::internal("the rendered request is not UTF-8").because(e))?;
     let body = RawValue::from_string(body)
         .map_err(|e| Fault::internal("the rendered request is not JSON").because(e))?;

@@ -148,7 +148,7 @@ pub(crate) struct NewTurn {
     /// Further fields of the model's own API.
     pub(crate) parameters: Option<Object>,
     /// How the window is chosen for this turn: `budget`, `full`, `last` or `summary`, or an
-    /// object with `strategy`, `turns`, `tokens`, `recall` and `summarizer`.
+    /// object with `strategy`, `turns`, `tokens`, `recall`, `clear_tools` and `summarizer`.
     #[schema(value_type = Option<Value>)]
     pub(crate) window: Option<Value>,
     /// The same as the header `Idempotency-Key`.

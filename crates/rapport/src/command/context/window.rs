@@ -16,7 +16,7 @@ pub(super) struct Window {
     /// Preview it for this model, as NAME or PROVIDER/NAME
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// budget, full, last or summary
+    /// budget, full, last, summary or hierarchical
     #[arg(long, value_name = "WORD")]
     strategy: Option<String>,
     /// With the strategy last: how many turns
@@ -28,6 +28,9 @@ pub(super) struct Window {
     /// Tell so many older messages again that fit the newest one
     #[arg(long, value_name = "N")]
     recall: Option<u32>,
+    /// Preview the turn that says this: its request, to the byte
+    #[arg(long, value_name = "TEXT")]
+    message: Option<String>,
 }
 
 /// Shows the request that would go out, and why.
@@ -40,7 +43,8 @@ pub(super) async fn window(client: &mut Client<'_>, asked: &Window) -> Result<()
         .query("strategy", asked.strategy.as_deref())
         .query("turns", number(asked.turns).as_deref())
         .query("tokens", number(asked.tokens).as_deref())
-        .query("recall", number(asked.recall).as_deref());
+        .query("recall", number(asked.recall).as_deref())
+        .query("message", asked.message.as_deref());
     let reply = client.server.json(&Ask::get(path)).await?;
     if client.is_json() {
         client.raw(&reply.raw);

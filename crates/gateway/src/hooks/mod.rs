@@ -123,8 +123,8 @@ impl Gateway {
             Ok(http::StatusCode::GONE) => {
                 Attempt::Gone("it answered 410: it wants nothing any more".to_owned())
             }
-            Ok(status) => self.failed(&due.delivery, settings, &format!("it answered {status}")),
-            Err(why) => self.failed(&due.delivery, settings, &why),
+            Ok(status) => failed(&due.delivery, settings, &format!("it answered {status}")),
+            Err(why) => failed(&due.delivery, settings, &why),
         };
         let Delivery { number, ref kind, .. } = due.delivery;
         tracing::debug!(hook, number, kind, ?attempt, "webhook told");
@@ -135,19 +135,19 @@ impl Gateway {
         }
         hook
     }
+}
 
-    fn failed(&self, delivery: &Delivery, settings: &HookSettings, why: &str) -> Attempt {
-        let failures = delivery.tries.saturating_add(1);
-        let wait = settings.wait_after(failures);
-        tracing::info!(
-            hook = delivery.hook,
-            event = delivery.kind,
-            failures,
-            given_up = wait.is_none(),
-            "a webhook was not told: {why}"
-        );
-        Attempt::Failed(why.to_owned(), wait)
-    }
+fn failed(delivery: &Delivery, settings: &HookSettings, why: &str) -> Attempt {
+    let failures = delivery.tries.saturating_add(1);
+    let wait = settings.wait_after(failures);
+    tracing::info!(
+        hook = delivery.hook,
+        event = delivery.kind,
+        failures,
+        given_up = wait.is_none(),
+        "a webhook was not told: {why}"
+    );
+    Attempt::Failed(why.to_owned(), wait)
 }
 
 fn too_slow(settings: &HookSettings) -> String {

@@ -62,7 +62,10 @@ async fn open_context(
 
 fn accept(talk: Talk, upgrade: WebSocketUpgrade) -> Response {
     let limit = talk.gate.now().settings.limits.line_bytes;
-    upgrade.max_message_size(limit).max_frame_size(limit).on_upgrade(move |socket| talk.run(socket))
+    upgrade.max_message_size(limit).max_frame_size(limit).on_upgrade(move |socket| {
+        let who = Some(talk.caller.name());
+        context::acting(who, talk.run(socket))
+    })
 }
 
 /// Limit: heartbeats without any answer before a peer counts as gone.

@@ -66,7 +66,7 @@ enum Mode {
 /// What a message wants.
 enum Wish {
     /// A turn.
-    Turn(Box<flow::Ask>),
+    Turn(Box<flow::Ask>, std::sync::Arc<str>),
     /// The end of a turn that was asked for earlier.
     Resume(context::Key, Resume),
 }
@@ -294,8 +294,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
     ) -> std::io::Result<Result<String, Fault>> {
         let gate = self.gate.clone();
         let outcome = match self.wish(map, bytes) {
-            Ok(Wish::Turn(ask)) => {
-                let turn = self.attend(flow::turn(&gate, *ask, None)).await?;
+            Ok(Wish::Turn(ask, who)) => {
+                let turn = flow::turn(&gate, *ask, None);
+                let turn = Box::pin(context::acting(Some(who), turn));
+                let turn = self.attend(turn).await?;
                 turn.map(|answered| second::reply(&answered))
             }
             Ok(Wish::Resume(key, resume)) => {
@@ -320,7 +322,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
         let mut ask = said.ask(caller.tenant, self.session.as_deref())?;
         ask.idem = second::idem_of(map, bytes)?;
         tracing::debug!(context = %ask.key.id, bytes = bytes.len(), "received message");
-        Ok(Wish::Turn(Box::new(ask)))
+        Ok(Wish::Turn(Box::new(ask), caller.name()))
     }
 
     /// Who is at the other end: the credential of this message, else of the handshake.

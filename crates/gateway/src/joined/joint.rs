@@ -275,10 +275,7 @@ impl Joint {
     }
 
     fn how_to_login(&self) -> String {
-        format!(
-            "give it a header in `mcp.servers.{0}.headers`, or log in: `rapport mcp login {0}`",
-            self.name()
-        )
+        format!("give it a credential in `mcp.servers.{}.headers`", self.name())
     }
 
     fn show(&self, phase: Phase, link: Option<Link>, error: Option<String>) {

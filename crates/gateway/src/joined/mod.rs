@@ -39,7 +39,7 @@ pub(crate) use pass::{Down, Parked, Wish};
 pub use probe::{Report, probe};
 pub(crate) use settings::any as fits_any;
 pub use settings::{
-    AccessSettings, Hidden, LoginSettings, McpSettings, OnChange, Reach, SearchMode, ServerSettings,
+    AccessSettings, Hidden, McpSettings, OnChange, Reach, SearchMode, ServerSettings,
 };
 
 use crate::auth::Caller;

@@ -345,7 +345,8 @@ pub(crate) fn down_fault(joint: &Joint, failure: &Failure) -> Fault {
         }
         Failure::Unauthorized(_) => {
             let text = format!("the joined server `{name}` wants a log-in");
-            Fault::new(Code::UpstreamError, text).hint(format!("run `rapport mcp login {name}`"))
+            Fault::new(Code::UpstreamError, text)
+                .hint(format!("give it a credential in `mcp.servers.{name}.headers`"))
         }
         Failure::Refused(refusal) => {
             let text = format!("the joined server `{name}` refused: {}", refusal.message);

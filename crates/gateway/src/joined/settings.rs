@@ -51,23 +51,6 @@ pub enum OnChange {
     Hold,
 }
 
-/// How a server shows who we are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum LoginSettings {
-    /// Nothing but the headers.
-    #[default]
-    None,
-    /// A log-in by OAuth, when the server asks for it.
-    OAuth {
-        /// The client that was registered by hand; else it registers itself.
-        client: Option<String>,
-        /// Its secret.
-        secret: Option<Hidden>,
-        /// What is asked for, instead of what the server names.
-        scopes: Vec<String>,
-    },
-}
-
 /// One joined server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
@@ -93,8 +76,6 @@ pub struct ServerSettings {
     pub on_change: OnChange,
     /// Each caller gets a connection, and so a process, of its own.
     pub per_caller: bool,
-    /// How it learns who we are.
-    pub login: LoginSettings,
 }
 
 impl ServerSettings {
@@ -113,7 +94,6 @@ impl ServerSettings {
             descriptions: Vec::new(),
             on_change: OnChange::Mark,
             per_caller: false,
-            login: LoginSettings::None,
         }
     }
 

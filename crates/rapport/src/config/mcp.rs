@@ -1,8 +1,7 @@
 //! Servers of the Model Context Protocol: how each is reached, and who may use what.
 
 use gateway::joined::{
-    AccessSettings, Hidden, LoginSettings, McpSettings, OnChange, Reach, SearchMode,
-    ServerSettings, check_name,
+    AccessSettings, Hidden, McpSettings, OnChange, Reach, SearchMode, ServerSettings, check_name,
 };
 use mcp::client::{Program, Transport};
 
@@ -87,22 +86,7 @@ fn one(values: &mut Values<'_>, name: &str) -> Option<ServerSettings> {
             Some((tool.clone(), values.text(&format!("{}.{tool}", at("descriptions")))?))
         })
         .collect();
-    settings.login = login(values, name);
     enabled.then_some(settings)
-}
-
-fn login(values: &mut Values<'_>, name: &str) -> LoginSettings {
-    let at = |field: &str| format!("mcp.servers.{name}.{field}");
-    let client = values.text(&at("client_id"));
-    if !values.bool(&at("oauth")) && client.is_none() {
-        return LoginSettings::None;
-    }
-    let secret = values.secret(&at("client_secret"));
-    LoginSettings::OAuth {
-        client,
-        secret: secret.map(|(secret, _)| Hidden(secret.expose().to_owned())),
-        scopes: values.list(&at("scopes")).0,
-    }
 }
 
 fn reach(values: &mut Values<'_>, name: &str, place: &Place) -> Option<Reach> {

@@ -50,28 +50,6 @@ pub(super) const KEYS: &[Key] = &[
         "Where that API is, instead of where its document says.",
     ),
     key(
-        "mcp.servers.NAME.oauth",
-        Bool,
-        "false",
-        Live,
-        "Logs in by OAuth when the server asks for it: `rapport mcp login NAME`.",
-    ),
-    key(
-        "mcp.servers.NAME.client_id",
-        Text,
-        "",
-        Live,
-        "The OAuth client that was registered by hand; else it registers itself.",
-    ),
-    key("mcp.servers.NAME.client_secret", Secret, "", Live, "The secret of that client."),
-    key(
-        "mcp.servers.NAME.scopes",
-        List,
-        "",
-        Live,
-        "What is asked for at the log-in, instead of what the server names.",
-    ),
-    key(
         "mcp.servers.NAME.tools",
         List,
         "",

@@ -143,7 +143,7 @@ fn written(key: &Key) -> String {
     match key.kind {
         Kind::List if key.default.is_empty() => "[]".to_owned(),
         Kind::List => format!("[{}]", key.default),
-        Kind::Secret => "\"${VARIABLE}\"".to_owned(),
+        Kind::Secret if key.path.contains("NAME") => "\"${VARIABLE}\"".to_owned(),
         _ if key.default.is_empty() => "null".to_owned(),
         _ => key.default.to_owned(),
     }

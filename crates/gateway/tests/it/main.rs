@@ -67,6 +67,8 @@ mod thousand;
 #[cfg(test)]
 mod threads;
 #[cfg(test)]
+mod untouched;
+#[cfg(test)]
 mod upstream;
 #[cfg(test)]
 mod vendor;

@@ -137,6 +137,34 @@ async fn a_summary_by_a_model_is_used_and_a_useless_one_is_not() {
     }
 }
 
+#[tokio::test]
+async fn a_summariser_that_fails_or_hangs_holds_no_turn_up() {
+    for fault in ["status = 500", "fault = \"hang\"", "fault = \"malformed_json\""] {
+        let script = format!(
+            "[[rule]]\nwhen = {{ message = \"Write the memory\" }}\nreply = {{ {fault} }}\n\
+             [default]\ntext = \"fine\""
+        );
+        let (mock, house) = start(&script).await;
+        let window = json!({"strategy": "summary", "tokens": 600, "summarizer": MODEL});
+        house.post("/api/v1/contexts", &json!({"id": "c", "settings": {"window": window}})).await;
+        let mut asked = 0;
+        for n in 0..12 {
+            let message = format!("report {n}: {}", "rain in Oslo, wind from the west. ".repeat(3));
+            let answer = say(&house, "c", &json!({"message": message})).await;
+            // The cut keeps the window small, whatever becomes of the summary.
+            let facts = answer.json()["window"].clone();
+            assert!(facts["tokens"].as_u64().unwrap() <= 1_200, "{fault}: {facts}");
+            asked = mock.requests().len();
+        }
+        assert!(asked > 12 || fault.contains("hang"), "{fault}: the summariser was asked");
+        if !fault.contains("hang") {
+            settle(&house).await;
+            let found = house.call("GET", "/api/v1/contexts/c/summaries").await.json();
+            assert_eq!(found["summaries"][0]["by"], "offline", "{fault}: {found}");
+        }
+    }
+}
+
 const MODEL: &str = "claude-3-opus-20240229";
 
 #[tokio::test]

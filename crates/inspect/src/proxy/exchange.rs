@@ -144,7 +144,8 @@ async fn judged(
     }
     if let Some(status) = deed.status {
         let answer = local::refusal(&request.head, status, deed.retry_after);
-        return Err(said(caller, entry, &answer).await);
+        let next = said(caller, entry, &answer).await;
+        return Err(if request.head.keeps_alive() { next } else { Next::Close });
     }
     edit(shared, request, &deed, payload);
     Ok(deed)

@@ -342,7 +342,7 @@ fn whole(status: u16, kind: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = format!(
         "HTTP/1.1 {status} {}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
          Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
-         Content-Security-Policy: default-src 'self' 'unsafe-inline'; \
+         Content-Security-Policy: default-src 'self' 'unsafe-inline'; img-src data:; \
          frame-ancestors 'none'\r\n\r\n",
         reason(status),
         body.len()

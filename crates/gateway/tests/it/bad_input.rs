@@ -27,7 +27,8 @@ const APIS: &[Api] = &[
             json!({"model": MODEL, "messages": [{"role": "user", "content": "hi"}],
             "temperature": 1, "max_tokens": 5, "stop": ["x"], "tools": [{"type": "function",
             "function": {"name": "look", "parameters": {"type": "object"}}}], "tool_choice": "auto",
-            "stream": false, "user": "u", "seed": 1, "top_p": 0.5, "response_format": {"type": "text"}})
+            "stream": false, "user": "u", "seed": 1, "top_p": 0.5,
+            "response_format": {"type": "text"}})
         },
         error: |body| &body["error"]["message"],
     },

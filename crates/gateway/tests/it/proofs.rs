@@ -180,7 +180,8 @@ fn peculiar() -> Vec<(&'static str, Value, &'static str)> {
         ("/v1/completions", json!({"model": "M", "prompt": "hi", "best_of": 2}), "best_of"),
         (
             "/v1beta/models/M:generateContent",
-            json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}], "cachedContent": "c"}),
+            json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}],
+                   "cachedContent": "c"}),
             "cachedContent",
         ),
         (

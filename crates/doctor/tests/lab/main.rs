@@ -16,6 +16,8 @@ mod mcp;
 mod net;
 #[cfg(target_os = "linux")]
 mod process;
+#[cfg(target_os = "linux")]
+mod programs;
 #[path = "../it/servers.rs"]
 #[expect(dead_code, reason = "the other tests use what the lab does not")]
 mod servers;

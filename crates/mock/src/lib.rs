@@ -1,4 +1,4 @@
-//! A scriptable model server that speaks the Anthropic and OpenAI shapes.
+//! A scriptable model server: Anthropic, OpenAI, Gemini, Ollama, Cohere and Bedrock, as they speak.
 //!
 //! It stands in for a real provider in tests, demonstrations and benchmarks: same paths, same
 //! JSON, same event streams, and on demand every way an upstream can fail. Without a script it

@@ -36,7 +36,8 @@ const CALLS: &[(&str, &str, &str, &str)] = &[
 ];
 
 /// Answers that no writer of ours would write: odd bytes, unknown events, no end.
-const ANSWER: &str = "event: new\\r\\ndata: {\\\"n\\\":9007199254740993, \\\"x\\\":1e400}\\r\\n\\r\\n\
+const ANSWER: &str = "event: new\\r\\n\
+                      data: {\\\"n\\\":9007199254740993, \\\"x\\\":1e400}\\r\\n\\r\\n\
                       : c\\n\\n{\\\"a\\\": \\\"\\\\ud83d\\\"}\\nrest";
 
 fn sha(bytes: &[u8]) -> String {

@@ -187,7 +187,8 @@ async fn servers_in_python_are_well() {
 async fn a_server_in_perl_is_well() {
     let port = closed_port();
     let text = "use IO::Socket; $s = IO::Socket::INET->new(Listen => 9, LocalAddr => '127.0.0.1', \
-                LocalPort => PORT) or die; while ($c = $s->accept) { while (<$c>) { last if /^\\r/ } \
+                LocalPort => PORT) or die; while ($c = $s->accept) { \
+                while (<$c>) { last if /^\\r/ } \
                 print $c \"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok\"; close $c }";
     let text = text.replace("PORT", &port.to_string());
     let Some(_running) = start(port, "perl", &["-e", &text]) else { return };
@@ -201,7 +202,8 @@ async fn an_nginx_is_well_in_front_of_another_server_too() {
     let (port, behind) = (closed_port(), super::servers::http("200 OK"));
     let upstream = behind.port;
     let config = format!(
-        "daemon off; master_process off; pid {place}/pid; error_log {place}/errors;\nevents {{}}\nhttp {{\n\
+        "daemon off; master_process off; pid {place}/pid; error_log {place}/errors;\n\
+         events {{}}\nhttp {{\n\
          access_log off; client_body_temp_path {place}/b; proxy_temp_path {place}/p;\n\
          fastcgi_temp_path {place}/f; uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;\n\
          server {{ listen 127.0.0.1:{port}; location / {{ return 200 'ok'; }}\n\

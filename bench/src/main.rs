@@ -4,6 +4,7 @@
 
 mod gateway;
 mod inspect;
+mod joined;
 mod program;
 mod report;
 mod streams;
@@ -17,12 +18,13 @@ use anyhow::{Context as _, Result, bail};
 use crate::report::Report;
 
 /// What can be measured, in the order of a full run.
-const ALL: &[&str] =
-    &["start", "idle", "turns", "latency", "flat", "disk", "stream", "gateway", "inspect"];
+const ALL: &[&str] = &[
+    "start", "idle", "turns", "latency", "flat", "disk", "stream", "gateway", "inspect", "joined",
+];
 
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
-    let usage = "usage: bench PATH-OF-RAPPORT [start|idle|turns|latency|flat|disk|stream|gateway|inspect …]";
+    let usage = "usage: bench PATH-OF-RAPPORT [start|idle|turns|latency|flat|disk|stream|gateway|inspect|joined …]";
     let binary = PathBuf::from(words.next().context(usage)?);
     let mut wanted: Vec<String> = words.collect();
     if wanted.is_empty() {
@@ -47,6 +49,7 @@ async fn measure(name: &str, binary: &std::path::Path, report: &mut Report) -> R
         "stream" => streams::first_byte(binary, report).await,
         "gateway" => gateway::beside(binary, report).await,
         "inspect" => inspect::added(binary, report).await,
+        "joined" => joined::joined(binary, report).await,
         other => bail!("`{other}` cannot be measured; one of {}", ALL.join(", ")),
     }
 }

@@ -32,7 +32,17 @@ impl Line {
 
     /// Sends a POST with a JSON body and reads the whole answer's body.
     pub(crate) async fn post(&mut self, path: &str, body: &str) -> Result<Vec<u8>> {
-        self.send(path, body).await?;
+        self.post_with(path, "", body).await
+    }
+
+    /// As [`Line::post`], with further header lines.
+    pub(crate) async fn post_with(
+        &mut self,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Result<Vec<u8>> {
+        self.send_with(path, headers, body).await?;
         let (head, length) = self.head().await?;
         let length = length.with_context(|| format!("no length in: {head}"))?;
         if !head.starts_with("HTTP/1.1 2") {
@@ -84,9 +94,13 @@ impl Line {
     }
 
     async fn send(&mut self, path: &str, body: &str) -> Result<()> {
+        self.send_with(path, "", body).await
+    }
+
+    async fn send_with(&mut self, path: &str, headers: &str, body: &str) -> Result<()> {
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n",
+             {headers}Content-Length: {}\r\n\r\n",
             body.len()
         );
         self.stream.write_all(format!("{head}{body}").as_bytes()).await?;

@@ -30,8 +30,8 @@ pub(super) fn run(root: &Path) -> anyhow::Result<Outcome> {
             return Ok(outcome);
         }
     }
-    // Packed fast: what is judged is its form.
-    let level = flate2::Compression::fast();
+    // Not packed at all, which is fast: what is judged is its form.
+    let level = flate2::Compression::none();
     let bundle = crate::mcpb::make(root, &root.join(super::RAPPORT), level)?;
     let mut runner = command(root, super::python::program(root), &["-u", RUNNER]);
     runner.args([super::RAPPORT, EXAMPLES]);

@@ -192,6 +192,7 @@ fn items<'r>(reply: &'r Reply, name: &str) -> &'r [Value] {
     reply.value.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is the last word of every verb")]
 fn told(client: &mut Client<'_>, reply: &Reply, text: &str) -> Result<(), Failure> {
     if client.is_json() {
         client.raw(&reply.raw);

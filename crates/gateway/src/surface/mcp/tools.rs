@@ -352,8 +352,7 @@ async fn state(
         Some(patch) => {
             let state = Some(StateEdit::MergePatch(patch.clone()));
             let edit = context::Edit { state, ..context::Edit::default() };
-            let found = contexts.edit(key, edit, None).await?;
-            found
+            contexts.edit(key, edit, None).await?
         }
     };
     Ok(json!({"id": &*found.id, "state": found.state, "revision": found.revision}))

@@ -26,7 +26,7 @@ pub(in crate::command) async fn find(
     let count = id.chars().count();
     let current = named.is_none_or(|named| named == "-");
     // A request that is only shown names what the user wrote.
-    if current || count < PREFIX_MIN || count >= WHOLE || client.server.only_shows() {
+    if current || !(PREFIX_MIN..WHOLE).contains(&count) || client.server.only_shows() {
         return Ok(id);
     }
     match super::get(client, &id).await {

@@ -184,6 +184,7 @@ async fn branches(client: &mut Client<'_>, verb: &Verb) -> Result<(), Failure> {
 }
 
 /// Prints the API's JSON where it is wanted, else `text`.
+#[expect(clippy::unnecessary_wraps, reason = "it is the last word of every verb")]
 fn told(client: &mut Client<'_>, reply: &Reply, text: &str) -> Result<(), Failure> {
     if client.is_json() {
         client.raw(&reply.raw);

@@ -35,7 +35,7 @@ pub(super) struct Export {
     /// Write into this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<String>,
-    /// rapport, jsonl, anthropic, openai_chat or openai_responses
+    /// `rapport`, `jsonl`, `anthropic`, `openai_chat` or `openai_responses`
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
 }
@@ -110,8 +110,8 @@ pub(super) struct Import {
     /// Give it a new id
     #[arg(long)]
     new_id: bool,
-    /// rapport, jsonl, anthropic, openai_chat, openai_responses, chatgpt or claude; found out when
-    /// left out
+    /// `rapport`, `jsonl`, `anthropic`, `openai_chat`, `openai_responses`, `chatgpt` or `claude`; found
+    /// out when left out
     #[arg(long, value_name = "FORMAT", conflicts_with_all = ["id", "new_id"])]
     format: Option<String>,
 }
@@ -415,6 +415,6 @@ mod tests {
         let other = json!({"format": "rapport.context/2", "context": {}, "messages": []});
         assert!(parts(&other.to_string()).unwrap_err().contains("`rapport.context/2`"));
         let cut = document(&[json!({"role": "user", "content": "x"})]);
-        assert!(parts(&cut[..cut.len() - 3]).is_err());
+        assert!(parts(cut.get(..cut.len() - 3).unwrap()).is_err());
     }
 }

@@ -110,8 +110,8 @@ pub(super) struct Import {
     /// Give it a new id
     #[arg(long)]
     new_id: bool,
-    /// `rapport`, `jsonl`, `anthropic`, `openai_chat`, `openai_responses`, `chatgpt` or `claude`; found
-    /// out when left out
+    /// `rapport`, `jsonl`, `anthropic`, `openai_chat`, `openai_responses`, `chatgpt`, `claude`;
+    /// found out when left out
     #[arg(long, value_name = "FORMAT", conflicts_with_all = ["id", "new_id"])]
     format: Option<String>,
 }

@@ -171,6 +171,9 @@ impl<S: Serve> Server<S> {
             cancelled: CancellationToken::new(),
         };
         let ask = Ask { caller, revision: said.revision, link };
+        if let Some(known) = self.mirrors(&ask, name).await {
+            return Ok(known);
+        }
         let mut cursor: Option<String> = None;
         // Limit: pages of one list.
         for _ in 0..100 {

@@ -167,6 +167,16 @@ pub trait Serve: Send + Sync + std::fmt::Debug + 'static {
         params: &Map<String, Value>,
     ) -> impl Future<Output = Result<Value, Stop>> + Send;
 
+    /// The definition of one tool that this caller may use, where it is found without making the
+    /// list; `None` when the list has to be looked through.
+    fn mirrors(
+        &self,
+        _ask: &Ask<Self::Caller>,
+        _name: &str,
+    ) -> impl Future<Output = Option<Option<Value>>> + Send {
+        async { None }
+    }
+
     /// Whether calls may become tasks.
     fn has_tasks(&self) -> bool {
         false

@@ -229,6 +229,19 @@ impl Serve for Offered {
         Ok(all.into())
     }
 
+    async fn mirrors(&self, ask: &Ask<Who>, name: &str) -> Option<Option<Value>> {
+        if self.one().is_some() {
+            return None;
+        }
+        if tools::is(&ask.caller, name) {
+            // No argument of ours comes in a header.
+            return Some(None);
+        }
+        let merged = ask.caller.gate.joined().merged().await;
+        let offer = merged.tool(name).filter(|offer| joined::sees(&ask.caller, offer));
+        Some(offer.map(|offer| Value::clone(&offer.definition)))
+    }
+
     async fn call(&self, ask: &Ask<Who>, params: &Map<String, Value>) -> Result<Value, Stop> {
         if let Some(one) = self.one() {
             return one.call(ask, params).await;

@@ -129,7 +129,7 @@ async fn the_first_list_after_a_start_is_complete_without_the_servers() {
     let gate = folder.path("gate");
     set(&mut server, "GATE", &gate);
     let gateway::joined::Reach::Program(program) = &mut server.reach else { panic!("a program") };
-    program.args[1] = format!("[ -e \"$GATE\" ] && sleep 600; {}", program.args[1]);
+    program.args[1] = format!("[ -e \"$GATE\" ] && exec sleep 600; {}", program.args[1]);
     let first = Joined::at_home(settings(vec![server.clone()]), home()).await;
     first.until("one", "ready").await;
     first.gate().shutdown(WITHIN).await;

@@ -4,7 +4,7 @@ say() { printf '%s\n' "$1"; }
 gives() { say '{"jsonrpc":"2.0","id":'"$id"',"result":'"$1"'}'; }
 text() { gives '{"content":[{"type":"text","text":"'"$1"'"}]}'; }
 noted() { say '{"jsonrpc":"2.0","method":"notifications/'"$1"'","params":'"$2"'}'; }
-[ -n "$LATE" ] && sleep "$LATE"
+[ -n "$LATE" ] && exec sleep "$LATE"
 [ -n "$TOLD" ] && echo "$NAME starts" >> "$TOLD"
 while IFS= read -r line; do
   id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\),"method".*/\1/p')

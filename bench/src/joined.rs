@@ -80,8 +80,8 @@ async fn calls((near, far): (&str, &str), report: &mut Report) -> Result<()> {
 }
 
 fn called(tool: &str) -> (String, String) {
-    let (headers, body) =
-        asked("tools/call", &format!("{{\"name\":\"{tool}\",\"arguments\":{{}}}}"));
+    let params = format!("{{\"name\":\"{tool}\",\"arguments\":{{}}}}");
+    let (headers, body) = asked("tools/call", &params);
     (format!("{headers}Mcp-Name: {tool}\r\n"), body)
 }
 

@@ -24,7 +24,7 @@ const ALL: &[&str] = &[
 
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
-    let usage = "usage: bench PATH-OF-RAPPORT [start|idle|turns|latency|flat|disk|stream|gateway|inspect|joined …]";
+    let usage = format!("usage: bench PATH-OF-RAPPORT [{} …]", ALL.join("|"));
     let binary = PathBuf::from(words.next().context(usage)?);
     let mut wanted: Vec<String> = words.collect();
     if wanted.is_empty() {

@@ -144,7 +144,7 @@ pub(super) async fn complete(
 fn unasked(outcome: Result<Value, Stop>) -> Result<Value, Refusal> {
     outcome.map_err(|stop| match stop {
         Stop::Refuse(refusal) => refusal,
-        Stop::Input(..) => Refusal::request("this cannot ask back"),
+        Stop::Input(..) | Stop::Later => Refusal::request("this cannot ask back"),
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{About, Check, Pending, Step};
 use crate::case::Case;
 use crate::report::{Fix, Verdict};
-use crate::sockets::{Disk, Process, Vitals, ticks, vitals};
+use crate::sockets::{Disk, Process, Vitals, runnable, vitals};
 
 /// See the module.
 pub(crate) struct OfProcess;
@@ -13,8 +13,8 @@ pub(crate) struct OfProcess;
 /// How long processor time is watched.
 const SAMPLE: Duration = Duration::from_millis(400);
 
-/// A process that used more of the time than this does nothing else.
-const BUSY_PERCENT: u64 = 30;
+/// A thread that ran, or waited to run, for more of the time than this does nothing else.
+const BUSY_PERCENT: u64 = 85;
 
 impl Check for OfProcess {
     fn about(&self) -> About {
@@ -114,12 +114,12 @@ pub(super) async fn asleep(owner: &Process, port: u16) -> Option<Verdict> {
 /// Why a process that takes connections does not answer, from its own state.
 pub(super) async fn mute(owner: &Process, port: u16, idle_peers: &[u16]) -> Option<Verdict> {
     let pid = owner.pid;
-    let before = ticks(pid);
+    let (before, since) = (runnable(pid), tokio::time::Instant::now());
     tokio::time::sleep(SAMPLE).await;
-    let after = ticks(pid);
+    let (after, span) = (runnable(pid), since.elapsed());
     let seen = tokio::task::spawn_blocking(move || vitals(pid)).await.unwrap_or_default();
     descriptors(owner, &seen)
-        .or_else(|| busy(owner, port, before, after))
+        .or_else(|| busy(owner, port, share(&before, &after, span)))
         .or_else(|| one_at_a_time(owner, port, idle_peers))
 }
 
@@ -152,16 +152,24 @@ fn descriptors(owner: &Process, seen: &Vitals) -> Option<Verdict> {
     })
 }
 
-fn busy(owner: &Process, port: u16, before: Option<u64>, after: Option<u64>) -> Option<Verdict> {
-    let used = after?.checked_sub(before?)?;
-    let span = u64::try_from(SAMPLE.as_millis()).ok()? / 10;
-    let percent = used.saturating_mul(100) / span.max(1);
+/// How much of the time the busiest thread ran or waited to run, in percent; a loaded machine
+/// makes no difference.
+fn share(before: &[(u32, u64)], after: &[(u32, u64)], span: Duration) -> u64 {
+    let spans = after.iter().filter_map(|(id, then)| {
+        let (_, first) = before.iter().find(|(known, _)| known == id)?;
+        then.checked_sub(*first)
+    });
+    let most = u128::from(spans.max().unwrap_or_default());
+    u64::try_from(most * 100 / span.as_nanos().max(1)).unwrap_or_default()
+}
+
+fn busy(owner: &Process, port: u16, percent: u64) -> Option<Verdict> {
     (percent >= BUSY_PERCENT).then(|| {
         let sentence =
             format!("the server on port {port} uses a whole processor and answers nobody");
         let pid = owner.pid;
         Verdict::likely("process.busy_loop", sentence)
-            .because(format!("{owner} used {percent} % of a processor while it was watched"))
+            .because(format!("{owner} wanted {percent} % of a processor while it was watched"))
             .fix(Fix::run("see where it loops (a stack dump), then end it", format!("kill {pid}")))
     })
 }

@@ -154,9 +154,9 @@ pub(crate) fn vitals(pid: u32) -> Vitals {
     system::vitals(pid)
 }
 
-/// Processor time of a process so far, in hundredths of a second.
-pub(crate) fn ticks(pid: u32) -> Option<u64> {
-    system::ticks(pid)
+/// For each thread of a process, the time it ran or waited to run so far, in nanoseconds.
+pub(crate) fn runnable(pid: u32) -> Vec<(u32, u64)> {
+    system::runnable(pid)
 }
 
 /// Who listens on `port` in other network namespaces; empty without the right to look.

@@ -14,8 +14,8 @@ pub(super) fn vitals(_pid: u32) -> Vitals {
     Vitals::default()
 }
 
-pub(super) fn ticks(_pid: u32) -> Option<u64> {
-    None
+pub(super) fn runnable(_pid: u32) -> Vec<(u32, u64)> {
+    Vec::new()
 }
 
 pub(super) fn elsewhere(_port: u16) -> Vec<Elsewhere> {

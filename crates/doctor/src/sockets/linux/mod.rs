@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::{Connection, Listener, Process, Table, Unavailable, UnixListener, redact};
 
 pub(super) use spaces::elsewhere;
-pub(super) use vitals::{ticks, vitals};
+pub(super) use vitals::{runnable, vitals};
 
 /// Ticks per second of the start time in `/proc/PID/stat`; 100 on every Linux a user meets.
 const TICKS_PER_SECOND: u64 = 100;

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::split_stat;
 use crate::sockets::{Disk, Vitals};
 
 pub(in crate::sockets) fn vitals(pid: u32) -> Vitals {
@@ -17,15 +16,18 @@ pub(in crate::sockets) fn vitals(pid: u32) -> Vitals {
     }
 }
 
-/// The processor time of a process so far, in ticks.
-pub(in crate::sockets) fn ticks(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = split_stat(&stat)?;
-    // After the name: state is field 3; user and system time are fields 14 and 15.
-    let mut fields = rest.split_whitespace().skip(11);
-    let user = fields.next()?.parse::<u64>().ok()?;
-    let system = fields.next()?.parse::<u64>().ok()?;
-    Some(user + system)
+/// For each thread, the time it ran or waited to run so far, in nanoseconds.
+pub(in crate::sockets) fn runnable(pid: u32) -> Vec<(u32, u64)> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let threads = threads.flatten().filter_map(|entry| {
+        let id = entry.file_name().to_str()?.parse().ok()?;
+        let text = std::fs::read_to_string(entry.path().join("schedstat")).ok()?;
+        let mut fields = text.split_whitespace();
+        let ran = fields.next()?.parse::<u64>().ok()?;
+        let waited = fields.next()?.parse::<u64>().ok()?;
+        Some((id, ran.saturating_add(waited)))
+    });
+    threads.collect()
 }
 
 /// Open descriptors and their limit; `None` without the right to look.

@@ -91,11 +91,11 @@ fn asked(method: &str, params: &str) -> (String, String) {
     let inner = params.trim_start_matches('{').trim_end_matches('}');
     let closing = if params.ends_with("}}") { "}" } else { "" };
     let comma = if inner.is_empty() { "" } else { "," };
-    let body = format!(
-        "{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"{method}\",\"params\":{{{inner}{closing}{comma}\
-         \"_meta\":{{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\",\
-         \"io.modelcontextprotocol/clientCapabilities\":{{}}}}}}}}"
-    );
+    let meta = "{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\",\
+                \"io.modelcontextprotocol/clientCapabilities\":{}}";
+    let params = format!("{{{inner}{closing}{comma}\"_meta\":{meta}}}");
+    let body =
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"{method}\",\"params\":{params}}}");
     (headers, body)
 }
 

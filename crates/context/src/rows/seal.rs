@@ -133,11 +133,7 @@ impl Ring {
     }
 
     /// Destroys the keys of a tenant: what they sealed is not to be read any more by anybody.
-    pub(crate) fn destroy(
-        connection: &Connection,
-        tenant: Tenant,
-        now: i64,
-    ) -> Result<u64, Fault> {
+    pub(crate) fn destroy(connection: &Connection, tenant: Tenant, now: i64) -> Result<u64, Fault> {
         let sql = "UPDATE tenant_key SET sealed = zeroblob(length(sealed)), gone = ?2
                    WHERE tenant = ?1 AND gone IS NULL";
         let count =

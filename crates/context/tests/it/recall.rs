@@ -17,7 +17,9 @@ async fn fill(contexts: &Contexts, sample: &Value) -> HashMap<String, u32> {
     let (mut numbers, mut entries) = (HashMap::new(), Vec::new());
     for session in 1.. {
         let name = format!("session_{session}");
-        let Some(turns) = sample["conversation"].get(&name).and_then(Value::as_array) else { break };
+        let Some(turns) = sample["conversation"].get(&name).and_then(Value::as_array) else {
+            break;
+        };
         for turn in turns {
             let speaker = turn["speaker"].as_str().unwrap();
             let content = format!("{speaker}: {}", turn["text"].as_str().unwrap());

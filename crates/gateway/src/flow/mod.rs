@@ -15,6 +15,7 @@ mod remote;
 mod replay;
 mod summary;
 mod told;
+mod tools;
 mod translate;
 
 use std::sync::Arc;
@@ -32,9 +33,10 @@ use wire::{Code, Fault};
 pub(crate) use beside::line as window_line;
 pub use desk::{Desk, Place};
 pub use envelope::Envelope;
-pub(crate) use replay::{End, Heard, Replay, Replays, shown};
 pub use preview::{Preview, preview};
+pub(crate) use replay::{End, Heard, Replay, Replays, shown};
 pub(crate) use told::listening;
+pub use tools::ToolPlan;
 pub use translate::Overrides;
 pub(crate) use translate::{plain, provider_of, usage_value};
 
@@ -114,6 +116,18 @@ pub struct Answered {
 /// # Errors
 /// Whatever keeps the turn from being answered; the question is then stored as failed.
 pub async fn turn(
+    gate: &Gateway,
+    ask: Ask,
+    steps: Option<mpsc::Sender<Step>>,
+) -> Result<Answered, Fault> {
+    match tools::wanted(gate, &ask).await? {
+        None => once(gate, ask, steps).await,
+        Some(tools) => Box::pin(tools.run(gate, ask, steps)).await,
+    }
+}
+
+/// Asks once: the model's calls of tools are for the caller.
+async fn once(
     gate: &Gateway,
     ask: Ask,
     steps: Option<mpsc::Sender<Step>>,

@@ -5,6 +5,8 @@ mod auth;
 #[cfg(test)]
 mod background;
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod beside;
 #[cfg(test)]
 mod cache;
@@ -49,6 +51,8 @@ mod provider_streams;
 #[cfg(test)]
 mod record;
 #[cfg(test)]
+mod requests;
+#[cfg(test)]
 mod responses;
 #[cfg(test)]
 mod resume;
@@ -73,6 +77,6 @@ mod upstream;
 #[cfg(test)]
 mod vendor;
 #[cfg(test)]
-mod window_facts;
-#[cfg(test)]
 mod versions;
+#[cfg(test)]
+mod window_facts;

@@ -19,7 +19,7 @@ pub(super) struct Options {
     /// The path that is asked
     #[arg(long, value_name = "PATH", default_value = "/health")]
     path: String,
-    /// A body to send (a POST then), or `@FILE`; for lines and WebSockets the message
+    /// A body to send (a POST then), or `@FILE`; for lines and sockets the message
     #[arg(long, value_name = "TEXT")]
     body: Option<String>,
     /// A header, such as `Authorization: Bearer KEY` (can be repeated)

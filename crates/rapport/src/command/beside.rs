@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use storage::rusqlite::{Connection, OptionalExtension as _, params};
+use storage::rusqlite::{Connection, params};
 
 use crate::data::write_private;
 
@@ -68,13 +68,16 @@ pub(super) fn unpack(data: &Path, stamp: &str) -> anyhow::Result<Beside> {
     let mut beside = Beside { has_vault: data.join(VAULT).is_file(), ..Beside::default() };
     let store = Connection::open(data.join("rapport.db"))?;
     let table = "SELECT 1 FROM sqlite_schema WHERE name = 'backup_file'";
-    if store.query_row(table, [], |_| Ok(())).optional()?.is_none() {
+    if !store.prepare(table)?.exists([])? {
         return Ok(beside);
     }
     for name in FILES {
-        let one = "SELECT content FROM backup_file WHERE name = ?1";
-        let text: Option<String> = store.query_row(one, [name], |row| row.get(0)).optional()?;
-        let Some(text) = text else { continue };
+        let text: String = {
+            let mut one = store.prepare("SELECT content FROM backup_file WHERE name = ?1")?;
+            let mut rows = one.query([name])?;
+            let Some(row) = rows.next()? else { continue };
+            row.get(0)?
+        };
         let file = data.join(name);
         if let Ok(before) = std::fs::read(&file) {
             let folder = data.join("backups");

@@ -36,7 +36,7 @@ struct List {
     /// Only calls for this model: as it was asked for, or as PROVIDER/MODEL
     #[arg(long)]
     model: Option<String>,
-    /// Only calls that ended so: ok, failed, hung_up, or a code such as timeout
+    /// Only calls that ended so: `ok`, `failed`, `hung_up`, or a code
     #[arg(long)]
     status: Option<String>,
     /// Only calls since a time (RFC 3339), or of the last 90s, 2h, 7d …

@@ -33,7 +33,7 @@ async fn ready(server: &Server, name: &str) -> Value {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    soon("the joined server", looking).await
+    Box::pin(soon("the joined server", looking)).await
 }
 
 async fn call(server: &Server, name: &str, arguments: Value) -> String {
@@ -92,7 +92,7 @@ async fn a_server_is_added_seen_tested_and_left_from_the_command_line() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    soon("the server has seen it", gone).await;
+    Box::pin(soon("the server has seen it", gone)).await;
     let (code, said) = run(&["mcp", "remove", "mine"]).await;
     assert!(code == Some(1) && said.contains("no server `mine`"), "{said}");
     server.stop().await;
@@ -106,7 +106,7 @@ async fn a_server_that_is_killed_leaves_no_child_behind() {
     let server = home.serve(&[]).await;
     let mut children = Vec::new();
     for name in ["one", "two"] {
-        ready(&server, name).await;
+        Box::pin(ready(&server, name)).await;
         children.push(call(&server, &format!("{name}__pid"), json!({})).await);
     }
     let lives = |pid: &String| std::path::Path::new(&format!("/proc/{pid}")).exists();
@@ -127,7 +127,7 @@ async fn many_servers_start_at_once_and_a_list_that_was_kept_is_there_at_once() 
     configured(&home, &names);
     let server = home.serve(&[]).await;
     for name in names {
-        ready(&server, name).await;
+        Box::pin(ready(&server, name)).await;
     }
     server.stop().await;
     for name in names {

@@ -30,8 +30,8 @@ async fn killed_after_the_last_event(server: Server, body: &Value) -> String {
         heard.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
     }
     server.kill().await;
-    let at = heard.find("\"id\":\"resp_").unwrap() + 6;
-    heard[at..].split('"').next().unwrap().to_owned()
+    let (_, after) = heard.split_once("\"id\":\"resp_").unwrap();
+    format!("resp_{}", after.split('"').next().unwrap())
 }
 
 async fn get(server: &Server, id: &str) -> Value {

@@ -21,6 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Flags of `doctor` that say what is looked at, and how often.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct More {
     /// Start this command and judge it as an MCP server over its pipes
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["target", "only", "store"])]

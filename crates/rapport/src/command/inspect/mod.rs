@@ -80,7 +80,7 @@ pub(super) struct Options {
 pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
     let filter = match Filter::parse(&options.filter) {
         Ok(filter) => filter,
-        Err(why) => return usage(frame, &why, ""),
+        Err(why) => return Ok(usage(frame, &why, "")),
     };
     if let Some(path) = &options.open {
         return file::run(frame, options, (path, &filter));
@@ -91,7 +91,7 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
     let Some(text) = &options.to else {
         let hint = "say which server: `rapport inspect --to localhost:61900`, or a program: \
                     `rapport inspect --stdio -- CMD`";
-        return usage(frame, "nothing to inspect was named", hint);
+        return Ok(usage(frame, "nothing to inspect was named", hint));
     };
     let target = match target(frame, text, "--to") {
         Ok(target) => target,
@@ -102,18 +102,18 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
     for text in &options.rules {
         match Rule::parse(text) {
             Ok(rule) => rules.push(rule),
-            Err(why) => return usage(frame, &why.to_string(), ""),
+            Err(why) => return Ok(usage(frame, &why.to_string(), "")),
         }
     }
     block_on(live::proxy(frame, options, (listen, target, rules, filter)))?
 }
 
-fn usage(frame: &mut Frame, text: &str, hint: &str) -> anyhow::Result<Exit> {
+fn usage(frame: &mut Frame, text: &str, hint: &str) -> Exit {
     frame.printer.error(text);
     if !hint.is_empty() {
         frame.printer.hint(hint);
     }
-    Ok(Exit::Usage)
+    Exit::Usage
 }
 
 /// Reads the server's address as `doctor` does: a number that is no port is named as such.

@@ -26,7 +26,7 @@ pub(crate) struct Add {
     /// The program and its arguments, after `--`
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
-    /// An OpenAPI document, a file or an address: its operations become tools
+    /// An `OpenAPI` document, a file or an address: its operations become tools
     #[arg(long, value_name = "PLACE")]
     openapi: Option<String>,
     /// Where the API of that document is

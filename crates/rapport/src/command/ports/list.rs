@@ -50,7 +50,7 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         .map(|(protocol, row)| {
             let server = own.iter().find(|server| Some(server.pid) == pid(row));
             let data = server.map(|server| server.data_dir.display().to_string());
-            line(protocol, row, data)
+            line(protocol, row, data.as_deref())
         })
         .collect();
     let is_empty = found.is_empty();
@@ -70,7 +70,7 @@ fn matches(row: &Listener, filter: &str) -> bool {
     owner.is_some_and(|owner| owner.command.contains(filter))
 }
 
-fn line(protocol: &str, row: &Listener, data: Option<String>) -> Value {
+fn line(protocol: &str, row: &Listener, data: Option<&str>) -> Value {
     let owner = row.owner.as_ref().or(row.guess.as_ref());
     json!({
         "port": row.port,

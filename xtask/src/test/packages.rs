@@ -78,6 +78,48 @@ const PACKAGES: &[Package] = &[
         step: "console",
         wanted_by: "tests/console",
     },
+    Package {
+        debian: "redis-server",
+        probes: &[&["redis-server"]],
+        why: "a healthy server that the doctor must call so",
+        step: "tests",
+        wanted_by: "crates/doctor/tests/lab",
+    },
+    Package {
+        debian: "nginx-light",
+        probes: &[&["nginx"]],
+        why: "a healthy server, and a proxy, of the lab of the doctor",
+        step: "tests",
+        wanted_by: "crates/doctor/tests/lab",
+    },
+    Package {
+        debian: "php-cli",
+        probes: &[&["php"]],
+        why: "a healthy server that the doctor must call so",
+        step: "tests",
+        wanted_by: "crates/doctor/tests/lab",
+    },
+    Package {
+        debian: "ruby",
+        probes: &[&["ruby"]],
+        why: "a healthy server that the doctor must call so",
+        step: "tests",
+        wanted_by: "crates/doctor/tests/lab",
+    },
+    Package {
+        debian: "busybox",
+        probes: &[&["busybox"]],
+        why: "a healthy server that the doctor must call so",
+        step: "tests",
+        wanted_by: "crates/doctor/tests/lab",
+    },
+    Package {
+        debian: "nftables",
+        probes: &[&["nft"]],
+        why: "the lab of the doctor makes firewalls with it",
+        step: "tests",
+        wanted_by: "crates/doctor/tests/lab",
+    },
 ];
 
 impl Package {
@@ -157,6 +199,8 @@ fn may_install() -> Result<(), String> {
 fn apt(root: &Path, words: &[&str]) -> anyhow::Result<()> {
     let mut apt = command(root, "apt-get", words);
     apt.env("DEBIAN_FRONTEND", "noninteractive");
+    // In runlevel 1 no package starts its service: tests start servers of their own.
+    apt.env("RUNLEVEL", "1");
     if !program::stream(apt)?.success {
         say::line(&format!("apt-get {} did not succeed", words.join(" ")));
     }

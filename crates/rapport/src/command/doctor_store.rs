@@ -83,7 +83,8 @@ fn tell(frame: &mut Frame, file: &Path, report: &Report) -> anyhow::Result<Exit>
         frame.printer.json(&serde_json::json!({
             "ok": report.is_sound(), "store": file.display().to_string(),
             "contexts": report.contexts, "entries": report.entries,
-            "summaries": report.summaries, "sealed": report.sealed, "defects": report.defects, "listed": listed,
+            "summaries": report.summaries, "sealed": report.sealed,
+            "defects": report.defects, "listed": listed,
         }))?;
         return Ok(exit);
     }

@@ -49,16 +49,16 @@ pub(super) const KEYS: &[Key] = &[
         Bool,
         "false",
         Restart,
-        "New contexts are encrypted at rest, each tenant's with a key of its own. They are not found \
-         by full-text search. Contexts that exist stay as they are.",
+        "New contexts are encrypted at rest, each tenant's with a key of its own. They are not \
+         found by full-text search. Contexts that exist stay as they are.",
     ),
     key(
         "contexts.vault_key",
         Secret,
         "",
         Restart,
-        "The master key, 64 hexadecimal digits, which seals the secrets of webhooks and the keys of \
-         encrypted tenants. Without it, `vault.key` in the data folder is made and used.",
+        "The master key, 64 hexadecimal digits, which seals the secrets of webhooks and the keys \
+         of encrypted tenants. Without it, `vault.key` in the data folder is made and used.",
     ),
     key(
         "webhooks.private",

@@ -1,6 +1,6 @@
 //! The other side of the protocol: a client of servers, in both eras, over every transport.
 //!
-//! [`open`] reaches a server and agrees on a revision with it; the [`Upstream`] it gives speaks
+//! [`open()`] reaches a server and agrees on a revision with it; the [`Upstream`] it gives speaks
 //! until the server is gone. Who a call is for hears of it through [`Told`]: progress, log lines
 //! and questions of the server come while the call runs. Nothing here starts a server again; that
 //! is for the owner, who knows how often that is wise.

@@ -65,7 +65,10 @@ async fn well(port: u16, target: &str, words: &str) {
 #[tokio::test]
 async fn servers_of_files_are_well() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("page.html"), "<p>hello</p>").unwrap();
+    // Some list a folder without an index, others have nothing to say at its root.
+    for name in ["index.html", "page.html"] {
+        std::fs::write(folder.path().join(name), "<p>hello</p>").unwrap();
+    }
     let place = folder.path().display().to_string();
     let cases: [(&str, &[&str]); 5] = [
         ("python3", &["-m", "http.server", "PORT", "--bind", "127.0.0.1", "-d", &place]),

@@ -49,7 +49,12 @@ fn word(text: &str) -> Result<Word, String> {
     Ok(match name {
         "path" => Word::Path(owned),
         "method" => Word::Method(value.to_ascii_uppercase()),
-        "status" => Word::Status(owned),
+        "status" if is_status(value) => Word::Status(owned),
+        "status" => {
+            return Err(format!(
+                "`{text}` in the filter must be like `status:404` or `status:5xx`"
+            ));
+        }
         "speaks" => Word::Speaks(owned),
         "model" => Word::Model(owned),
         "tool" => Word::Tool(owned),
@@ -66,6 +71,11 @@ fn word(text: &str) -> Result<Word, String> {
         }
         _ => return Err(format!("`{text}` is no word of a filter; there are: {WORDS}")),
     })
+}
+
+/// Whether a value can be a status: three places, each a digit or `x`.
+fn is_status(value: &str) -> bool {
+    value.len() == 3 && value.chars().all(|place| place == 'x' || place.is_ascii_digit())
 }
 
 impl Word {
@@ -104,6 +114,22 @@ impl Word {
                 exchange.times.over.is_some_and(|over| over.as_secs_f64() * 1e3 >= *limit)
             }
             Self::Bad => !view.findings.is_empty() || view.status >= 400,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Filter;
+
+    #[test]
+    fn a_status_that_no_answer_can_have_is_refused() {
+        for good in ["status:404", "status:5xx", "status:xxx", "status:000"] {
+            assert!(Filter::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["status:zz", "status:", "status:5", "status:5XX", "status:4040", "status:é1"] {
+            let error = Filter::parse(bad).expect_err(bad);
+            assert!(error.contains(bad) && error.contains("`status:5xx`"), "{error}");
         }
     }
 }

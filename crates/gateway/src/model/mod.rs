@@ -281,8 +281,13 @@ impl Models {
     fn unknown(&self, name: &str) -> Fault {
         let known = self.names();
         let nearest = nearest(name, known.iter().map(String::as_str));
-        let owner = crate::provider::Providers::embedded().owner(name);
-        let configure = match owner.and_then(|row| row.key_variable()) {
+        let table = crate::provider::Providers::embedded();
+        let provider = name.split_once('/').map_or(name, |(provider, _)| provider);
+        let missing = table
+            .find(provider)
+            .filter(|row| !self.sites.iter().any(|site| site.name() == row.name))
+            .or_else(|| table.owner(name));
+        let configure = match missing.and_then(|row| row.key.iter().chain(&row.base).next()) {
             Some(variable) => format!("set {variable}, or name its provider in `providers`"),
             None => "list it in `models` of a provider, or ask for `PROVIDER/MODEL`".to_owned(),
         };
@@ -297,12 +302,18 @@ impl Models {
             .details(json!({"model": shown, "nearest": nearest}))
     }
 
-    /// The names of all listed models.
+    /// The names of all listed models, each once.
     fn names(&self) -> Vec<String> {
         let offline = offline::OFFLINE.iter().map(|model| model.name().to_owned());
         let listed = self.sites.iter().flat_map(|site| site.models().iter().cloned());
         let routes = self.routes.iter().map(|route| route.name.clone());
-        offline.chain(routes).chain(listed).collect()
+        let mut names: Vec<String> = Vec::new();
+        for name in offline.chain(routes).chain(listed) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// Every listed model and how it fares, the offline ones first.

@@ -110,6 +110,12 @@ fn an_unknown_model_is_answered_with_the_nearest_and_the_next_step() {
     let bare = Models::new(&Settings::default()).unwrap();
     let hint = unknown(&bare, "claude-sonnet-5-5").hint_text().unwrap().to_owned();
     assert!(hint.contains("ANTHROPIC_API_KEY"), "{hint}");
+    for name in ["groq", "groq/llama-3.3-70b-versatile"] {
+        let hint = unknown(&bare, name).hint_text().unwrap().to_owned();
+        assert!(hint.contains("set GROQ_API_KEY"), "{hint}");
+    }
+    let hint = unknown(&bare, "vllm").hint_text().unwrap().to_owned();
+    assert!(hint.contains("set VLLM_BASE_URL"), "{hint}");
     let hint = unknown(&bare, "zzzzzzzzzzzz").hint_text().unwrap().to_owned();
     assert!(hint.contains("known models: echo, demo, mock"), "{hint}");
     let long = unknown(&bare, &"x".repeat(1 << 20));

@@ -191,6 +191,10 @@ async fn the_built_in_embedding_answers_in_every_api() {
     let body = json!({"requests": [part]});
     let batch = house.post(&format!("{path}:batchEmbedContents"), &body).await.json();
     assert_eq!(&batch["embeddings"][0]["values"], vector);
+    let long = json!({"model": "hash-embed", "input": "a", "dimensions": 4_097});
+    let long = house.post("/v1/embeddings", &long).await;
+    assert_eq!(long.status, StatusCode::BAD_REQUEST, "shorter ones are not what was asked for");
+    assert!(long.text.contains("`4097`") && long.text.contains("1 to 4096"), "{long:?}");
     let chat = house.post("/v1/embeddings", &json!({"model": "demo", "input": "a"})).await;
     assert_eq!(chat.status, StatusCode::BAD_REQUEST);
     assert!(chat.text.contains("hash-embed"), "{chat:?}");

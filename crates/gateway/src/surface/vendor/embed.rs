@@ -73,7 +73,7 @@ async fn embed(call: Call, embedder: &dyn Embedder) -> Result<Response, Fault> {
     // Without a name, what is built in answers: no chat model can.
     if bare == offline::EMBED || name.is_empty() {
         let asked = embedder.request(&call.bytes)?;
-        return Ok(built_in(&asked, embedder));
+        return built_in(&asked, embedder);
     }
     let kind = Embedding(embedder);
     let plan = round::plan(&call, &kind);
@@ -162,9 +162,14 @@ async fn translated(
 }
 
 /// The answer of the built-in model.
-fn built_in(asked: &Asked, embedder: &dyn Embedder) -> Response {
+fn built_in(asked: &Asked, embedder: &dyn Embedder) -> Result<Response, Fault> {
     let wanted = asked.dimensions.and_then(|count| usize::try_from(count).ok());
     let dimensions = wanted.unwrap_or(offline::DIMENSIONS);
+    if dimensions > offline::DIMENSIONS_MAX {
+        let (model, most) = (offline::EMBED, offline::DIMENSIONS_MAX);
+        let text = format!("`{model}` makes no vectors of `{dimensions}` dimensions");
+        return Err(Fault::new(Code::InvalidInput, text).hint(format!("ask for 1 to {most}")));
+    }
     let texts: Vec<String> = asked.inputs.iter().map(words).collect();
     let vectors = Vectors {
         model: offline::EMBED.to_owned(),
@@ -182,7 +187,7 @@ fn built_in(asked: &Asked, embedder: &dyn Embedder) -> Response {
     let body = embedder.reply(&vectors, asked);
     let mut response = (StatusCode::OK, head, body).into_response();
     lost(&mut response, &asked.dropped);
-    response
+    Ok(response)
 }
 
 /// Nobody here can read tokens; but the same tokens are the same words.

@@ -1,7 +1,7 @@
 //! Providers that the API adds, changes and removes: written down first, and counted only if all
 //! of the configuration still works.
 
-use gateway::provider::{Added, GivenKey, Wanted};
+use gateway::provider::{Added, GivenKey, Providers, Wanted};
 use serde_json::{Map, Value, json};
 use wire::{Code, Fault};
 
@@ -50,12 +50,22 @@ impl Running<'_> {
             added::with(before.as_deref(), name, entry)
         };
         self.replace(&file, &text(true).map_err(failed)?)?;
+        if let Some(entry) = entry.as_ref().filter(|entry| !self.is_configured(&entry.added.name)) {
+            let undone = before.as_deref().unwrap_or("{}");
+            self.replace(&file, undone)?;
+            return Err(incomplete(&entry.added));
+        }
         // What is kept forgives, at a later start, a variable that is not set.
         let forgiving = text(false)
             .and_then(|text| crate::data::write_private(&file, text.as_bytes()))
             .map_err(failed);
         self.seen = stamps(&self.loaded.watched);
         forgiving
+    }
+
+    /// What was read last has all that this provider needs.
+    fn is_configured(&self, name: &str) -> bool {
+        self.loaded.config.gateway.providers.iter().any(|provider| provider.name == name)
     }
 
     /// A provider with the key that came with it.
@@ -125,6 +135,23 @@ impl Entry {
 
 fn is_removal(wanted: &Wanted) -> bool {
     matches!(wanted, Wanted::Remove(_))
+}
+
+/// A provider that could not be asked as it is.
+fn incomplete(added: &Added) -> Fault {
+    let name = &added.name;
+    let is_known = Providers::embedded().find(name).is_some();
+    let (text, hint, field) = if is_known || added.base_url.is_some() {
+        let hint = "send it with `api_key`: the key itself, or `env:` and a variable of the server";
+        (format!("provider `{name}` has no key"), hint, "api_key")
+    } else {
+        let hint = "send it with `base_url`, such as `http://127.0.0.1:8000/v1`, or take a name \
+                    that `rapport provider list --all` shows";
+        (format!("provider `{name}` has no address"), hint, "base_url")
+    };
+    Fault::new(Code::InvalidInput, text)
+        .hint(format!("{hint}; nothing was changed"))
+        .details(json!({"field": field}))
 }
 
 /// Nobody added a provider of this name.

@@ -154,6 +154,27 @@ async fn a_provider_is_changed_replaced_and_removed() {
 }
 
 #[tokio::test]
+async fn a_provider_that_lacks_something_is_refused_and_not_kept() {
+    let (home, mock) = (Home::new(), model().await);
+    let server = home.serve(&[]).await;
+    for (name, said) in [("groq", "has no key"), ("nobody", "has no address")] {
+        let answer = server.post("/api/v1/providers", &json!({"name": name})).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert!(answer.body.contains(said), "{answer:?}");
+        assert_eq!(send(&server, "DELETE", name, &json!({})).await.status, 404, "{name} was kept");
+    }
+    server.post("/api/v1/providers", &mine(&mock)).await;
+    let groq = json!({"name": "groq", "api_key": KEY});
+    assert_eq!(server.post("/api/v1/providers", &groq).await.status, 201);
+    let patch = send(&server, "PATCH", "groq", &json!({"api_key": null})).await;
+    assert_eq!(patch.status, 400, "{patch:?}");
+    let shown = server.get("/api/v1/providers/groq").await;
+    assert_eq!(shown.json()["keys"][0]["state"], "normal", "the key is still there: {shown:?}");
+    assert!(asked(&server).await.body.contains("Paris."), "others are left alone");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_backup_brings_the_providers_and_not_the_master_key() {
     let (home, mock) = (Home::new(), model().await);
     let server = home.serve(&[]).await;

@@ -209,6 +209,20 @@ fn the_impossible_port_is_a_name_with_one_warning_or_refused_when_strict() {
 }
 
 #[test]
+fn a_configuration_that_does_not_load_matters_only_when_it_names_the_server() {
+    let house = House::new();
+    let server = house.serve(&[]);
+    // The server's terminal had the variable, this one has not.
+    house.write("rapport.yaml", "providers: {groq: {api_key: \"${NOT_SET_HERE}\"}}\n");
+    let (code, text) = fails(&house, &["status"]);
+    assert!(code == 2 && text.contains("NOT_SET_HERE") && text.contains("RAPPORT_URL"), "{text}");
+    let url = format!("http://localhost:{}", server.port);
+    fine(&house, &["status", "--url", &url]);
+    let named = house.command(&["status"]).env("RAPPORT_URL", &url).output().unwrap();
+    assert!(named.status.success(), "{}", err(&named));
+}
+
+#[test]
 fn tls_is_trusted_when_it_is_our_own_or_named_and_never_else() {
     let house = House::with("tls: {mode: required}\n");
     let server = house.serve(&[]);

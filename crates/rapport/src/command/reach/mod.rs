@@ -202,10 +202,11 @@ fn configured(frame: &Frame, said: &Said) -> Result<Option<Loaded>, Failure> {
     match load(&inputs) {
         Ok(loaded) => Ok(Some(loaded)),
         Err(_) if said.url.is_some() || said.host.is_some() || said.port.is_some() => Ok(None),
+        Err(_) if frame.env.get("RAPPORT_URL").is_some() => Ok(None),
         Err(refused) => {
             let class = if refused.has_port() { Class::InvalidPort } else { Class::Usage };
             Err(Failure::new(class, refused.to_string())
-                .hint("correct it, or name the server with `--url`"))
+                .hint("correct it, or name the server with `--url` or RAPPORT_URL"))
         }
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn run(frame: &mut Frame, folder: Option<&Path>) -> anyhow::Result<Ex
     let mut shown = 0;
     let printer = &mut frame.printer;
     let outcome = open(&file).and_then(|connection| {
+        whole(&connection)?;
         verify_store(&connection, |done, all| {
             // A line now and then; small stores are over before the first.
             if done >= shown + 20_000 {
@@ -74,6 +75,15 @@ fn open(file: &Path) -> Result<Connection, String> {
     let connection = Connection::open_with_flags(file, flags).map_err(|e| e.to_string())?;
     connection.busy_timeout(PATIENCE).map_err(|e| e.to_string())?;
     Ok(connection)
+}
+
+/// Whether every page of the file is one of a database, also those that hold no entries.
+fn whole(connection: &Connection) -> Result<(), String> {
+    let mut check = connection.prepare("PRAGMA quick_check(1)").map_err(|e| e.to_string())?;
+    let mut rows = check.query([]).map_err(|e| e.to_string())?;
+    let Some(row) = rows.next().map_err(|e| e.to_string())? else { return Ok(()) };
+    let verdict: String = row.get(0).map_err(|e| e.to_string())?;
+    if verdict == "ok" { Ok(()) } else { Err(verdict.replace('\n', " ")) }
 }
 
 fn tell(frame: &mut Frame, file: &Path, report: &Report) -> anyhow::Result<Exit> {

@@ -56,7 +56,11 @@ pub(crate) fn find(
         return Ok(Found { address, warning, named: true });
     }
     let by_folder = config.and_then(|config| runtime::of_folder(&config.data));
-    let found = config.and_then(configured).filter(|_| !said.data);
+    let found = config.and_then(configured).filter(|_| !said.data || by_folder.is_none());
+    if let Some(config) = config.filter(|_| said.data && by_folder.is_none()) {
+        let address = found.unwrap_or_else(|| at(config, HOME));
+        return of_no_other(address, config, env);
+    }
     if let Some(address) = found {
         return Ok(Found { address, warning: None, named: false });
     }
@@ -78,6 +82,22 @@ pub(crate) fn find(
         format!("{several} servers are running: using {address}; choose another with --url")
     });
     Ok(Found { address, warning, named: false })
+}
+
+/// The address, unless the server there is known to work on another folder than the one that was
+/// said: what is meant for one store must not happen to another.
+fn of_no_other(address: Address, config: &Config, env: &Environment) -> Result<Found, Failure> {
+    let port = address.port;
+    let Some(other) = runtime::all(env).into_iter().find(|running| running.port == port) else {
+        return Ok(Found { address, warning: None, named: false });
+    };
+    let (folder, theirs) = (config.data.display(), other.data_dir.display());
+    let text = format!("no server works on the data folder `{folder}`");
+    Err(Failure::new(Class::Refused, text).hint(format!(
+        "the one at {} works on `{theirs}`: leave `--data` out to use it, or start one with \
+         `rapport start --data {folder} --port 0`",
+        other.url
+    )))
 }
 
 fn by_flags(

@@ -260,7 +260,17 @@ fn a_running_server_is_found_without_its_port() {
     let found = find(&Said::default(), &env, Some(&loaded.config)).unwrap();
     assert_eq!(found.address.to_string(), "http://127.0.0.1:7004");
     assert!(!found.named);
+    // Whoever names a folder means its server, and never the one of another folder.
+    let folder = Said { data: true, ..Said::default() };
+    let found = find(&folder, &env, Some(&loaded.config)).unwrap();
+    assert_eq!(found.address.to_string(), "http://localhost:61900");
+    let (_, same) = configured(home.path(), "server: {port: 7004}\n", &[]);
+    let refused = find(&folder, &env, Some(&same.config)).unwrap_err();
+    assert_eq!(refused.class(), Class::Refused);
+    assert!(refused.to_string().contains("no server works on the data folder"), "{refused}");
     drop(announced);
+    let found = find(&folder, &env, Some(&same.config)).unwrap();
+    assert_eq!(found.address.to_string(), "http://localhost:7004");
     let found = find(&Said::default(), &env, Some(&loaded.config)).unwrap();
     assert_eq!(found.address.to_string(), "http://localhost:61900");
 }

@@ -51,6 +51,44 @@ fn a_store_is_verified_and_its_damage_is_named() {
 }
 
 #[test]
+fn damage_where_no_entry_lies_is_found_too() {
+    let house = House::new();
+    let file = say(&house);
+    let sql =
+        "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'share'";
+    let (page, size) = {
+        let store = storage::rusqlite::Connection::open(&file).unwrap();
+        let mut statement = store.prepare(sql).unwrap();
+        let mut rows = statement.query([]).unwrap();
+        let row = rows.next().unwrap().expect("the table is there");
+        let number = |at| usize::try_from(row.get::<_, u32>(at).unwrap()).unwrap();
+        (number(0), number(1))
+    };
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[(page - 1) * size..page * size].fill(0xa5);
+    std::fs::write(&file, bytes).unwrap();
+    let damaged = house.run(&["doctor", "--store", "--json"]);
+    assert_eq!(damaged.status.code(), Some(1), "{}", text(&damaged.stdout));
+    let said: serde_json::Value = serde_json::from_slice(&damaged.stdout).unwrap();
+    assert_eq!(said["ok"], false, "{said}");
+}
+
+#[test]
+fn a_restore_tells_what_it_did_and_wants_a_backup() {
+    let house = House::new();
+    let copy = say(&house).with_file_name("copy.db");
+    assert!(house.run(&["backup", copy.to_str().unwrap()]).status.success());
+    let again = house.run(&["restore", copy.to_str().unwrap()]);
+    assert!(text(&again.stdout).contains("is in backups/"), "{}", text(&again.stdout));
+    std::fs::remove_file(house.data().join("rapport.db")).unwrap();
+    let fresh = house.run(&["restore", copy.to_str().unwrap()]);
+    assert!(fresh.status.success() && !text(&fresh.stdout).contains("backups/"));
+    let none = house.run(&["restore", "nothing.db"]);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(text(&none.stderr).contains("no backup `nothing.db`"), "{}", text(&none.stderr));
+}
+
+#[test]
 fn a_folder_without_a_store_is_a_mistake_of_the_caller() {
     let house = House::new();
     let empty = house.path().display().to_string();

@@ -9,8 +9,9 @@ pub(crate) fn not_found() -> Fault {
 }
 
 pub(crate) fn expired() -> Fault {
-    Fault::new(Code::ContextExpired, "the context has expired")
-        .hint("create a new one; contexts live as long as `expires_in` says")
+    Fault::new(Code::ContextExpired, "the context has expired").hint(
+        "create a new one; contexts live as long as `expires_in_seconds` or `idle_seconds` says",
+    )
 }
 
 pub(crate) fn erased() -> Fault {
@@ -74,7 +75,7 @@ pub(crate) fn too_long(what: &str, bytes: u64, limit: u64) -> Fault {
 
 pub(crate) fn full(limit: u64) -> Fault {
     Fault::new(Code::QuotaExceeded, format!("the store holds {limit} contexts, its limit"))
-        .hint("delete contexts, give them an `expires_in`, or raise the limit")
+        .hint("delete contexts, give them `idle_seconds`, or raise the limit")
 }
 
 pub(crate) fn invalid(field: &str, text: &str) -> Fault {

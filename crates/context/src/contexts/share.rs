@@ -162,7 +162,7 @@ impl Job<'_> {
         let mut statement = self.connection.prepare_cached(sql).stored()?;
         if statement.execute(params![row.n, number]).stored()? == 0 {
             let text = format!("the context has no share {number}");
-            return Err(Fault::new(Code::NotFound, text).hint("`GET …/shares` lists them"));
+            return Err(Fault::new(Code::NotFound, text).hint("`GET …/share` lists them"));
         }
         Ok(())
     }

@@ -19,8 +19,8 @@ pub(super) struct Options {
     /// A URL, HOST:PORT or a port; `https://` speaks TLS
     #[arg(allow_hyphen_values = true)]
     target: String,
-    /// What to say, a line each; standard input when left out
-    #[arg(value_name = "TEXT", allow_hyphen_values = true)]
+    /// What to say, a line each; standard input when left out. After `--` one may begin with `-`
+    #[arg(value_name = "TEXT")]
     texts: Vec<String>,
     /// Show every byte in hexadecimal too
     #[arg(long)]

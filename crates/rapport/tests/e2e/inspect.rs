@@ -127,6 +127,8 @@ fn ping_raw_and_bench_say_what_a_server_does() {
     assert!(said.contains("Rapport") && said.contains("1 of 1 connected"), "{said}");
     let said = text(&["raw", &address, "{\"message\":\"hello\"}", "--wait", "1"]);
     assert!(said.contains("You said 'hello'"), "{said}");
+    let said = text(&["raw", &address, "{\"message\":\"hello\"}", "--hex", "--wait", "1"]);
+    assert!(said.starts_with("< 000000  7b "), "{said}");
     let said = text(&["bench", &address, "-n", "50", "-c", "2", "--json"]);
     let value: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(value["good"], 50);

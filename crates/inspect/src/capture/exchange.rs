@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::tape::Tape;
-use crate::http::{Framing, Head};
+use crate::http::{Framing, Head, Unpacker};
 
 /// What a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -142,16 +142,16 @@ impl Exchange {
         after(self.answered.bytes(), self.answer.as_ref())
     }
 
-    /// The request's body, without its framing.
+    /// The request's body, without its framing and unpacked.
     #[must_use]
     pub fn ask_body(&self) -> Vec<u8> {
-        self.ask_framing.payload(self.ask_raw())
+        unpacked(self.ask.as_ref(), self.ask_framing.payload(self.ask_raw())).0
     }
 
-    /// The answer's body, without its framing.
+    /// The answer's body, without its framing and unpacked.
     #[must_use]
     pub fn answer_body(&self) -> Vec<u8> {
-        self.answer_framing.payload(self.answer_raw())
+        unpacked(self.answer.as_ref(), self.answer_framing.payload(self.answer_raw())).0
     }
 
     /// Whether it goes on.
@@ -175,6 +175,17 @@ impl Exchange {
             .iter()
             .map(|tape| tape.bytes().len().saturating_add(tape.arrivals().len() * 24))
             .sum()
+    }
+}
+
+/// A payload as it was before it was packed, and why it could not be unpacked to its end.
+pub(crate) fn unpacked(head: Option<&Head>, payload: Vec<u8>) -> (Vec<u8>, Option<String>) {
+    match head.and_then(Unpacker::of) {
+        Some(mut unpacker) => {
+            let bytes = unpacker.push(&payload);
+            (bytes, unpacker.broken().map(ToOwned::to_owned))
+        }
+        None => (payload, None),
     }
 }
 

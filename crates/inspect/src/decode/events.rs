@@ -8,7 +8,7 @@ use wire::frame::sse::Decoder;
 
 use super::frames;
 use crate::capture::{Exchange, Kind, Tape};
-use crate::http::{Framing, Meter};
+use crate::http::{Framing, Meter, Unpacker};
 
 /// Limit: bytes of one message.
 const MESSAGE_BYTES_MAX: usize = 8 << 20;
@@ -64,10 +64,14 @@ fn arrived(exchange: &Exchange, mut each: impl FnMut(&[u8], Duration)) {
         Framing::Chunked => Framing::Chunked,
         _ => Framing::Close,
     });
+    let mut unpacker = exchange.answer.as_ref().and_then(Unpacker::of);
     pieces(&exchange.answered, head, |piece, at| {
         let mut payload = Vec::new();
         meter.take(piece, &mut |part, _| payload.extend_from_slice(part));
-        each(&payload, at);
+        match &mut unpacker {
+            Some(unpacker) => each(&unpacker.push(&payload), at),
+            None => each(&payload, at),
+        }
     });
 }
 

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Item, ModelCall, Rpc};
-use crate::capture::{Ending, Exchange, Kind};
-use crate::http::{Framing, Head};
+use crate::capture::{Ending, Exchange, Kind, unpacked};
+use crate::http::{Framing, Head, Unpacker};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -110,14 +110,30 @@ fn is_json(head: Option<&Head>) -> bool {
 }
 
 fn bodies(exchange: &Exchange, found: &mut Found) {
+    let asked = unpacked(exchange.ask.as_ref(), exchange.ask_framing.payload(exchange.ask_raw()));
+    let answered =
+        unpacked(exchange.answer.as_ref(), exchange.answer_framing.payload(exchange.answer_raw()));
     let sides = [
-        ("request", exchange.ask.as_ref(), exchange.asked.is_whole(), exchange.ask_body()),
-        ("answer", exchange.answer.as_ref(), exchange.answered.is_whole(), exchange.answer_body()),
+        ("request", exchange.ask.as_ref(), exchange.asked.is_whole(), asked),
+        ("answer", exchange.answer.as_ref(), exchange.answered.is_whole(), answered),
     ];
-    let encoded =
-        |head: Option<&Head>| head.is_some_and(|h| h.header("content-encoding").is_some());
-    for (side, head, whole, body) in sides {
-        let known = whole && !exchange.is_open() && !body.is_empty() && !encoded(head);
+    for (side, head, whole, (body, broken)) in sides {
+        let packed = head.and_then(|head| head.header("content-encoding")).unwrap_or_default();
+        if whole
+            && !exchange.is_open()
+            && let Some(why) = &broken
+        {
+            let text = format!("the {side} says it is packed as {packed}, and {why}");
+            found.error("broken_encoding", text);
+            continue;
+        }
+        let is_packed = head.is_some_and(|head| Unpacker::of(head).is_none())
+            && !matches!(packed, "" | "identity");
+        if is_packed {
+            found.warn("unknown_encoding", format!("the {side} is packed as `{packed}`"));
+            continue;
+        }
+        let known = whole && !exchange.is_open() && !body.is_empty();
         if known
             && is_json(head)
             && let Err(cause) = serde_json::from_slice::<serde::de::IgnoredAny>(&body)

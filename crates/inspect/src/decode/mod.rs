@@ -1,15 +1,18 @@
 //! What an exchange says: events, messages, models, tokens, and what is wrong with it.
 
+mod body;
 mod events;
 mod finding;
 mod frames;
 mod model;
+mod picture;
 mod rpc;
 
 use std::time::Duration;
 
 use serde::Serialize;
 
+pub use body::{Body, body};
 pub use events::Item;
 pub use finding::{Finding, Severity};
 pub use model::ModelCall;

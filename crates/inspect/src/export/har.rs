@@ -109,7 +109,7 @@ fn request(exchange: &Exchange, secrets: Secrets) -> Value {
     let mut request = json!({
         "method": head.method(),
         "url": format!("{scheme}://{host}{path}"),
-        "httpVersion": if head.is_old { "HTTP/1.0" } else { "HTTP/1.1" },
+        "httpVersion": head.version.as_str(),
         "cookies": [], "headers": headers(head, secrets), "queryString": query,
         "headersSize": head.length, "bodySize": body.len(),
     });
@@ -144,7 +144,7 @@ fn response(exchange: &Exchange, secrets: Secrets) -> Value {
     }
     json!({
         "status": head.status(), "statusText": "",
-        "httpVersion": if head.is_old { "HTTP/1.0" } else { "HTTP/1.1" },
+        "httpVersion": head.version.as_str(),
         "cookies": [], "headers": headers(head, secrets), "content": content,
         "redirectURL": head.header("location").unwrap_or(""),
         "headersSize": head.length, "bodySize": exchange.answer_raw().len(),

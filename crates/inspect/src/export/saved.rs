@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::capture::{Arrival, Ending, Exchange, Kind, Tape, Times};
-use crate::http::{Framing, Head, Side, find_end};
+use crate::capture::{Arrival, Ending, Exchange, Kind, Tape, Times, unpacked};
+use crate::http::{Framing, Head, Side, Unpacker, find_end};
 use crate::redact;
 
 /// Whether secrets are kept in what is written.
@@ -87,6 +87,10 @@ pub fn line(exchange: &Exchange, secrets: Secrets) -> String {
         _ => None,
     };
     let has_head = exchange.ask.is_some();
+    let ask_body = (exchange.ask_framing, exchange.ask_raw());
+    let asked = laid_open(&exchange.asked, exchange.ask.as_ref(), ask_body, secrets);
+    let answer_body = (exchange.answer_framing, exchange.answer_raw());
+    let answered = laid_open(&exchange.answered, exchange.answer.as_ref(), answer_body, secrets);
     let line = Line {
         number: exchange.number,
         kind: exchange.kind.as_str().to_owned(),
@@ -103,11 +107,36 @@ pub fn line(exchange: &Exchange, secrets: Secrets) -> String {
             over: us(times.over),
         },
         rules: exchange.rules.clone(),
-        asked: tape(&exchange.asked, has_head, secrets),
-        answered: tape(&exchange.answered, has_head, secrets),
+        asked: tape(asked.as_ref().unwrap_or(&exchange.asked), has_head, secrets),
+        answered: tape(answered.as_ref().unwrap_or(&exchange.answered), has_head, secrets),
         aside: tape(&exchange.aside, false, secrets),
     };
     serde_json::to_string(&line).unwrap_or_default()
+}
+
+/// What stands in a packed body cannot be hidden there: where it holds a secret, the body is
+/// written unpacked, under a head that says so.
+fn laid_open(
+    tape: &Tape,
+    head: Option<&Head>,
+    (framing, raw): (Framing, &[u8]),
+    secrets: Secrets,
+) -> Option<Tape> {
+    let head = head.filter(|head| secrets == Secrets::Hidden && Unpacker::of(head).is_some())?;
+    let (body, _) = unpacked(Some(head), framing.payload(raw));
+    let text = String::from_utf8_lossy(&body);
+    if redact::text(&text) == text {
+        return None;
+    }
+    let hidden = redact::text(&text);
+    let mut head = head.clone();
+    head.set("Content-Encoding", "");
+    head.set("Transfer-Encoding", "");
+    head.set("Content-Length", &hidden.len().to_string());
+    let mut bytes = head.write();
+    bytes.extend_from_slice(hidden.as_bytes());
+    let (end, at) = (bytes.len() as u64, tape.at(tape.total()));
+    Some(Tape::restore(bytes, vec![Arrival { end, at }], end))
 }
 
 fn micros(time: Duration) -> u64 {

@@ -1,5 +1,7 @@
 //! Where a body ends, and what of its bytes is payload.
 
+use super::HEAD_BYTES_MAX;
+
 /// How a body is framed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
@@ -35,6 +37,23 @@ impl Framing {
         let mut out = Vec::with_capacity(raw.len());
         Meter::new(self).take(raw, &mut |piece, _| out.extend_from_slice(piece));
         out
+    }
+
+    /// The header lines behind the last chunk.
+    #[must_use]
+    pub fn trailers(self, raw: &[u8]) -> Vec<(String, String)> {
+        if self != Self::Chunked {
+            return Vec::new();
+        }
+        let mut end = 0;
+        Meter::new(self).take(raw, &mut |_, at| end = at);
+        // After the last payload stand its line end, the line of the chunk of no bytes, the rest.
+        let rest = raw.get(end..).unwrap_or_default();
+        let text = String::from_utf8_lossy(rest.get(..HEAD_BYTES_MAX).unwrap_or(rest));
+        let lines = text.lines().skip_while(|line| !line.starts_with('0')).skip(1);
+        let pairs =
+            lines.take_while(|line| !line.is_empty()).filter_map(|line| line.split_once(':'));
+        pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
     }
 }
 
@@ -193,6 +212,16 @@ mod tests {
             assert_eq!(payload, b"hello big world!!");
             assert_eq!(&raw[taken..], b"NEXT");
         }
+    }
+
+    #[test]
+    fn trailers_are_what_stands_behind_the_last_chunk() {
+        let raw = b"3\r\na:b\r\n0;x\r\nGrpc-Status: 0\r\nX-Sum:  1\r\n\r\n";
+        let expected = [("Grpc-Status".to_owned(), "0".to_owned()), ("X-Sum".into(), "1".into())];
+        assert_eq!(Framing::Chunked.trailers(raw), expected);
+        assert_eq!(Framing::Chunked.trailers(b"3\r\na:b\r\n0\r\n\r\n"), []);
+        assert_eq!(Framing::Chunked.trailers(b"0\r\nA: 1\r\n\r\n").len(), 1);
+        assert_eq!(Framing::Length(9).trailers(raw), []);
     }
 
     #[test]

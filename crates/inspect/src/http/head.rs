@@ -17,14 +17,38 @@ pub enum Side {
     Answer,
 }
 
+/// Which HTTP it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0, where a connection closes unless it is asked not to.
+    Old,
+    /// HTTP/1.1.
+    #[default]
+    One,
+    /// A stream of HTTP/2, written as HTTP/1 would be.
+    Two,
+}
+
+impl Version {
+    /// The version as it stands in a head.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Old => "HTTP/1.0",
+            Self::One => "HTTP/1.1",
+            Self::Two => "HTTP/2",
+        }
+    }
+}
+
 /// A head, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     first: First,
     /// The headers, in their order and spelling.
     pub headers: Vec<(String, String)>,
-    /// HTTP/1.0, where a connection closes unless it is asked not to.
-    pub is_old: bool,
+    /// The version.
+    pub version: Version,
     /// Bytes of the head, the empty line included.
     pub length: usize,
 }
@@ -70,6 +94,13 @@ impl Head {
     /// # Errors
     /// When the bytes can become no head any more.
     pub fn read(bytes: &[u8], side: Side) -> Result<Option<Self>, Broken> {
+        if let Some(head) = read_two(bytes, side) {
+            return head.map(Some);
+        }
+        Self::read_one(bytes, side)
+    }
+
+    fn read_one(bytes: &[u8], side: Side) -> Result<Option<Self>, Broken> {
         let mut lines = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let parsed = match side {
             Side::Ask => {
@@ -78,8 +109,8 @@ impl Head {
                 let httparse::Status::Complete(length) = status else { return unfinished(bytes) };
                 let method = request.method.unwrap_or_default().to_owned();
                 let path = request.path.unwrap_or_default().to_owned();
-                let is_old = request.version == Some(0);
-                (First::Ask { method, path }, is_old, length, headers(request.headers))
+                let version = version(request.version);
+                (First::Ask { method, path }, version, length, headers(request.headers))
             }
             Side::Answer => {
                 let mut response = httparse::Response::new(&mut lines);
@@ -87,12 +118,41 @@ impl Head {
                 let httparse::Status::Complete(length) = status else { return unfinished(bytes) };
                 let status = response.code.unwrap_or_default();
                 let reason = response.reason.unwrap_or_default().to_owned();
-                let is_old = response.version == Some(0);
-                (First::Answer { status, reason }, is_old, length, headers(response.headers))
+                let version = version(response.version);
+                (First::Answer { status, reason }, version, length, headers(response.headers))
             }
         };
-        let (first, is_old, length, headers) = parsed;
-        Ok(Some(Self { first, headers, is_old, length }))
+        let (first, version, length, headers) = parsed;
+        Ok(Some(Self { first, headers, version, length }))
+    }
+
+    /// The head of a stream of HTTP/2, from its fields; those that begin with a colon come first.
+    #[must_use]
+    pub fn of_stream(fields: &[(String, String)], side: Side) -> Self {
+        let pseudo = |name: &str| {
+            let found = fields.iter().find(|(key, _)| key == name);
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        let first = match side {
+            Side::Ask => {
+                let path = pseudo(":path");
+                let path = if path.is_empty() { pseudo(":authority") } else { path };
+                First::Ask { method: pseudo(":method"), path }
+            }
+            Side::Answer => First::Answer {
+                status: pseudo(":status").parse().unwrap_or_default(),
+                reason: String::new(),
+            },
+        };
+        let mut headers: Vec<_> =
+            fields.iter().filter(|(name, _)| !name.starts_with(':')).cloned().collect();
+        let authority = pseudo(":authority");
+        if !authority.is_empty() {
+            headers.insert(0, ("host".to_owned(), authority));
+        }
+        let mut head = Self { first, headers, version: Version::Two, length: 0 };
+        head.length = head.write().len();
+        head
     }
 
     /// The method; empty for a response.
@@ -146,7 +206,7 @@ impl Head {
     /// Whether the connection can carry another exchange, as far as this side says.
     #[must_use]
     pub fn keeps_alive(&self) -> bool {
-        if self.is_old {
+        if self.version == Version::Old {
             return self.says("connection", "keep-alive");
         }
         !self.says("connection", "close")
@@ -169,6 +229,10 @@ impl Head {
     }
 
     fn framing(&self) -> Option<Framing> {
+        if self.version == Version::Two {
+            // Where it ends is said by its last frame.
+            return Some(Framing::Close);
+        }
         if self.says("transfer-encoding", "chunked") {
             return Some(Framing::Chunked);
         }
@@ -179,7 +243,7 @@ impl Head {
     /// Writes the head anew, after it was changed.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
-        let version = if self.is_old { "HTTP/1.0" } else { "HTTP/1.1" };
+        let version = self.version.as_str();
         let mut text = match &self.first {
             First::Ask { method, path } => format!("{method} {path} {version}\r\n"),
             First::Answer { status, reason } => format!("{version} {status} {reason}\r\n"),
@@ -200,6 +264,36 @@ impl Head {
             self.headers.insert(place, (name.to_owned(), value.to_owned()));
         }
     }
+}
+
+/// A head that [`Head::of_stream`] wrote; nothing when it is one of HTTP/1.
+fn read_two(bytes: &[u8], side: Side) -> Option<Result<Head, Broken>> {
+    const WORD: &[u8] = b"HTTP/2 ";
+    const END: &[u8] = b" HTTP/2\r\n";
+    let line = bytes.split_inclusive(|byte| *byte == b'\n').next()?;
+    let mut as_one = bytes.to_vec();
+    match side {
+        Side::Ask if line.ends_with(END) => {
+            let place = line.len().saturating_sub(3);
+            drop(as_one.splice(place..place + 1, *b"1.1"));
+        }
+        Side::Answer if line.starts_with(WORD) => drop(as_one.splice(5..6, *b"1.1")),
+        _ => return None,
+    }
+    let grown = as_one.len() - bytes.len();
+    Some(match Head::read_one(&as_one, side) {
+        Ok(Some(mut head)) => {
+            head.version = Version::Two;
+            head.length = head.length.saturating_sub(grown);
+            Ok(head)
+        }
+        Ok(None) => Err(Broken("the head of a stream is not complete".to_owned())),
+        Err(broken) => Err(broken),
+    })
+}
+
+fn version(minor: Option<u8>) -> Version {
+    if minor == Some(0) { Version::Old } else { Version::One }
 }
 
 fn unfinished(bytes: &[u8]) -> Result<Option<Head>, Broken> {
@@ -233,6 +327,24 @@ mod tests {
         assert_eq!(head.ask_framing(), Framing::Length(3));
         assert_eq!(&bytes[head.length..], b"abc");
         assert_eq!(find_end(bytes), Some(head.length));
+    }
+
+    #[test]
+    fn a_stream_s_head_is_written_and_read_as_one() {
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let ask = [
+            field(":method", "POST"),
+            field(":path", "/a"),
+            field(":authority", "h:1"),
+            field("te", "trailers"),
+        ];
+        let head = Head::of_stream(&ask, Side::Ask);
+        assert_eq!(head.write(), b"POST /a HTTP/2\r\nhost: h:1\r\nte: trailers\r\n\r\n");
+        assert_eq!(Head::read(&head.write(), Side::Ask), Ok(Some(head.clone())));
+        assert_eq!((head.ask_framing(), head.version), (Framing::Close, super::Version::Two));
+        let answer = Head::of_stream(&[field(":status", "204"), field("a", "b")], Side::Answer);
+        assert_eq!(Head::read(&answer.write(), Side::Answer), Ok(Some(answer.clone())));
+        assert_eq!(answer.status(), 204);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::capture::{Exchange, News};
 use crate::decode;
 use crate::diff::diff;
 use crate::export::{self, Secrets};
-use crate::http::{Head, Meter};
+use crate::http::{Head, Meter, Side};
 use crate::rule::Rule;
 
 /// The path below which the proxy answers itself.
@@ -262,7 +262,7 @@ fn detail(shared: &Shared, exchange: &Exchange) -> Answer {
             "request".to_owned(),
             json!({
                 "headers": head(exchange.ask.as_ref()), "body": text(&exchange.ask_body()),
-                "whole": exchange.asked.is_whole(),
+                "whole": exchange.asked.is_whole(), "read": decode::body(&exchange, Side::Ask),
             }),
         );
         fields.insert(
@@ -270,6 +270,7 @@ fn detail(shared: &Shared, exchange: &Exchange) -> Answer {
             json!({
                 "headers": head(exchange.answer.as_ref()), "body": text(&exchange.answer_body()),
                 "whole": exchange.answered.is_whole(),
+                "read": decode::body(&exchange, Side::Answer),
             }),
         );
         fields.insert("view".to_owned(), serde_json::to_value(&view).unwrap_or_default());

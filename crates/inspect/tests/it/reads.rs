@@ -125,3 +125,37 @@ async fn a_request_is_sent_again_and_what_differs_is_named() {
     assert!(at("request.header host").is_some());
     assert!(at("request.body /model").is_none());
 }
+
+#[tokio::test]
+async fn a_packed_stream_is_read_as_it_comes_and_kept_as_it_was_sent() {
+    use std::io::Write as _;
+    let text = include_str!("answer.sse").replace("\"Hel\"", "\"sk-ant-api03-0123456789-abcdef \"");
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(text.as_bytes()).unwrap();
+    let packed = packer.finish().unwrap();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n\
+         Content-Length: {}\r\n\r\n",
+        packed.len()
+    );
+    let sent: &'static [u8] = [head.as_bytes(), &packed].concat().leak();
+    let server = Server::start(b"]}", sent, true).await;
+    let proxy = proxy(server.address, &[]).await;
+    assert_eq!(say(proxy.address(), &ask()).await, sent);
+    let exchange = over(&proxy, 1).await;
+    assert_eq!(exchange.answered.bytes(), sent);
+    let view = decode::view(&exchange);
+    assert_eq!(view.items.len(), 7);
+    assert_eq!(view.model.unwrap().said, "sk-ant-api03-0123456789-abcdef lo");
+    assert!(view.findings.is_empty(), "{:?}", view.findings);
+    let read_body = decode::body(&exchange, inspect::http::Side::Answer);
+    assert_eq!((read_body.packed.as_deref(), read_body.kind), (Some("gzip"), "text"));
+    assert_eq!(read_body.sent_bytes, packed.len() as u64);
+    // A secret is hidden in a recording although its body was packed.
+    let hidden = read(&line(&exchange, Secrets::Hidden)).unwrap();
+    assert_eq!(decode::view(&hidden).model.unwrap().said, "[hidden] lo");
+    assert_eq!(hidden.answer.unwrap().header("content-encoding"), None);
+    // Without one, every byte stays.
+    let kept = read(&line(&exchange, Secrets::Kept)).unwrap();
+    assert_eq!(kept.answered.bytes(), sent);
+}

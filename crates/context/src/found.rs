@@ -31,8 +31,12 @@ pub struct Hit {
 pub struct Recalled {
     /// Its number.
     pub seq: u32,
-    /// How well it fits; larger is better.
+    /// How well it fits; larger is better, and only comparable inside one answer.
     pub score: f64,
+    /// Its place among the messages found by their words, from 1.
+    pub words: Option<u32>,
+    /// Its place among the messages found by their vectors, from 1.
+    pub vectors: Option<u32>,
     /// The message with its neighbours, oldest first.
     pub entries: Vec<Entry>,
 }

@@ -20,6 +20,7 @@ mod content;
 mod contexts;
 mod count;
 mod edit;
+mod embedding;
 mod epoch;
 mod found;
 mod hook;
@@ -53,6 +54,7 @@ pub use contexts::{
 };
 pub use count::tokens;
 pub use edit::{Edit, StateEdit, merge_patch};
+pub use embedding::{By, Embedder, Embedding, Purpose, Vectorised};
 pub use epoch::{Epoch, Footing, Line, Reason, Step};
 pub use found::{Hit, Recalled};
 pub use hook::{Attempt, Delivery, DueDelivery, Hook, HookEdit, HookSecret, NewHook};

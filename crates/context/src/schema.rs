@@ -3,7 +3,7 @@
 /// Handed to [`storage::Database::open`] by whoever opens the store.
 pub const SCHEMA: storage::Schema = storage::Schema {
     name: "context",
-    steps: &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEALED],
+    steps: &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEALED, VECTORS, LARGE],
 };
 
 /// `ctx` is rewritten with every turn and therefore small; long texts stand beside it. `entry.k` is
@@ -196,4 +196,27 @@ CREATE TABLE tenant_key(
   tenant INTEGER NOT NULL, no INTEGER NOT NULL, sealed BLOB NOT NULL,
   at INTEGER NOT NULL, gone INTEGER,
   PRIMARY KEY(tenant, no));
+";
+
+/// Recall. `vector` holds what a model made of an entry, `embedded` how far each segment is, and
+/// for which model.
+const VECTORS: &str = "
+CREATE TABLE vector_model(
+  no INTEGER PRIMARY KEY, name TEXT NOT NULL, dimensions INTEGER NOT NULL,
+  UNIQUE(name, dimensions));
+CREATE TABLE vector(k INTEGER PRIMARY KEY, model INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE embedded(log INTEGER PRIMARY KEY, model TEXT NOT NULL, upto INTEGER NOT NULL);
+";
+
+/// Large stores. Every order and every common condition of the list has an index; a log is found
+/// by its number. Contexts that an import is still filling have the status 2: what is left of one
+/// when a process dies is found by its index and removed.
+const LARGE: &str = "
+CREATE INDEX ctx_created ON ctx(tenant, created);
+CREATE INDEX ctx_size ON ctx(tenant, bytes);
+CREATE INDEX ctx_user ON ctx(tenant, user, updated) WHERE user IS NOT NULL;
+CREATE INDEX ctx_closed ON ctx(tenant, updated) WHERE status = 1;
+CREATE INDEX ctx_filling ON ctx(n) WHERE status = 2;
+CREATE INDEX ctx_log ON ctx(log) WHERE log IS NOT NULL;
+CREATE INDEX view_log ON view(log);
 ";

@@ -13,6 +13,7 @@ mod merge;
 mod news;
 mod once;
 mod past;
+mod recall;
 mod redaction;
 mod search;
 mod share;
@@ -21,6 +22,7 @@ mod sweep;
 mod telling;
 mod transfer;
 mod turns;
+mod vectors;
 mod verify;
 mod windows;
 
@@ -36,7 +38,7 @@ use wire::Fault;
 use crate::rows::ctx::Row;
 use crate::rows::seal::{self, Ring};
 use crate::rows::{entry, unsigned};
-use crate::{Key, Limits, Vault};
+use crate::{Embedder, Key, Limits, Vault};
 use choices::Choices;
 pub use news::{News, Seen};
 pub use past::Past;
@@ -76,6 +78,7 @@ struct Inner {
     watch: Watch,
     redaction: Redaction,
     ring: Arc<Ring>,
+    embedder: Mutex<Option<Arc<dyn Embedder>>>,
 }
 
 /// The figures of [`Counts`], kept by the jobs; a commit that fails may leave them a little off
@@ -130,6 +133,7 @@ impl Contexts {
             watch,
             redaction,
             ring,
+            embedder: Mutex::default(),
         });
         let this = Self { db, inner, durability: Durability::Group };
         this.recover().await?;

@@ -14,7 +14,7 @@ use crate::redact::{Marks, json, mark};
 use crate::rows::ctx::Row;
 use crate::rows::entry::{self, place, seq_of};
 use crate::rows::seal::{self, Opened};
-use crate::rows::{ctx, parts, search};
+use crate::rows::{ctx, parts, search, vectors};
 use crate::{
     Content, Context, Entry, Key, Map, RedactMode, RedactPlan, Settings, Task, What, Window,
 };
@@ -172,6 +172,13 @@ impl Contexts {
         window
     }
 
+    /// A text of a message as a model may see it.
+    pub(super) fn rendered_text(&self, settings: &Settings, text: String) -> String {
+        let plan = self.inner.redaction.of(settings);
+        let plan = plan.filter(|plan| plan.mode == RedactMode::Render);
+        plan.and_then(|plan| plan.redactor().text(&text, &mut Marks::new())).unwrap_or(text)
+    }
+
     /// The messages of a summary to be written, as a model may see them.
     pub(super) fn rendered_task(&self, settings: &Settings, mut task: Task) -> Task {
         let plan = self.inner.redaction.of(settings);
@@ -299,6 +306,7 @@ impl Job<'_> {
         for (first, last) in row.chain.ranges(from, row.head) {
             let log = first >> 32;
             search::forget(self.connection, first, place(log, u32::MAX), u32::MAX)?;
+            vectors::forget(self.connection, log, seq_of(first))?;
             let sql = "DELETE FROM summary WHERE log = ?1 AND upto >= ?2";
             let values = params![log, seq_of(first)];
             self.connection.prepare_cached(sql).stored()?.execute(values).stored()?;

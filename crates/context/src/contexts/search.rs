@@ -1,25 +1,21 @@
-//! Finding messages by their words: over all contexts of a tenant, and inside one.
+//! Finding messages by their words, over all contexts of a tenant.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 
 use wire::Fault;
-use wire::prompt::Role;
 
 use super::Contexts;
 use super::manage::CLEANING;
 use crate::rows::ctx::{self, Row};
 use crate::rows::entry;
 use crate::rows::search;
-use crate::weigh::{Found, weigh};
-use crate::{Entry, Hit, Key, Recalled, Tenant, clock, refuse};
+use crate::{Hit, Key, Tenant, clock, refuse};
 
 /// Limit: slices that one search puts into the index before it looks; more wait for the sweep.
-const SLICES_MAX: u32 = 20;
+pub(super) const SLICES_MAX: u32 = 20;
 /// Limit: hits of one search.
 const HITS_MAX: u32 = 100;
-/// Limit: hits that are weighed with their neighbours, those with the rarest words first.
-const WEIGHED: u32 = 300;
 /// Limit: characters of the part of a message that a hit shows.
 const EXCERPT_CHARACTERS: usize = 240;
 
@@ -68,60 +64,6 @@ impl Contexts {
                 });
             }
             Ok(hits)
-        })
-        .await
-    }
-
-    /// Finds the messages of one context that have to do with `text`, the best first, each with
-    /// the message before and after it. `before` leaves out what lies from there on.
-    ///
-    /// # Errors
-    /// `context_not_found`, `context_expired`, `storage_error`.
-    pub async fn recall(
-        &self,
-        key: &Key,
-        text: &str,
-        most: u32,
-        before: Option<u32>,
-    ) -> Result<Vec<Recalled>, Fault> {
-        let Some(question) = search::question(text, key.tenant, false) else {
-            return Ok(Vec::new());
-        };
-        self.index(SLICES_MAX).await?;
-        let (key, text) = (key.clone(), text.to_owned());
-        self.read(move |connection| {
-            let row = ctx::live(connection, &key, clock::now())?;
-            let last = before.map_or(row.head, |before| before.saturating_sub(1).min(row.head));
-            let ranges = row.chain.ranges(1, last);
-            let best = search::best(connection, &question, &ranges, WEIGHED)?;
-            let mut found = Vec::with_capacity(best.len());
-            for (place, _) in best {
-                let seq = entry::seq_of(place);
-                let Some(entry) = entry::one(connection, &row.chain, seq)? else { continue };
-                found.push(Found { seq, text: entry.content.plain().into_owned() });
-            }
-            let mut out = Vec::new();
-            let mut told: Vec<u32> = Vec::new();
-            for (seq, score) in weigh(&text, &found, last) {
-                if out.len() >= usize::try_from(most).unwrap_or(usize::MAX) {
-                    break;
-                }
-                if told.contains(&seq) {
-                    continue;
-                }
-                let (from, to) = (seq.saturating_sub(1).max(1), seq.saturating_add(1).min(last));
-                let around = entry::shown(connection, &row.chain, from, to)?;
-                let entries: Vec<Entry> = around
-                    .into_iter()
-                    .filter(|entry| !told.contains(&entry.seq) && entry.role != Role::System)
-                    .collect();
-                if !entries.iter().any(|entry| entry.seq == seq) {
-                    continue;
-                }
-                told.extend(entries.iter().map(|entry| entry.seq));
-                out.push(Recalled { seq, score, entries });
-            }
-            Ok(out)
         })
         .await
     }

@@ -9,7 +9,7 @@ use super::manage::CLEANING;
 use super::{Contexts, Job};
 use crate::rows::ctx::{Row, ctx_columns};
 use crate::rows::entry::place;
-use crate::rows::{ctx, entry, idem, search};
+use crate::rows::{ctx, entry, idem, search, vectors};
 use crate::{Entry, EntryStatus};
 
 /// Limit: rows of one slice; between two slices the writer serves others.
@@ -128,6 +128,7 @@ fn empty_slice(connection: &Connection) -> Result<bool, Fault> {
     let found: Option<i64> = connection.query_row(sql, [], |row| row.get(0)).optional().stored()?;
     let Some(n) = found else { return Ok(false) };
     search::forget(connection, place(n, 0), place(n, u32::MAX), SLICE_ROWS)?;
+    vectors::drop_segment(connection, n, SLICE_ROWS)?;
     let sql = "DELETE FROM entry WHERE k IN
                  (SELECT k FROM entry WHERE k BETWEEN ?1 AND ?2 LIMIT ?3)";
     let mut statement = connection.prepare_cached(sql).stored()?;

@@ -188,6 +188,7 @@ fn drop_segment(connection: &Connection, segment: i64, at_once: u32) -> Result<b
     let (from, to) = (place(segment, 0), place(segment, u32::MAX));
     super::search::forget(connection, from, to, at_once)?;
     super::winds::drop_segment(connection, segment)?;
+    super::vectors::drop_segment(connection, segment, at_once)?;
     let sql = "DELETE FROM entry WHERE k IN
                  (SELECT k FROM entry WHERE k BETWEEN ?1 AND ?2 LIMIT ?3)";
     let mut statement = connection.prepare_cached(sql).stored()?;

@@ -16,6 +16,7 @@ pub(crate) mod parts;
 pub(crate) mod seal;
 pub(crate) mod search;
 pub(crate) mod summaries;
+pub(crate) mod vectors;
 pub(crate) mod winds;
 
 /// A count that is stored as SQLite's signed integer; never negative in a sound row.

@@ -21,6 +21,7 @@ mod state;
 mod transfer;
 mod trees;
 mod turns;
+mod vectors;
 mod verify;
 mod windows;
 

@@ -15,6 +15,8 @@ pub enum Status {
     Open,
     /// It was ended and is kept read-only.
     Closed,
+    /// An import is still filling it: no list shows it, nobody else can change it.
+    Importing,
 }
 
 impl Status {
@@ -24,15 +26,17 @@ impl Status {
         match self {
             Self::Open => "open",
             Self::Closed => "closed",
+            Self::Importing => "importing",
         }
     }
 
-    /// Reads `open` or `closed`.
+    /// Reads `open`, `closed` or `importing`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "open" => Some(Self::Open),
             "closed" => Some(Self::Closed),
+            "importing" => Some(Self::Importing),
             _ => None,
         }
     }

@@ -26,6 +26,15 @@ pub(crate) fn closed() -> Fault {
         .hint("go on in a new context")
 }
 
+pub(crate) fn importing() -> Fault {
+    Fault::new(
+        Code::Conflict,
+        "the context is being imported and can only be read until it is done",
+    )
+    .hint("wait for the end of the import, or delete the context to stop it")
+    .details(json!({ "reason": "importing" }))
+}
+
 pub(crate) fn exists(id: &str) -> Fault {
     Fault::new(Code::Conflict, format!("the context `{id}` exists already"))
         .hint("choose another id, or leave it out to get a new one")

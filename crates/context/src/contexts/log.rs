@@ -6,13 +6,13 @@ use wire::Fault;
 
 use super::{Contexts, Job, figures};
 use crate::query::PAGE_ITEMS_MAX;
-use crate::rows::entry::{self, Range};
+use crate::rows::entry::{self, PAGE_BYTES_MAX, Range};
 use crate::rows::idem::{self, Answer};
 use crate::rows::{ctx, cut, parts};
 use crate::{Context, Entry, Idem, Key, NewEntry, Page, Slice, What, clock, refuse};
 
 impl Contexts {
-    /// Reads entries of a log, page by page.
+    /// Reads entries of a log, page by page. A page ends early when it holds many bytes.
     ///
     /// # Errors
     /// `context_not_found`, `context_expired`, `invalid_input` for a limit that is none,
@@ -138,10 +138,8 @@ fn page(connection: &Connection, key: &Key, slice: &Slice) -> Result<Page<Entry>
             range.first = range.first.max(found.unwrap_or(1));
         }
     }
-    let mut items = entry::page(connection, &row.chain, range, slice.limit.saturating_add(1))?;
-    let limit = usize::try_from(slice.limit).unwrap_or(usize::MAX);
-    let more = items.len() > limit;
-    items.truncate(limit);
+    let within = (slice.limit, PAGE_BYTES_MAX);
+    let (items, more) = entry::page_within(connection, &row.chain, range, within)?;
     let next = items.last().filter(|_| more).map(|entry| entry.seq.to_string());
     Ok(Page { items, next })
 }

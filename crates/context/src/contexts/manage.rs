@@ -143,6 +143,9 @@ impl Job<'_> {
 
     fn close(&self, key: &Key) -> Result<Context, Fault> {
         let mut row = self.live(key)?;
+        if row.status == Status::Importing {
+            return Err(refuse::importing());
+        }
         if row.status == Status::Open {
             row.status = Status::Closed;
             row.touch(self.now);
@@ -194,6 +197,7 @@ impl Job<'_> {
             "DELETE FROM epoch WHERE n = ?1",
             "DELETE FROM summary WHERE n = ?1",
             "DELETE FROM pin WHERE n = ?1",
+            "DELETE FROM wind WHERE n = ?1",
         ] {
             self.connection.prepare_cached(sql).stored()?.execute([row.n]).stored()?;
         }

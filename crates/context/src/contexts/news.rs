@@ -84,12 +84,11 @@ impl Contexts {
                 role: None,
                 newest_first: false,
             };
-            let mut entries = entry::page(connection, &row.chain, range, TOLD_MAX + 1)?;
+            let within = (TOLD_MAX, entry::PAGE_BYTES_MAX);
+            let (mut entries, more) = entry::page_within(connection, &row.chain, range, within)?;
             let settled = entries.iter().take_while(|e| e.status != EntryStatus::Pending).count();
+            let more = more && settled == entries.len();
             entries.truncate(settled);
-            let full = usize::try_from(TOLD_MAX).unwrap_or(usize::MAX);
-            let more = entries.len() > full;
-            entries.truncate(full);
             let seq = entries.last().map_or(upto, |entry| entry.seq);
             Ok(News {
                 entries,

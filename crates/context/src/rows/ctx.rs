@@ -90,7 +90,11 @@ impl Row {
             key: Key { tenant: Tenant(row.get(1)?), id: id.into() },
             title: Opened::shown(row, 3)?,
             user: row.get(4)?,
-            status: if row.get::<_, i64>(5)? == 0 { Status::Open } else { Status::Closed },
+            status: match row.get::<_, i64>(5)? {
+                0 => Status::Open,
+                2 => Status::Importing,
+                _ => Status::Closed,
+            },
             created: row.get(6)?,
             updated: row.get(7)?,
             expires: row.get(8)?,
@@ -127,8 +131,10 @@ impl Row {
 
     /// Refuses a write of a closed context, and one that expects another revision.
     pub(crate) fn admit(&self, expect: Option<u64>) -> Result<(), Fault> {
-        if self.status == Status::Closed {
-            return Err(refuse::closed());
+        match self.status {
+            Status::Open => {}
+            Status::Closed => return Err(refuse::closed()),
+            Status::Importing => return Err(refuse::importing()),
         }
         match expect {
             Some(expected) if expected != self.revision => {
@@ -311,7 +317,11 @@ pub(crate) fn save_head(connection: &Connection, row: &Row) -> Result<(), Fault>
                  ttl = ?7
                WHERE n = ?1";
     let mut statement = connection.prepare_cached(sql).stored()?;
-    let status = i64::from(row.status == Status::Closed);
+    let status = match row.status {
+        Status::Open => 0,
+        Status::Closed => 1,
+        Status::Importing => 2,
+    };
     let durability = row.durability.map(durability_number);
     let title = row.title.as_deref().map(|text| seal::text(row.owner(), text)).transpose()?;
     let values = params![row.n, title, row.user, status, row.expires, durability, row.ttl];

@@ -205,6 +205,12 @@ impl Range {
     }
 }
 
+/// Limit: bytes of one page beside its last entry; it ends earlier then.
+pub(crate) const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Entries of a range, and whether the range has more of them.
+pub(crate) type Part = (Vec<Entry>, bool);
+
 /// Reads at most `limit` entries of a range.
 pub(crate) fn page(
     connection: &Connection,
@@ -212,6 +218,16 @@ pub(crate) fn page(
     range: Range,
     limit: u32,
 ) -> Result<Vec<Entry>, Fault> {
+    page_within(connection, chain, range, (limit, usize::MAX)).map(|(found, _)| found)
+}
+
+/// Reads entries of a range, at most `limit` of them and about `bytes` bytes, but one at least.
+pub(crate) fn page_within(
+    connection: &Connection,
+    chain: &Chain,
+    range: Range,
+    (limit, bytes): (u32, usize),
+) -> Result<Part, Fault> {
     let sql = if range.newest_first {
         select!("k BETWEEN ?1 AND ?2 AND (?3 IS NULL OR role = ?3) ORDER BY k DESC LIMIT ?4")
     } else {
@@ -219,15 +235,22 @@ pub(crate) fn page(
     };
     let mut statement = connection.prepare_cached(sql).stored()?;
     let role = range.role.map(role_number);
+    let full = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut found: Vec<Entry> = Vec::new();
+    let mut held = 0_usize;
     for (from, to) in range.places(chain) {
         let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
-        if left == 0 {
-            break;
+        let values = params![from, to, role, left.saturating_add(1)];
+        for entry in statement.query_map(values, read).stored()? {
+            let entry = entry.stored()?;
+            if found.len() >= full || held > bytes {
+                return Ok((found, true));
+            }
+            held = held.saturating_add(entry.content.stored().len());
+            found.push(entry);
         }
-        collect(&mut statement, params![from, to, role, left], &mut found)?;
     }
-    Ok(found)
+    Ok((found, false))
 }
 
 /// The entry with `skip` newer ones of the same role in the range.

@@ -11,12 +11,25 @@ use crate::Tenant;
 
 /// Entries that are put into the index together; between two slices the writer serves others.
 const SLICE_ENTRIES: u32 = 500;
+/// Bytes of entries that are read together.
+const SLICE_BYTES: usize = 8 * 1024 * 1024;
 /// Limit: bytes of one entry that are indexed.
 const INDEXED_BYTES_MAX: usize = 256 * 1024;
 /// Pages of the index that are rewritten together.
 const MERGED_PAGES: i64 = 500;
 /// Limit: words of one question.
 const WORDS_MAX: usize = 32;
+
+/// Which context shows a log.
+pub(super) const OWNER: &str = "SELECT id, title FROM
+  (SELECT * FROM ctx WHERE n = ?2 UNION ALL SELECT * FROM ctx WHERE log = ?2)
+WHERE tenant = ?1 AND (expires IS NULL OR expires > ?3) AND status != 2
+ORDER BY n = ?2 DESC LIMIT 1";
+/// Whose log it is.
+pub(super) const TENANT: &str = "SELECT tenant FROM ctx WHERE n = ?1
+UNION SELECT tenant FROM ctx WHERE log = ?1
+UNION SELECT c.tenant FROM view v JOIN ctx c ON c.n = v.n WHERE v.log = ?1
+LIMIT 1";
 
 /// Notes that a log has entries which are not in the index.
 pub(crate) fn note(connection: &Connection, log: i64, from: u32) -> Result<(), Fault> {
@@ -42,7 +55,7 @@ pub(crate) fn index(connection: &Connection) -> Result<bool, Fault> {
         let Some((log, from)) = next else { return Ok(false) };
         let tenant = tenant_of(connection, log)?;
         let done = index_log(connection, (log, tenant), from, left)?;
-        if done.0 < left {
+        if !done.2 {
             let sql = "DELETE FROM unindexed WHERE log = ?1";
             connection.prepare_cached(sql).stored()?.execute([log]).stored()?;
         } else {
@@ -55,16 +68,18 @@ pub(crate) fn index(connection: &Connection) -> Result<bool, Fault> {
     is_behind(connection)
 }
 
-/// Indexes up to `limit` entries of a log; says how many they were, and the last of them.
+/// Indexes up to `limit` entries of a log; says how many they were, the last of them, and whether
+/// there are more.
 fn index_log(
     connection: &Connection,
     (log, tenant): (i64, Option<u32>),
     from: u32,
     limit: u32,
-) -> Result<(u32, u32), Fault> {
-    let Some(tenant) = tenant else { return Ok((0, from)) };
+) -> Result<(u32, u32, bool), Fault> {
+    let Some(tenant) = tenant else { return Ok((0, from, false)) };
     let range = entry::Range { first: from, last: u32::MAX, role: None, newest_first: false };
-    let entries = entry::page(connection, &Chain::alone(log), range, limit)?;
+    let within = (limit, SLICE_BYTES);
+    let (entries, more) = entry::page_within(connection, &Chain::alone(log), range, within)?;
     let sql = "INSERT INTO entry_fts(rowid, tenant, text) VALUES (?1, ?2, ?3)";
     let mut statement = connection.prepare_cached(sql).stored()?;
     let mut last = from;
@@ -82,15 +97,11 @@ fn index_log(
                 .stored()?;
         }
     }
-    Ok((u32::try_from(entries.len()).unwrap_or(u32::MAX), last))
+    Ok((u32::try_from(entries.len()).unwrap_or(u32::MAX), last, more))
 }
 
 fn tenant_of(connection: &Connection, log: i64) -> Result<Option<u32>, Fault> {
-    let sql = "SELECT tenant FROM ctx WHERE n = ?1
-               UNION SELECT tenant FROM ctx WHERE log = ?1
-               UNION SELECT c.tenant FROM view v JOIN ctx c ON c.n = v.n WHERE v.log = ?1
-               LIMIT 1";
-    let mut statement = connection.prepare_cached(sql).stored()?;
+    let mut statement = connection.prepare_cached(TENANT).stored()?;
     statement.query_row([log], |row| row.get(0)).optional().stored()
 }
 
@@ -166,10 +177,7 @@ pub(crate) fn owner(
     log: i64,
     now: i64,
 ) -> Result<Option<(String, Option<String>)>, Fault> {
-    let sql = "SELECT id, title FROM ctx
-               WHERE tenant = ?1 AND (n = ?2 OR log = ?2) AND (expires IS NULL OR expires > ?3)
-               ORDER BY n = ?2 DESC LIMIT 1";
-    let mut statement = connection.prepare_cached(sql).stored()?;
+    let mut statement = connection.prepare_cached(OWNER).stored()?;
     let values = params![tenant.0, log, now];
     let read = |row: &Found<'_>| Ok((row.get(0)?, Opened::shown(row, 1)?));
     statement.query_row(values, read).optional().stored()

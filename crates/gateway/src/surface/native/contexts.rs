@@ -127,7 +127,8 @@ pub(crate) async fn list(
 fn filter(query: ListQuery) -> Result<Filter, Fault> {
     let fresh = Filter::default();
     let status = query.status.map(|text| {
-        Status::parse(&text).ok_or_else(|| one_of("status", &text, "`open` or `closed`"))
+        Status::parse(&text)
+            .ok_or_else(|| one_of("status", &text, "`open`, `closed` or `importing`"))
     });
     let sort = match query.sort.as_deref() {
         None | Some("updated") => Sort::Updated,

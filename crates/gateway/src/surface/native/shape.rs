@@ -1,6 +1,6 @@
 //! The JSON shapes of the native API, in and out.
 
-use context::{Context, Entry, Map, Status};
+use context::{Context, Entry, Map};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -203,7 +203,7 @@ pub(crate) fn context(found: &Context, window_tokens: u32) -> Value {
         "id": &*found.id,
         "title": found.title,
         "user": found.user,
-        "status": match found.status { Status::Open => "open", Status::Closed => "closed" },
+        "status": found.status.as_str(),
         "created_at": time(found.created_at),
         "last_updated": time(found.last_updated),
         "revision": found.revision,

@@ -24,6 +24,8 @@ pub(crate) struct Case {
     pub(crate) strict_ports: bool,
     /// Whether the caller said that the address is an MCP server's.
     pub(crate) mcp: bool,
+    /// The model that may be asked for a few words, when the caller allows it.
+    pub(crate) ask: Option<String>,
     /// A file of certificates to trust besides the system's.
     pub(crate) roots: Option<std::path::PathBuf>,
     pub(crate) facts: Facts,

@@ -35,6 +35,7 @@ pub async fn diagnose(request: &Request) -> Report {
         logical: request.logical.clone(),
         strict_ports: request.strict_ports,
         mcp: request.mcp,
+        ask: request.ask.clone(),
         roots: request.roots.clone(),
         facts: Facts::default(),
     };

@@ -26,6 +26,8 @@ pub struct Request {
     pub strict_ports: bool,
     /// Whether the address is an MCP server's, whatever its path says.
     pub mcp: bool,
+    /// A model to ask for a few words, streamed; without it no model is ever called.
+    pub ask: Option<String>,
     /// A PEM file of certificates to trust besides those of the system.
     pub roots: Option<std::path::PathBuf>,
     /// The logical names.
@@ -43,6 +45,7 @@ impl Default for Request {
             verbose: false,
             strict_ports: false,
             mcp: false,
+            ask: None,
             roots: None,
             logical: LogicalMap::default(),
         }

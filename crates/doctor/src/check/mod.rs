@@ -3,6 +3,7 @@
 mod address;
 mod connect;
 mod elsewhere;
+mod filter;
 mod http;
 mod listen;
 mod loopback;
@@ -11,6 +12,7 @@ mod name;
 mod process;
 mod protocol;
 mod proxy;
+mod stream;
 mod tls;
 
 use std::pin::Pin;
@@ -27,11 +29,13 @@ pub(crate) const CHECKS: &[&dyn Check] = &[
     &listen::Listen,
     &connect::Connect,
     &elsewhere::Elsewhere,
+    &filter::Filter,
     &protocol::Protocol,
     &tls::Tls,
     &process::OfProcess,
     &http::Http,
     &mcp::Mcp,
+    &stream::Streams,
     &proxy::Proxy,
 ];
 

@@ -30,16 +30,25 @@ pub(crate) struct Question<'a> {
 impl Line {
     /// Asks on a connection of its own; an event stream is read until its first whole event.
     pub(crate) async fn ask(&self, question: &Question<'_>) -> (Reply, Option<Answer>) {
+        self.listen(question, has_event).await
+    }
+
+    /// As [`Line::ask`]; an event stream is read until `is_enough` of its bytes have come.
+    pub(crate) async fn listen(
+        &self,
+        question: &Question<'_>,
+        is_enough: fn(&[u8]) -> bool,
+    ) -> (Reply, Option<Answer>) {
         let Question { method, path, headers, body, limit } = *question;
         let bytes = request(method, &self.host, path, headers, body);
         let (_, Some(mut stream)) = open(self.address, limit).await else {
             return (Reply::none(), None);
         };
         let reply = match &self.peer {
-            None => exchange_until(&mut stream, &bytes, limit, has_event).await,
+            None => exchange_until(&mut stream, &bytes, limit, is_enough).await,
             Some(peer) => match handshake(stream, peer, limit).await {
                 Handshake::Done(mut stream, _) => {
-                    exchange_until(&mut *stream, &bytes, limit, has_event).await
+                    exchange_until(&mut *stream, &bytes, limit, is_enough).await
                 }
                 Handshake::Refused(_) | Handshake::NotTls(_) | Handshake::Silent => Reply::none(),
             },

@@ -66,7 +66,9 @@ fn verdict(page: &mut Page, report: &Report) {
         Confidence::Uncertain => ", uncertain",
     };
     let id = page.paint(DIM, &format!("[{}{sure}]", verdict.id));
-    page.line(&format!("{mark} {sentence}. {id}"));
+    // A sentence that ends with a question has its mark already.
+    let stop = if verdict.sentence.ends_with('?') { "" } else { "." };
+    page.line(&format!("{mark} {sentence}{stop} {id}"));
 }
 
 /// Sentences are kept without capital and full stop, so that they fit into others; an address at

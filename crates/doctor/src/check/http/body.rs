@@ -52,6 +52,10 @@ pub(super) fn fault(seen: &Seen<'_>) -> Option<Verdict> {
         return None;
     }
     let kind = answer.kind();
+    if kind == "text/event-stream" || crate::check::stream::looks_like_events(&answer.body) {
+        // The check of streams judges these, also when they are called something else.
+        return None;
+    }
     let is_json = kind == "application/json" || kind.ends_with("+json");
     if answer.raw.is_empty() {
         return (answer.status == 200 && (is_json || is_api(&answer.path))).then(|| {

@@ -1,0 +1,1 @@
+//! Log-ins against an authorization server of our own.

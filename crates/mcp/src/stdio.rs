@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::revision::Revision;
 use crate::rpc::{self, Id, Incoming, Message, Params};
-use crate::server::{Change, Client, Next, Replay, Serve, Server, Session, is_modern, said};
+use crate::server::{Client, Next, Replay, Serve, Server, Session, is_modern, said};
 use crate::tasks;
 
 /// Limit: the longest line.
@@ -135,7 +135,7 @@ impl<S: Serve> Pipe<S> {
     }
 
     async fn initialize(self: &Arc<Self>, id: &Id, params: &Params) {
-        match self.server.initialize(params) {
+        match self.server.initialize(&self.caller, params) {
             Ok((session, result)) => {
                 *self.session.lock() = Arc::clone(&session);
                 self.say(rpc::result(id, &result)).await;
@@ -148,22 +148,25 @@ impl<S: Serve> Pipe<S> {
     /// Tells a legacy client what changes, while it is the client of this pipe.
     fn tell_changes(self: &Arc<Self>, session: Arc<Session>) {
         let (pipe, mut changing) = (Arc::clone(self), self.server.changing());
+        let mut listening = session.listening();
+        let mut interest = self.server.heard_by(&session, &self.caller);
         tasks::spawn(async move {
             loop {
                 let change = tokio::select! {
                     change = changing.next() => change,
+                    // The session is held here: its sender lives.
+                    Ok(()) = listening.changed() => {
+                        interest.set(pipe.server.subjects(&session, &pipe.caller));
+                        continue;
+                    }
                     () = pipe.gone.cancelled() => None,
                 };
                 let Some(change) = change else { return };
                 if !Arc::ptr_eq(&pipe.session(), &session) {
                     return;
                 }
-                let wanted = match &change {
-                    Change::Resource(uri) => session.listens_to(uri),
-                    _ => true,
-                };
-                if wanted {
-                    pipe.say(rpc::notification(change.method(), &change.params())).await;
+                if let Some(text) = pipe.server.told_of((&session, &pipe.caller), &change) {
+                    pipe.say(text).await;
                 }
             }
         });
@@ -209,7 +212,8 @@ impl<S: Serve> Pipe<S> {
         self.modern.lock().insert(id.clone(), token.clone());
         let pipe = Arc::clone(self);
         if method == "subscriptions/listen" {
-            let (acknowledged, mut subscription) = self.server.listen(id.clone(), &params);
+            let (acknowledged, mut subscription) =
+                self.server.listen(&self.caller, (id.clone(), &params));
             self.say(acknowledged).await;
             tasks::spawn(async move {
                 while let Some(line) = tokio::select! {

@@ -1,17 +1,19 @@
 //! One joined server: kept connected, started again with growing pauses, its lists kept fresh.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use mcp::Revision;
-use mcp::client::{Failure, Opening, Place, Upstream};
-use mcp::server::{About, Change};
+use mcp::client::oauth::OAuth;
+use mcp::client::{Failure, Login, Opening, Place, Upstream};
+use mcp::server::About;
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -29,8 +31,6 @@ const LIVED: Duration = Duration::from_secs(30);
 const CALL_WAITS: Duration = Duration::from_secs(10);
 /// Limit: how often calls may bring a start forward.
 const WAKE_EVERY: Duration = Duration::from_secs(1);
-/// Changes of lists that come together are looked at once.
-const SETTLE: Duration = Duration::from_millis(50);
 /// Limit: connections of callers of their own, and how long an unused one is kept.
 const OWN_MAX: usize = 32;
 const OWN_IDLE: Duration = Duration::from_mins(10);
@@ -96,13 +96,17 @@ struct Own {
 #[derive(Debug)]
 pub(crate) struct Joint {
     pub(crate) settings: ServerSettings,
-    inside: Weak<Inside>,
+    pub(super) inside: Weak<Inside>,
     seen: watch::Sender<Seen>,
-    listing: ArcSwap<Listing>,
+    pub(super) listing: ArcSwap<Listing>,
     pub(super) born: Instant,
     stop: CancellationToken,
     wake: Notify,
+    /// It was ready before.
+    lived: AtomicBool,
     own: Mutex<HashMap<u64, Own>>,
+    /// How it lets us in, where that is found out with it.
+    pub(super) login: Option<Arc<OAuth>>,
 }
 
 impl Joint {
@@ -120,6 +124,7 @@ impl Joint {
             since: Timestamp::now(),
             complaints: Vec::new(),
         };
+        let login = super::login::of(&settings, inside);
         Self {
             settings,
             inside: Weak::clone(inside),
@@ -128,7 +133,9 @@ impl Joint {
             born: Instant::now(),
             stop: CancellationToken::new(),
             wake: Notify::new(),
+            lived: AtomicBool::new(false),
             own: Mutex::default(),
+            login,
         }
     }
 
@@ -274,10 +281,6 @@ impl Joint {
         self.show(Phase::Stopped, None, Some("it is not joined any more".to_owned()));
     }
 
-    fn how_to_login(&self) -> String {
-        format!("give it a credential in `mcp.servers.{}.headers`", self.name())
-    }
-
     fn show(&self, phase: Phase, link: Option<Link>, error: Option<String>) {
         self.seen.send_modify(|seen| {
             if let Some(Link::Mcp(upstream)) = &seen.link {
@@ -329,10 +332,14 @@ impl Joint {
             "joined"
         );
         self.show(Phase::Ready, Some(Link::Mcp(Arc::clone(&upstream))), None);
-        if let Some(changes) = changes {
-            self.follow(&upstream, changes).await;
-        }
-        upstream.gone().cancelled().await;
+        let is_back = self.lived.swap(true, Ordering::Relaxed);
+        let follow = async {
+            if let Some(changes) = changes {
+                self.follow(&upstream, changes).await;
+            }
+        };
+        let tend = self.tend(&upstream, is_back);
+        tokio::join!(follow, tend, upstream.gone().cancelled());
         upstream.why()
     }
 
@@ -365,95 +372,21 @@ impl Joint {
 
     fn opening(&self, before: Option<Revision>) -> Result<Opening, Failure> {
         let inside = self.inside.upgrade().ok_or_else(|| Failure::unsent("nobody is here"))?;
-        let place = inside.place(&self.settings)?;
+        let mut place = inside.place(&self.settings)?;
+        if let (Place::Address { login, .. }, Some(own)) = (&mut place, &self.login) {
+            *login = Some(Arc::clone(own) as Arc<dyn Login>);
+        }
         Ok(Opening { about: about(), place, within: self.settings.start, before })
     }
 
-    /// Looks at its lists again whenever it says that they changed.
-    async fn follow(&self, upstream: &Arc<Upstream>, mut changes: mpsc::Receiver<Change>) {
-        loop {
-            let change = tokio::select! {
-                change = changes.recv() => change,
-                () = upstream.gone().cancelled() => return,
-            };
-            let Some(change) = change else { return };
-            let mut lists = false;
-            let mut note = |change: Change| match change {
-                Change::Resource(uri) => self.touched(&uri),
-                Change::Tools | Change::Prompts | Change::Resources => lists = true,
-            };
-            note(change);
-            tokio::time::sleep(SETTLE).await;
-            while let Ok(more) = changes.try_recv() {
-                note(more);
-            }
-            if !lists {
-                continue;
-            }
-            match tokio::time::timeout(self.settings.start, self.list(upstream)).await {
-                Ok(Ok(listing)) => self.publish(listing).await,
-                Ok(Err(failure)) => {
-                    tracing::warn!(server = self.name(), "its lists cannot be read: {failure}");
-                }
-                Err(_) => tracing::warn!(server = self.name(), "its lists do not come"),
-            }
+    /// Ends its connections; what comes of that is seen at once.
+    pub(super) fn drop_link(&self) {
+        self.own.lock().clear();
+        let link = self.seen.borrow().link.clone();
+        if let Some(Link::Mcp(upstream)) = link {
+            upstream.close();
         }
-    }
-
-    fn touched(&self, uri: &str) {
-        if let Some(inside) = self.inside.upgrade() {
-            inside.touched(self.name(), uri);
-        }
-    }
-
-    async fn list(&self, upstream: &Upstream) -> Result<Listing, Failure> {
-        let hello = upstream.hello();
-        let mut listing = Listing::of(self.settings.mark(), hello);
-        if hello.has("tools") {
-            listing.tools = upstream.list("tools/list", "tools").await?;
-            listing.tools.retain(|tool| super::listing::name_of(tool).is_some());
-        }
-        if hello.has("prompts") {
-            listing.prompts = upstream.list("prompts/list", "prompts").await?;
-        }
-        if hello.has("resources") {
-            listing.resources = upstream.list("resources/list", "resources").await?;
-            let templates = upstream.list("resources/templates/list", "resourceTemplates").await;
-            // Many servers know no templates, and some refuse the question.
-            listing.templates = match templates {
-                Err(Failure::Refused(_)) => Vec::new(),
-                other => other?,
-            };
-        }
-        Ok(listing)
-    }
-
-    /// Makes a listing the one that counts, and tells whoever has to know.
-    async fn publish(&self, mut listing: Listing) {
-        listing.follow(&self.listing.load(), &Timestamp::now().to_string());
-        for name in listing.changed.keys() {
-            tracing::warn!(server = self.name(), tool = name, "the definition of a tool changed");
-        }
-        self.replace(listing).await;
-    }
-
-    async fn replace(&self, listing: Listing) {
-        if **self.listing.load() == listing {
-            return;
-        }
-        let listing = Arc::new(listing);
-        self.listing.store(Arc::clone(&listing));
-        if let Some(inside) = self.inside.upgrade() {
-            inside.rebuild();
-            inside.shelve(self.name(), listing).await;
-        }
-    }
-
-    /// From now on its tools are known as they are.
-    pub(crate) async fn accept(&self) {
-        let mut listing = Listing::clone(&self.listing.load());
-        listing.accept();
-        self.replace(listing).await;
+        self.again();
     }
 
     /// Tries it again now.

@@ -142,3 +142,27 @@ fn renamed(item: &Value, name: &str) -> Value {
     }
     item
 }
+
+/// A result whose resources have the names they have here.
+pub(crate) fn ours(mut result: Value, server: &str) -> Value {
+    let rename = |place: Option<&mut Value>| {
+        if let Some(Value::String(uri)) = place {
+            *uri = format!("{server}+{uri}");
+        }
+    };
+    if let Some(Value::Array(contents)) = result.get_mut("contents") {
+        contents.iter_mut().for_each(|content| rename(content.get_mut("uri")));
+    }
+    if let Some(Value::Array(content)) = result.get_mut("content") {
+        for block in content {
+            match block.get("type").and_then(Value::as_str) {
+                Some("resource_link") => rename(block.get_mut("uri")),
+                Some("resource") => {
+                    rename(block.get_mut("resource").and_then(|inner| inner.get_mut("uri")));
+                }
+                _ => {}
+            }
+        }
+    }
+    result
+}

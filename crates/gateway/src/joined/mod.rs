@@ -8,8 +8,10 @@
 //! - what a caller is not shown it cannot use.
 
 mod added;
+mod follow;
 mod joint;
 mod listing;
+mod login;
 mod merged;
 mod names;
 mod openapi;
@@ -18,6 +20,8 @@ mod pass;
 mod probe;
 mod settings;
 mod state;
+mod tasks;
+mod tend;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock, Weak};
@@ -26,26 +30,30 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::client::{Failure, Guard, Place, Web};
-use mcp::server::Change;
+use mcp::server::{Change, Subject, TaskChange};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use wire::Fault;
 
 pub use added::{AddedServer, Keeper, Kept, check_name};
 pub(crate) use joint::Joint;
 use listing::Listing;
 pub(crate) use listing::name_of;
-pub(crate) use merged::{Merged, Offer, described, offered};
-pub(crate) use pass::{Down, Parked, Wish};
+pub use login::Logins;
+pub(crate) use merged::{Merged, Offer, described, offered, ours};
+pub(crate) use pass::{Down, Parked, Wish, whose};
 pub use probe::{Report, probe};
 pub(crate) use settings::any as fits_any;
 pub use settings::{
     AccessSettings, Hidden, McpSettings, OnChange, Reach, SearchMode, ServerSettings,
 };
+use tasks::{AllHeld, SHELF};
+pub(crate) use tasks::{Book, Knows, Noted, TaskAsk, no_task};
 
 use crate::auth::Caller;
 use crate::client::Tls;
 use crate::surface::mcp::Contexts;
-use crate::tasks;
+use crate::tasks::Tasks;
 
 /// Limit: how long the first list waits for servers of which nothing is known yet.
 const FIRST_LIST: Duration = Duration::from_secs(3);
@@ -70,6 +78,8 @@ pub struct Home {
     pub guard: Option<Arc<Guard>>,
     /// Who keeps servers that the API adds.
     pub keeper: Option<Arc<dyn Keeper>>,
+    /// Where log-ins are kept; without it they end with the program.
+    pub logins: Option<Arc<dyn Logins>>,
 }
 
 /// The joined servers of a gateway.
@@ -90,7 +100,13 @@ pub(crate) struct Inside {
     root: Contexts,
     ones: Mutex<HashMap<String, Contexts>>,
     pub(crate) parked: Parked,
-    tasks: tasks::Tasks,
+    /// Tasks that are somebody's.
+    book: Book,
+    /// Questions of tasks, and their answers.
+    held: AllHeld,
+    /// Changes with what clients listen to.
+    heard: watch::Sender<u64>,
+    tasks: Tasks,
 }
 
 impl Joined {
@@ -108,14 +124,21 @@ impl Joined {
             root,
             ones: Mutex::default(),
             parked: Parked::default(),
-            tasks: tasks::Tasks::default(),
+            book: Book::default(),
+            held: AllHeld::default(),
+            heard: watch::Sender::new(0),
+            tasks: Tasks::default(),
         }))
     }
 
     /// Tells, once, what servers need; from now on they are started.
     pub(crate) fn settle(&self, home: Home) {
+        if let Some(text) = home.shelf.as_ref().and_then(|shelf| shelf.load(SHELF)) {
+            self.0.book.load(&text);
+        }
         // A second home would leave the first one's servers behind.
         let _first = self.0.home.set(home);
+        self.0.hear(&self.0.root);
     }
 
     /// Makes the servers those of these settings: what is new starts, what is gone ends, what is
@@ -206,6 +229,25 @@ impl Joined {
         &self.0.parked
     }
 
+    /// Whose tasks are whose.
+    pub(crate) fn book(&self) -> &Book {
+        &self.0.book
+    }
+
+    pub(crate) fn held(&self) -> &AllHeld {
+        &self.0.held
+    }
+
+    /// Keeps the book on disk.
+    pub(crate) async fn keep_book(&self) {
+        let Some(shelf) = self.0.home.get().and_then(|home| home.shelf.clone()) else { return };
+        let inside = Arc::clone(&self.0);
+        let kept = tokio::task::spawn_blocking(move || {
+            inside.book.keep(|text| shelf.store(SHELF, text));
+        });
+        drop(kept.await);
+    }
+
     pub(crate) fn keeper(&self) -> Option<Arc<dyn Keeper>> {
         self.0.home.get()?.keeper.clone()
     }
@@ -214,7 +256,12 @@ impl Joined {
     pub(crate) fn endpoint(&self, joint: &Arc<Joint>) -> Contexts {
         let mut ones = self.0.ones.lock();
         let name = joint.name().to_owned();
-        ones.entry(name).or_insert_with(|| crate::surface::mcp::server(Some(joint))).clone()
+        let one = ones.entry(name).or_insert_with(|| {
+            let one = crate::surface::mcp::server(Some(joint));
+            self.0.hear(&one);
+            one
+        });
+        one.clone()
     }
 
     /// Whether a caller may see and use a tool by the name it is offered under.
@@ -271,6 +318,36 @@ impl Inside {
             for change in merged.differs_in(&before, name) {
                 endpoint.changed(change);
             }
+        }
+    }
+
+    /// Listens at servers for whoever listens at this endpoint.
+    fn hear(&self, endpoint: &Contexts) {
+        let this = Weak::clone(&self.this);
+        endpoint.on_interest(move || {
+            if let Some(inside) = this.upgrade() {
+                inside.heard.send_modify(|version| *version += 1);
+            }
+        });
+    }
+
+    /// Whether somebody listens to this, at the endpoint of all or of one server.
+    fn is_heard(&self, server: &str, subject: &Subject) -> bool {
+        let one = self.ones.lock().get(server).cloned();
+        let one = one.is_some_and(|one| one.interests().contains(subject));
+        one || self.root.interests().contains(subject)
+    }
+
+    fn joint(&self, name: &str) -> Option<Arc<Joint>> {
+        self.joints.load().get(name).cloned()
+    }
+
+    /// A task of a server is further; `whole` says it to those who listen to all servers, `own` to
+    /// those who listen to this one alone.
+    pub(super) fn moved(&self, server: &str, (whole, own): (TaskChange, TaskChange)) {
+        self.root.changed(Change::Task(Box::new(whole)));
+        if let Some(endpoint) = self.ones.lock().get(server) {
+            endpoint.changed(Change::Task(Box::new(own)));
         }
     }
 

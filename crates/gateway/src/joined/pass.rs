@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use wire::{Code, Fault};
 
 use super::joint::{Joint, Link};
+use super::tasks::capabilities as tasks_known;
 use crate::auth::Caller;
 use crate::gate::Gateway;
 use crate::route::ToolCall;
@@ -58,9 +59,9 @@ pub(crate) struct Down<'a> {
 
 /// A call under way; who drops it cancels it.
 #[derive(Debug)]
-struct Run {
-    told: mpsc::Receiver<Told>,
-    done: JoinHandle<Result<Value, Failure>>,
+pub(super) struct Run {
+    pub(super) told: mpsc::Receiver<Told>,
+    pub(super) done: JoinHandle<Result<Value, Failure>>,
     /// A log or progress may still come.
     open: bool,
 }
@@ -107,7 +108,7 @@ impl Parked {
 }
 
 /// How a call ended without a result of the server.
-enum End {
+pub(super) enum End {
     Stop(Stop),
     Failed(Failure),
 }
@@ -130,7 +131,12 @@ impl<'a> Wish<'a> {
         let (joint, method) = (self.joint, self.method);
         let tool = self.params.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         let (tenant, context) = (self.caller.tenant.0, self.context.clone());
-        let outcome = Passing { gate, joint, method, whose, down }.run(self.params).await;
+        let silence = joint.settings.silence;
+        let passing = Passing { gate, joint, method, whose, down, silence, tasks: false };
+        let outcome = match method {
+            "tools/call" => Box::pin(passing.call(self.params)).await,
+            _ => passing.run(self.params).await,
+        };
         let refused = |refusal| Err(Stop::Refuse(suited(refusal, (method, down.modern))));
         let (result, word) = match outcome {
             Ok(value) if value.get("isError") == Some(&Value::Bool(true)) => {
@@ -162,16 +168,27 @@ impl<'a> Wish<'a> {
     }
 }
 
-struct Passing<'a> {
-    gate: &'a Gateway,
-    joint: &'a Arc<Joint>,
-    method: &'static str,
-    whose: u64,
-    down: Down<'a>,
+/// A request on its way, and who is told what on the way back.
+#[derive(Clone, Copy)]
+pub(super) struct Passing<'a> {
+    pub(super) gate: &'a Gateway,
+    pub(super) joint: &'a Arc<Joint>,
+    pub(super) method: &'static str,
+    pub(super) whose: u64,
+    pub(super) down: Down<'a>,
+    /// Limit: how long it may go without a sign of life.
+    pub(super) silence: Duration,
+    /// The server is told that tasks are known here.
+    pub(super) tasks: bool,
 }
 
 impl Passing<'_> {
-    async fn run(&self, mut params: Map<String, Value>) -> Result<Value, End> {
+    /// The same, with or without the word that tasks are known here.
+    pub(super) fn with(self, tasks: bool) -> Self {
+        Passing { tasks, ..self }
+    }
+
+    pub(super) async fn run(&self, mut params: Map<String, Value>) -> Result<Value, End> {
         params.shift_remove("requestState");
         params.shift_remove("inputResponses");
         let back = self.down.back;
@@ -200,21 +217,26 @@ impl Passing<'_> {
         Err(Failure::lost(text).into())
     }
 
-    async fn once(&self, params: &Map<String, Value>) -> Result<Value, End> {
+    pub(super) async fn once(&self, params: &Map<String, Value>) -> Result<Value, End> {
         let link = self.joint.link(self.whose).await?;
         let run = self.start(link, params.clone());
         self.drive(run).await
     }
 
-    fn start(&self, link: Link, params: Map<String, Value>) -> Run {
+    pub(super) fn start(&self, link: Link, params: Map<String, Value>) -> Run {
         let (told, tells) = mpsc::channel(TOLD_MAX);
         let capabilities = self.down.back.map(|back| back.client().capabilities());
+        let mut capabilities = capabilities.unwrap_or_default();
+        capabilities.shift_remove("extensions");
+        if self.tasks {
+            capabilities.extend(tasks_known());
+        }
         let call = Call {
             method: self.method.to_owned(),
             params,
             told: self.down.back.is_some().then_some(told),
             whose: self.whose,
-            capabilities: capabilities.unwrap_or_default(),
+            capabilities,
             level: self.down.back.and_then(Back::level),
         };
         let done = tasks::spawn("joined call", async move {
@@ -228,7 +250,7 @@ impl Passing<'_> {
 
     /// Follows a call until its result, or until its caller has to be asked first.
     async fn drive(&self, mut run: Run) -> Result<Value, End> {
-        let silence = self.joint.settings.silence;
+        let silence = self.silence;
         loop {
             let told = tokio::select! {
                 biased;
@@ -322,7 +344,7 @@ impl Passing<'_> {
 }
 
 /// A name that nobody guesses.
-fn handle() -> String {
+pub(super) fn handle() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 
@@ -344,9 +366,8 @@ pub(crate) fn down_fault(joint: &Joint, failure: &Failure) -> Fault {
                 .hint(format!("`mcp.servers.{name}.silence_seconds` sets this limit"))
         }
         Failure::Unauthorized(_) => {
-            let text = format!("the joined server `{name}` wants a log-in");
-            Fault::new(Code::UpstreamError, text)
-                .hint(format!("give it a credential in `mcp.servers.{name}.headers`"))
+            let text = format!("the joined server `{name}` lets nobody in: {failure}");
+            Fault::new(Code::UpstreamError, text).hint(joint.how_to_login())
         }
         Failure::Refused(refusal) => {
             let text = format!("the joined server `{name}` refused: {}", refusal.message);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mcp::client::oauth::OAuthSettings;
 use mcp::client::{Program, Transport};
 
 /// How a joined server is reached.
@@ -76,6 +77,8 @@ pub struct ServerSettings {
     pub on_change: OnChange,
     /// Each caller gets a connection, and so a process, of its own.
     pub per_caller: bool,
+    /// How we log in, where it wants that.
+    pub oauth: OAuthSettings,
 }
 
 impl ServerSettings {
@@ -94,6 +97,7 @@ impl ServerSettings {
             descriptions: Vec::new(),
             on_change: OnChange::Mark,
             per_caller: false,
+            oauth: OAuthSettings::default(),
         }
     }
 
@@ -105,7 +109,7 @@ impl ServerSettings {
     }
 
     /// What the server is, so that what was kept of another one is not taken for its own.
-    pub(super) fn mark(&self) -> String {
+    pub(crate) fn mark(&self) -> String {
         let what = match &self.reach {
             Reach::Program(program) => {
                 format!("program {:?} {:?} {:?}", program.command, program.args, program.folder)

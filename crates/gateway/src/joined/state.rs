@@ -30,6 +30,7 @@ impl Joint {
             "revision": listing.revision, "info": listing.info,
             "tools": offers.count(), "resources": listing.resources.len(),
             "prompts": listing.prompts.len(), "changed": listing.changed.len(),
+            "login": self.login_shown(),
         })
     }
 

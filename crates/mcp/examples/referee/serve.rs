@@ -41,10 +41,16 @@ impl Serve for Referee {
     }
 
     fn offers(&self) -> Offers {
-        Offers { tools: true, resources: true, prompts: true, completions: true }
+        Offers {
+            tools: true,
+            resources: true,
+            prompts: true,
+            completions: true,
+            ..Offers::default()
+        }
     }
 
-    fn has_tasks(&self) -> bool {
+    fn has_tasks(&self, _: &()) -> bool {
         true
     }
 

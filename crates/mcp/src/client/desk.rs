@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use super::web::Pending;
 use crate::rpc::{self, Id, Message, Params, Refusal, code};
-use crate::server::{Change, Level};
+use crate::server::{Change, Level, TaskChange};
 use crate::tasks;
 
 /// Limit: changes that wait to be looked at; more of them say nothing new.
@@ -75,6 +75,8 @@ pub(super) struct Desk {
     waiting: Mutex<HashMap<u64, Waiting>>,
     next: AtomicU64,
     changes: mpsc::Sender<Change>,
+    /// How many subscriptions the server has taken.
+    pub(super) acknowledged: watch::Sender<u64>,
     /// Ends with the connection.
     pub(super) gone: CancellationToken,
     why: Mutex<Option<Failure>>,
@@ -87,6 +89,7 @@ impl Desk {
             waiting: Mutex::default(),
             next: AtomicU64::new(1),
             changes,
+            acknowledged: watch::Sender::new(0),
             gone: CancellationToken::new(),
             why: Mutex::default(),
         };
@@ -154,8 +157,12 @@ impl Desk {
             "notifications/resources/updated" => {
                 params.text("uri").map(|uri| Change::Resource(uri.to_owned()))
             }
+            "notifications/tasks" | "notifications/tasks/status" => task(method, &params),
             _ => None,
         };
+        if method == "notifications/subscriptions/acknowledged" {
+            self.acknowledged.send_modify(|count| *count += 1);
+        }
         if let Some(change) = change {
             // A full queue holds a change of every kind already.
             drop(self.changes.try_send(change));
@@ -200,6 +207,18 @@ impl Desk {
             back.say(line).await;
         });
     }
+}
+
+/// How far a task is, in the words of the era that the server speaks.
+fn task(method: &str, params: &Params) -> Option<Change> {
+    let mut change = TaskChange { id: params.text("taskId")?.to_owned(), ..TaskChange::default() };
+    let said = Some(Value::Object(params.0.clone()));
+    if method == "notifications/tasks" {
+        change.modern = said;
+    } else {
+        change.legacy = said;
+    }
+    Some(Change::Task(Box::new(change)))
 }
 
 /// The one call that the words of a server can belong to: of several callers it is nobody's.

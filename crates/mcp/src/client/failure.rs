@@ -14,7 +14,7 @@ pub enum Failure {
     Refused(Refusal),
     /// It is not there, or went away.
     Lost(Lost),
-    /// It wants to know who asks; what it says about that comes along.
+    /// It wants to know who asks, and that is not known; why, where there is more to say.
     Unauthorized(Option<String>),
     /// It did not answer in time.
     Late(Duration),
@@ -40,7 +40,8 @@ impl Failure {
     }
 
     /// Reads the error object of an answer.
-    pub(super) fn of_error(error: &Value) -> Self {
+    #[must_use]
+    pub fn of_error(error: &Value) -> Self {
         let code = error.get("code").and_then(Value::as_i64).unwrap_or(crate::rpc::code::INTERNAL);
         let message = error.get("message").and_then(Value::as_str).unwrap_or("no reason given");
         let mut refusal = Refusal::new(code, message).status(200);
@@ -64,7 +65,8 @@ impl std::fmt::Display for Failure {
                 write!(f, "it refuses: {} ({})", shown(&refusal.message), refusal.code)
             }
             Self::Lost(lost) => f.write_str(&shown(&lost.why)),
-            Self::Unauthorized(_) => f.write_str("it wants to know who asks (HTTP 401)"),
+            Self::Unauthorized(Some(why)) => f.write_str(&shown(why)),
+            Self::Unauthorized(None) => f.write_str("it wants to know who asks (HTTP 401)"),
             Self::Late(after) => write!(f, "it did not answer within {after:?}"),
         }
     }

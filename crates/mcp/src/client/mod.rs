@@ -8,6 +8,9 @@
 mod desk;
 mod failure;
 mod guard;
+mod listen;
+mod mirror;
+pub mod oauth;
 mod old;
 mod open;
 mod pipe;
@@ -23,4 +26,4 @@ pub use guard::{Guard, watch};
 pub use open::{Opening, Place, Transport, open};
 pub use pipe::Program;
 pub use upstream::{Hello, Upstream};
-pub use web::{Login, Pending, Web};
+pub use web::{Denied, Login, Pending, Web};

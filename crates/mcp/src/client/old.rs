@@ -13,7 +13,7 @@ use wire::frame::sse::Decoder;
 
 use super::desk::{Back, Desk};
 use super::failure::{Failure, shown};
-use super::web::{Login, Pending, Web};
+use super::web::{Out, Pending};
 use crate::bridge::{Carried, is_stream, whole};
 use crate::rpc::{self, Incoming};
 use crate::tasks;
@@ -48,7 +48,7 @@ impl Old {
     /// # Errors
     /// When this is no such server.
     pub(super) async fn open(
-        (web, login): (Arc<dyn Web>, Option<Arc<dyn Login>>),
+        out: Out,
         (url, headers): (&Uri, &HeaderMap),
         desk: &Arc<Desk>,
     ) -> Result<Self, Failure> {
@@ -57,15 +57,12 @@ impl Old {
         let own = request.headers_mut();
         own.extend(headers.clone());
         own.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        if let Some(login) = &login {
-            own.extend(login.headers().await);
-        }
-        let answer = web.send(request).await?;
+        let answer = out.exchange(&request).await?;
         if !is_stream(&answer) {
             let text = format!("`{url}` answered {} and no stream of events", answer.status());
             return Err(Failure::lost(text));
         }
-        let (lines, out) = mpsc::channel(LINES_MAX);
+        let (lines, sent) = mpsc::channel(LINES_MAX);
         let (found, finding) = oneshot::channel();
         let back: Arc<dyn Back> = Arc::new(ToServer(lines.clone()));
         let reading = read(answer, Arc::clone(desk), back, found);
@@ -85,7 +82,7 @@ impl Old {
             let text = format!("it sends requests to another place: `{}`", shown(&named));
             Failure::lost(text)
         })?;
-        tasks::spawn(write((web, login), (address, headers.clone()), out, Arc::clone(desk)));
+        tasks::spawn(write(out, (address, headers.clone()), sent, Arc::clone(desk)));
         Ok(Self { lines })
     }
 
@@ -150,14 +147,14 @@ async fn read(
 }
 
 async fn write(
-    (web, login): (Arc<dyn Web>, Option<Arc<dyn Login>>),
+    out: Out,
     (address, headers): (Uri, HeaderMap),
-    mut out: mpsc::Receiver<String>,
+    mut sent: mpsc::Receiver<String>,
     desk: Arc<Desk>,
 ) {
     loop {
         let line = tokio::select! {
-            line = out.recv() => line,
+            line = sent.recv() => line,
             () = desk.gone.cancelled() => None,
         };
         let Some(line) = line else { return };
@@ -167,16 +164,13 @@ async fn write(
         let own = request.headers_mut();
         own.extend(headers.clone());
         own.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(login) = &login {
-            own.extend(login.headers().await);
-        }
-        match web.send(request).await {
+        match out.exchange(&request).await {
             Ok(answer) if answer.status().is_success() => drop(whole(answer).await),
             Ok(answer) => {
                 let text = format!("it answered {} to a message", answer.status());
                 return desk.lose(Failure::lost(text));
             }
-            Err(lost) => return desk.lose(lost.into()),
+            Err(failure) => return desk.lose(failure),
         }
     }
 }

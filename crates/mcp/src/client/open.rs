@@ -14,9 +14,9 @@ use super::old::Old;
 use super::pipe::{Pipe, Program};
 use super::streamable::Endpoint;
 use super::upstream::{Hello, Upstream, Way, meta};
-use super::web::{Login, Web};
+use super::web::{Login, Out, Web};
 use crate::revision::Revision;
-use crate::rpc::Params;
+use crate::rpc::{Params, Refusal, code};
 use crate::server::{About, Change};
 
 /// Limit: how long a server that may know no modern request is given to say so.
@@ -153,8 +153,8 @@ async fn web(opening: &Opening) -> Result<Opened, Failure> {
         return Err(Failure::lost("no address"));
     };
     let (desk, changes) = Desk::new();
-    let ways = (Arc::clone(web), login.clone());
-    let endpoint = Endpoint::new(ways, (url.clone(), headers.clone()), &desk);
+    let out = Out { web: Arc::clone(web), login: login.clone() };
+    let endpoint = Endpoint::new(out, (url.clone(), headers.clone()), &desk);
     let way = Way::Http(endpoint);
     match agree(&way, &desk, opening, opening.before).await {
         Ok(hello) => Ok(Opened { desk, changes, way, hello, about: opening.about.info() }),
@@ -178,9 +178,9 @@ async fn old_opened(opening: &Opening) -> Result<Opened, Failure> {
         return Err(Failure::lost("no address"));
     };
     let (desk, changes) = Desk::new();
-    let ways = (Arc::clone(web), login.clone());
+    let out = Out { web: Arc::clone(web), login: login.clone() };
     let opened = async {
-        let way = Way::Old(Old::open(ways, (url, headers), &desk).await?);
+        let way = Way::Old(Old::open(out, (url, headers), &desk).await?);
         // It is of the first era by its transport.
         let hello = initialize(&way, &desk, opening).await?;
         Ok((way, hello))
@@ -229,10 +229,18 @@ async fn discover(
     opening: &Opening,
 ) -> Result<Option<Hello>, Failure> {
     let revision = Revision::NEWEST;
-    let mut call = Call { method: "server/discover".to_owned(), ..Call::default() };
-    let said = meta(revision, &opening.about.info(), (&Map::new(), None));
-    call.params.insert("_meta".to_owned(), said);
-    let found = Params(match way.ask(desk, call).await? {
+    let ask = async || {
+        let mut call = Call { method: "server/discover".to_owned(), ..Call::default() };
+        let said = meta(revision, &opening.about.info(), (&Map::new(), None));
+        call.params.insert("_meta".to_owned(), said);
+        way.ask(desk, call).await
+    };
+    let answer = match ask().await {
+        // It speaks it after all: what it refused may have been its first word of the day.
+        Err(Failure::Refused(refusal)) if is_spoken(&refusal, revision) => ask().await,
+        other => other,
+    };
+    let found = Params(match answer? {
         Value::Object(map) => map,
         _ => return Ok(None),
     });
@@ -251,6 +259,13 @@ async fn discover(
         info: info.unwrap_or(Value::Null),
         instructions: found.text("instructions").map(ToOwned::to_owned),
     }))
+}
+
+/// Whether a server that refuses a revision names it among those that it speaks.
+fn is_spoken(refusal: &Refusal, revision: Revision) -> bool {
+    let data = refusal.data.as_deref().filter(|_| refusal.code == code::VERSION);
+    let spoken = data.and_then(|data| data.get("supported")).and_then(Value::as_array);
+    spoken.is_some_and(|all| all.iter().any(|name| name == revision.name()))
 }
 
 /// Begins a session in the words of the legacy era.

@@ -9,11 +9,12 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use wire::frame::sse::Decoder;
 
 use super::desk::{Back, Desk, Seat};
 use super::failure::{Failure, shown};
-use super::web::{Login, Pending, Web};
+use super::web::{Out, Pending};
 use crate::bridge::{Carried, carried, is_stream, modern_headers, whole};
 use crate::http::{SESSION, VERSION};
 use crate::revision::Revision;
@@ -34,10 +35,9 @@ const LISTEN_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// A server's endpoint.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    pub(super) web: Arc<dyn Web>,
+    out: Out,
     pub(super) url: Uri,
     pub(super) headers: HeaderMap,
-    pub(super) login: Option<Arc<dyn Login>>,
     session: Mutex<Option<HeaderValue>>,
     revision: Mutex<Option<Revision>>,
     desk: Arc<Desk>,
@@ -66,14 +66,10 @@ struct Place {
 }
 
 impl Endpoint {
-    pub(super) fn new(
-        (web, login): (Arc<dyn Web>, Option<Arc<dyn Login>>),
-        (url, headers): (Uri, HeaderMap),
-        desk: &Arc<Desk>,
-    ) -> Arc<Self> {
+    pub(super) fn new(out: Out, (url, headers): (Uri, HeaderMap), desk: &Arc<Desk>) -> Arc<Self> {
         let desk = Arc::clone(desk);
         let (session, revision) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { web, url, headers, login, session, revision, desk })
+        Arc::new(Self { out, url, headers, session, revision, desk })
     }
 
     /// From now on requests say this revision.
@@ -131,40 +127,23 @@ impl Endpoint {
         if answer.status().is_success() { Ok(()) } else { Err(refused(answer).await) }
     }
 
-    /// One exchange; a server that wants to know who asks is told, where that is known.
+    /// One exchange. A server that lets nobody in without a log-in is lost until there is one.
     async fn exchange(
         &self,
         method: Method,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Carried, Failure> {
-        // Limit: once with what we have, then with what a log-in gives, then with more rights.
-        for _ in 0..3 {
-            let request = self.request(&method, headers.clone(), body.clone()).await?;
-            let answer = self.web.send(request).await?;
-            let wants = matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-            let challenge = answer.headers().get(http::header::WWW_AUTHENTICATE);
-            let challenge = challenge.and_then(|c| c.to_str().ok()).map(ToOwned::to_owned);
-            if !wants || (answer.status() == StatusCode::FORBIDDEN && challenge.is_none()) {
-                return Ok(answer);
-            }
-            let better = match &self.login {
-                Some(login) => login.refused(challenge.clone()).await,
-                None => false,
-            };
-            if !better {
-                return Err(Failure::Unauthorized(challenge));
-            }
+        let answer = self.out.exchange(&self.request(&method, headers, body)).await;
+        if let (Err(failure @ Failure::Unauthorized(_)), Some(login)) = (&answer, &self.out.login)
+            && login.headers().await.is_empty()
+        {
+            self.desk.lose(failure.clone());
         }
-        Err(Failure::Unauthorized(None))
+        answer
     }
 
-    async fn request(
-        &self,
-        method: &Method,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Request<Bytes>, Failure> {
+    fn request(&self, method: &Method, headers: HeaderMap, body: Bytes) -> Request<Bytes> {
         let mut request = Request::new(body);
         *request.method_mut() = method.clone();
         *request.uri_mut() = self.url.clone();
@@ -180,10 +159,7 @@ impl Endpoint {
         }
         all.extend(self.headers.clone());
         all.extend(headers);
-        if let Some(login) = &self.login {
-            all.extend(login.headers().await);
-        }
-        Ok(request)
+        request
     }
 
     fn of_session(&self) -> HeaderMap {
@@ -284,12 +260,18 @@ impl Endpoint {
 
     /// Listens to what changes until the connection is over; `filter` is the modern era's request.
     pub(super) fn listen(self: &Arc<Self>, filter: Option<Value>) {
-        let endpoint = Arc::clone(self);
+        self.listen_until(filter, &CancellationToken::new());
+    }
+
+    /// As [`Endpoint::listen`], at most until the token is cancelled.
+    pub(super) fn listen_until(self: &Arc<Self>, filter: Option<Value>, end: &CancellationToken) {
+        let (endpoint, end) = (Arc::clone(self), end.clone());
         tasks::spawn(async move {
             let gone = endpoint.desk.gone.clone();
             tokio::select! {
                 () = endpoint.listening(filter) => {}
                 () = gone.cancelled() => {}
+                () = end.cancelled() => {}
             }
         });
     }

@@ -9,7 +9,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{Call, Desk};
-use super::failure::Failure;
+use super::failure::{Failure, shown};
+use super::listen::Special;
+use super::mirror::{flaw, mirrors};
 use super::old::Old;
 use super::pipe::Pipe;
 use super::streamable::Endpoint;
@@ -39,6 +41,27 @@ pub struct Hello {
 }
 
 impl Hello {
+    /// Whether it tells of single resources.
+    #[must_use]
+    pub fn watches(&self) -> bool {
+        let resources = self.capabilities.get("resources");
+        resources.and_then(|can| can.get("subscribe")) == Some(&Value::Bool(true))
+    }
+
+    /// Whether calls may become tasks there: by its own choice in the modern era, by the caller's
+    /// in the legacy one.
+    #[must_use]
+    pub fn has_tasks(&self) -> bool {
+        let place = if self.revision.is_modern() {
+            self.capabilities.get("extensions").and_then(|all| all.get(crate::server::TASKS))
+        } else {
+            self.capabilities
+                .get("tasks")
+                .and_then(|all| all.get("requests")?.get("tools")?.get("call"))
+        };
+        place.is_some_and(Value::is_object)
+    }
+
     /// Whether it has this capability.
     #[must_use]
     pub fn has(&self, capability: &str) -> bool {
@@ -146,14 +169,16 @@ impl Drop for Leaving<'_> {
 /// A server that was reached.
 #[derive(Debug)]
 pub struct Upstream {
-    desk: Arc<Desk>,
-    way: Way,
+    pub(super) desk: Arc<Desk>,
+    pub(super) way: Way,
     hello: Hello,
     /// Who we say we are.
-    about: Value,
+    pub(super) about: Value,
     changes: Mutex<Option<mpsc::Receiver<Change>>>,
     /// Which arguments of which tool come in headers, too.
     mirrors: Mutex<HashMap<String, Vec<(String, String)>>>,
+    /// The subscription to single resources and tasks, in the modern era.
+    pub(super) special: Mutex<Option<Special>>,
 }
 
 impl Upstream {
@@ -163,7 +188,7 @@ impl Upstream {
         (hello, about): (Hello, Value),
     ) -> Self {
         let (changes, mirrors) = (Mutex::new(Some(changes)), Mutex::default());
-        Self { desk, way, hello, about, changes, mirrors }
+        Self { desk, way, hello, about, changes, mirrors, special: Mutex::default() }
     }
 
     /// What it says of itself.
@@ -243,6 +268,7 @@ impl Upstream {
             match page.get_mut("nextCursor").map(Value::take) {
                 None | Some(Value::Null) => {
                     if method == "tools/list" {
+                        self.drop_flawed(&mut items);
                         *self.mirrors.lock() = mirrors(&items);
                     }
                     return Ok(items);
@@ -251,6 +277,20 @@ impl Upstream {
             }
         }
         Err(Failure::lost(format!("its list `{field}` has no end")))
+    }
+
+    /// Leaves tools out that want headers which can be none; one bad tool harms no other.
+    fn drop_flawed(&self, tools: &mut Vec<Value>) {
+        if !self.hello.revision.is_modern() || !matches!(self.way, Way::Http(_)) {
+            return;
+        }
+        tools.retain(|tool| {
+            let Some(flaw) = flaw(tool) else { return true };
+            let name = tool.get("name").and_then(Value::as_str).unwrap_or_default();
+            let name: String = name.chars().take(100).collect();
+            tracing::warn!("the tool `{name}` of a server is left out: {}", shown(&flaw));
+            false
+        });
     }
 
     /// Tells it something that needs no answer.
@@ -336,27 +376,6 @@ pub(super) fn meta(
         meta.insert(format!("{PREFIX}logLevel"), level.into());
     }
     Value::Object(meta)
-}
-
-/// The properties of tools that come in headers, too.
-fn mirrors(tools: &[Value]) -> HashMap<String, Vec<(String, String)>> {
-    let mut all = HashMap::new();
-    for tool in tools {
-        let name = tool.get("name").and_then(Value::as_str);
-        let properties = tool.get("inputSchema").and_then(|s| s.get("properties"));
-        let (Some(name), Some(Value::Object(properties))) = (name, properties) else { continue };
-        let mirrored: Vec<(String, String)> = properties
-            .iter()
-            .filter_map(|(property, schema)| {
-                let header = schema.get("x-mcp-header")?.as_str()?;
-                Some((property.clone(), header.to_owned()))
-            })
-            .collect();
-        if !mirrored.is_empty() {
-            all.insert(name.to_owned(), mirrored);
-        }
-    }
-    all
 }
 
 impl Endpoint {

@@ -11,7 +11,7 @@ use wire::frame::sse;
 use super::{Body, CARRIES, SESSION, VERSION, empty, events, headers, json, not_allowed, refused};
 use crate::revision::Revision;
 use crate::rpc::{self, Id, Incoming, Message, Params, Refusal};
-use crate::server::{Change, Changing, Next, Reader, Serve, Server, Session};
+use crate::server::{Changing, Interest, Next, Reader, Serve, Server, Session};
 use crate::tasks;
 
 /// How long a client waits before it comes back for the rest of a stream, in milliseconds.
@@ -26,7 +26,7 @@ pub(super) async fn post<S: Serve>(
     if let Incoming::One(Message::Request { id, method, params }) = &incoming
         && method == "initialize"
     {
-        return initialize(server, id, params);
+        return initialize(server, &caller, (id, params));
     }
     let session = match session(server, headers) {
         Ok(session) => session,
@@ -48,8 +48,12 @@ pub(super) async fn post<S: Serve>(
     }
 }
 
-fn initialize<S: Serve>(server: &Server<S>, id: &Id, params: &Params) -> Response<Body> {
-    match server.initialize(params) {
+fn initialize<S: Serve>(
+    server: &Server<S>,
+    caller: &S::Caller,
+    (id, params): (&Id, &Params),
+) -> Response<Body> {
+    match server.initialize(caller, params) {
         Ok((session, result)) => {
             server.inner().sessions.add(&session);
             let mut response = json(StatusCode::OK, rpc::result(id, &result));
@@ -192,7 +196,11 @@ fn stream(reader: Resumed, first: Held) -> Response<Body> {
 }
 
 /// The stream of a session: what changes, or the rest of a stream that was lost.
-pub(super) fn get<S: Serve>(server: &Server<S>, headers: &HeaderMap) -> Response<Body> {
+pub(super) fn get<S: Serve>(
+    server: &Server<S>,
+    caller: S::Caller,
+    headers: &HeaderMap,
+) -> Response<Body> {
     if headers::text(headers, SESSION).is_none() {
         return not_allowed();
     }
@@ -217,7 +225,11 @@ pub(super) fn get<S: Serve>(server: &Server<S>, headers: &HeaderMap) -> Response
     // Older clients take an event without data for a broken message.
     let carries = session.revision >= Revision::V2025_11_25 || headers.contains_key(CARRIES);
     let memory = session.listening();
-    let held = Listening { changing: server.changing(), session, memory, carries, fresh: true };
+    let changing = server.changing();
+    let interest = server.heard_by(&session, &caller);
+    let server = server.clone();
+    let held =
+        Listening { server, caller, changing, session, memory, interest, carries, fresh: true };
     events::response(held, |mut held| async move {
         let bytes = held.next().await?;
         Some((bytes, held))
@@ -225,15 +237,18 @@ pub(super) fn get<S: Serve>(server: &Server<S>, headers: &HeaderMap) -> Response
 }
 
 /// A session's own stream.
-struct Listening {
+struct Listening<S: Serve> {
+    server: Server<S>,
+    caller: S::Caller,
     session: Arc<Session>,
     changing: Changing,
     memory: watch::Receiver<u64>,
+    interest: Interest,
     carries: bool,
     fresh: bool,
 }
 
-impl Listening {
+impl<S: Serve> Listening<S> {
     async fn next(&mut self) -> Option<Bytes> {
         if self.fresh {
             self.fresh = false;
@@ -244,11 +259,15 @@ impl Listening {
         }
         loop {
             tokio::select! {
-                text = next_change(&self.session, &mut self.changing) => {
-                    return Some(events::message(None, &text?));
+                change = self.changing.next() => {
+                    let who = (&*self.session, &self.caller);
+                    if let Some(text) = self.server.told_of(who, &change?) {
+                        return Some(events::message(None, &text));
+                    }
                 }
                 changed = self.memory.changed() => {
                     changed.ok()?;
+                    self.interest.set(self.server.subjects(&self.session, &self.caller));
                     if let Some(event) = self.carried() {
                         return Some(event.into());
                     }
@@ -261,18 +280,6 @@ impl Listening {
     fn carried(&self) -> Option<Vec<u8>> {
         let id = self.session.memory().filter(|_| self.carries)?;
         Some(format!("id: {id}\nretry: {RETRY_MS}\ndata: \n\n").into_bytes())
-    }
-}
-
-async fn next_change(session: &Session, changing: &mut Changing) -> Option<String> {
-    loop {
-        let change = changing.next().await?;
-        if let Change::Resource(uri) = &change
-            && !session.listens_to(uri)
-        {
-            continue;
-        }
-        return Some(rpc::notification(change.method(), &change.params()));
     }
 }
 

@@ -36,7 +36,7 @@ pub async fn answer<S: Serve>(
 ) -> Response<Body> {
     match *method {
         Method::POST => post(server, caller, headers, body).await,
-        Method::GET => legacy::get(server, headers),
+        Method::GET => legacy::get(server, caller, headers),
         Method::DELETE => legacy::delete(server, headers),
         _ => not_allowed(),
     }

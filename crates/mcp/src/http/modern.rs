@@ -24,7 +24,7 @@ pub(super) async fn request<S: Serve>(
         Err(refusal) => return refused(&id, &refusal),
     };
     if method == "subscriptions/listen" {
-        return listen(server, id, &params);
+        return listen(server, &caller, (id, &params));
     }
     if method == "tools/call"
         && let Err(refusal) = mirrored(server, (&caller, &said), headers, &params).await
@@ -89,8 +89,12 @@ fn stream(first: Option<Arc<str>>, reader: Reader, guard: DropGuard) -> Response
     })
 }
 
-fn listen<S: Serve>(server: &Server<S>, id: Id, params: &Params) -> Response<Body> {
-    let (acknowledged, subscription) = server.listen(id, params);
+fn listen<S: Serve>(
+    server: &Server<S>,
+    caller: &S::Caller,
+    asked: (Id, &Params),
+) -> Response<Body> {
+    let (acknowledged, subscription) = server.listen(caller, asked);
     let state: (Option<String>, Subscription) = (Some(acknowledged), subscription);
     events::response(state, |(first, mut subscription)| async move {
         if let Some(text) = first {

@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
+use crate::rpc;
+
 /// Something changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// The list of tools.
     Tools,
@@ -14,25 +16,38 @@ pub enum Change {
     Resources,
     /// The content of one resource.
     Resource(String),
+    /// How far a task is.
+    Task(Box<TaskChange>),
+}
+
+/// How far a task is, in the words of the eras that are to hear of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TaskChange {
+    /// Which one.
+    pub id: String,
+    /// The task as the modern era tells it.
+    pub modern: Option<Value>,
+    /// The task as the legacy era tells it.
+    pub legacy: Option<Value>,
 }
 
 impl Change {
-    /// The notification's method.
-    pub(crate) fn method(&self) -> &'static str {
-        match self {
-            Self::Tools => "notifications/tools/list_changed",
-            Self::Prompts => "notifications/prompts/list_changed",
-            Self::Resources => "notifications/resources/list_changed",
-            Self::Resource(_) => "notifications/resources/updated",
-        }
+    /// The notification's method and parameters, where the era has one.
+    pub(crate) fn said(&self, is_modern: bool) -> Option<(&'static str, Value)> {
+        Some(match self {
+            Self::Tools => ("notifications/tools/list_changed", json!({})),
+            Self::Prompts => ("notifications/prompts/list_changed", json!({})),
+            Self::Resources => ("notifications/resources/list_changed", json!({})),
+            Self::Resource(uri) => ("notifications/resources/updated", json!({"uri": uri})),
+            Self::Task(task) if is_modern => ("notifications/tasks", task.modern.clone()?),
+            Self::Task(task) => ("notifications/tasks/status", task.legacy.clone()?),
+        })
     }
 
-    /// The notification's parameters.
-    pub(crate) fn params(&self) -> Value {
-        match self {
-            Self::Tools | Self::Prompts | Self::Resources => json!({}),
-            Self::Resource(uri) => json!({"uri": uri}),
-        }
+    /// The whole notification for a session.
+    pub(crate) fn legacy(&self) -> Option<String> {
+        let (method, params) = self.said(false)?;
+        Some(rpc::notification(method, &params))
     }
 }
 

@@ -63,6 +63,9 @@ impl Client {
         if self.roots {
             all.insert("roots".to_owned(), json!({}));
         }
+        if self.tasks {
+            all.insert("extensions".to_owned(), json!({task::EXTENSION: {}}));
+        }
         all
     }
 

@@ -1,11 +1,14 @@
 //! The era of sessions: `initialize`, levels, subscriptions, answers to our questions.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::change::Change;
 use super::client::Client;
+use super::interest::{Interest, Subject};
 use super::link::{Level, Link, Out, Way};
 use super::replay::Replay;
 use super::serve::{Ask, Serve, Stop};
@@ -16,15 +19,25 @@ use crate::rpc::{self, Id, Params, Refusal};
 
 impl<S: Serve> Server<S> {
     /// Begins a session as `initialize` asks for it.
-    pub(crate) fn initialize(&self, params: &Params) -> Result<(Arc<Session>, Value), Refusal> {
+    pub(crate) fn initialize(
+        &self,
+        caller: &S::Caller,
+        params: &Params,
+    ) -> Result<(Arc<Session>, Value), Refusal> {
         let wanted = params.required("protocolVersion")?;
         let revision = Revision::agreed(wanted);
         let client = params.object("capabilities").map(Client::read).unwrap_or_default();
         let session = Session::new(revision, client);
         let about = self.about();
+        let mut capabilities = self.offers().capabilities();
+        let has_tasks = revision >= Revision::V2025_11_25 && self.has_session_tasks(caller);
+        if let (Value::Object(map), true) = (&mut capabilities, has_tasks) {
+            let requests = json!({"tools": {"call": {}}});
+            map.insert("tasks".to_owned(), json!({"list": {}, "cancel": {}, "requests": requests}));
+        }
         let mut result = json!({
             "protocolVersion": revision.name(),
-            "capabilities": self.offers().capabilities(),
+            "capabilities": capabilities,
             "serverInfo": about.info(),
         });
         if let (Value::Object(map), Some(text)) = (&mut result, about.instructions) {
@@ -61,7 +74,7 @@ impl<S: Serve> Server<S> {
         (method, params): (&str, &Params),
         (replay, cancelled): (&Arc<Replay>, &CancellationToken),
     ) -> Out {
-        if let Some(out) = self.session_method(session, method, params) {
+        if let Some(out) = self.session_method((session, &caller), method, params) {
             return out;
         }
         let link = Link {
@@ -74,6 +87,13 @@ impl<S: Serve> Server<S> {
             cancelled: cancelled.clone(),
         };
         let ask = Ask { caller, revision: session.revision, link };
+        if method.starts_with("tasks/") {
+            return match self.task(&ask, method, &params.0).await {
+                Some(Ok(value)) => Out::Result(value),
+                Some(Err(refusal)) => Out::Refused(refusal),
+                None => Out::Refused(Refusal::method(method)),
+            };
+        }
         match methods::answer(self.inner(), &ask, method, params).await {
             Some(Ok(value)) => Out::Result(value),
             Some(Err(Stop::Refuse(refusal))) => Out::Refused(refusal),
@@ -84,8 +104,45 @@ impl<S: Serve> Server<S> {
         }
     }
 
+    /// What a session listens to, counted as long as this is held.
+    pub(crate) fn heard_by(&self, session: &Session, caller: &S::Caller) -> Interest {
+        self.interest(self.subjects(session, caller))
+    }
+
+    /// What a session listens to and may hear.
+    pub(crate) fn subjects(&self, session: &Session, caller: &S::Caller) -> HashSet<Subject> {
+        let all = session.listened(|is_meant| self.recall(caller, is_meant));
+        let all = all.into_iter().map(Subject::Resource);
+        all.filter(|subject| self.hears(caller, subject)).collect()
+    }
+
+    /// What a session is told of a change, if anything.
+    pub(crate) fn told_of(
+        &self,
+        (session, caller): (&Session, &S::Caller),
+        change: &Change,
+    ) -> Option<String> {
+        let wanted = match change {
+            Change::Resource(uri) => {
+                session.listens_to(uri) && self.hears(caller, &Subject::Resource(uri.clone()))
+            }
+            // A task is told of to its owner, who need not ask for that.
+            Change::Task(task) => {
+                session.revision >= Revision::V2025_11_25
+                    && self.hears(caller, &Subject::Task(task.id.clone()))
+            }
+            Change::Tools | Change::Prompts | Change::Resources => true,
+        };
+        change.legacy().filter(|_| wanted)
+    }
+
     /// The methods that concern the session itself.
-    fn session_method(&self, session: &Session, method: &str, params: &Params) -> Option<Out> {
+    fn session_method(
+        &self,
+        (session, caller): (&Session, &S::Caller),
+        method: &str,
+        params: &Params,
+    ) -> Option<Out> {
         let done = |outcome: Result<(), Refusal>| match outcome {
             Ok(()) => Out::Result(json!({})),
             Err(refusal) => Out::Refused(refusal),
@@ -100,6 +157,9 @@ impl<S: Serve> Server<S> {
             })),
             "resources/subscribe" if self.offers().resources => {
                 done(params.required("uri").and_then(|uri| {
+                    if !self.hears(caller, &Subject::Resource(uri.to_owned())) {
+                        return Err(unheard(uri));
+                    }
                     let room = session.subscribe(uri);
                     room.then_some(()).ok_or_else(|| Refusal::request("too many subscriptions"))
                 }))
@@ -110,4 +170,10 @@ impl<S: Serve> Server<S> {
             _ => return None,
         })
     }
+}
+
+/// The refusal of a resource that cannot be listened to.
+fn unheard(uri: &str) -> Refusal {
+    let shown: String = uri.chars().take(200).collect();
+    Refusal::params(format!("there is no resource `{shown}` that can be listened to"))
 }

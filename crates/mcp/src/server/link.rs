@@ -241,7 +241,7 @@ impl Link {
     /// [`Stop::Refuse`] when the client cannot be asked that, refuses or stays silent;
     /// [`Stop::Input`] to be passed up with `?`.
     pub async fn ask(&self, question: Question) -> Result<Value, Stop> {
-        self.can(&question)?;
+        self.may_ask(&question)?;
         match &self.way {
             Way::Modern { answers, .. } => match answers.get(&question.key) {
                 Some(answer) => Ok(answer.clone()),
@@ -253,7 +253,10 @@ impl Link {
     }
 
     /// Whether the client said that it can be asked this.
-    fn can(&self, question: &Question) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// Says which capability it lacks.
+    pub fn may_ask(&self, question: &Question) -> Result<(), Refusal> {
         let is_url = question.params.get("mode").and_then(Value::as_str) == Some("url");
         let tools = question.params.get("tools").is_some();
         let (has, required) = match question.method.as_str() {

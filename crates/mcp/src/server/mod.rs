@@ -2,6 +2,7 @@
 
 mod change;
 mod client;
+mod interest;
 mod legacy;
 mod link;
 mod memory;
@@ -13,14 +14,18 @@ mod serve;
 mod session;
 mod task;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-pub use change::Change;
+pub use change::{Change, TaskChange};
 pub use client::Client;
+pub use interest::Subject;
 pub use link::{Level, Link, Question};
 pub use serve::{About, Ask, Offers, Page, Serve, Stop};
+pub use task::EXTENSION as TASKS;
 
 pub(crate) use change::{Changes, Listening as Changing};
+pub(crate) use interest::{Interest, Interests};
 pub(crate) use modern::{Said, Subscription, is_modern, said};
 pub(crate) use replay::{Next, Reader, Replay};
 pub(crate) use session::{Session, Sessions};
@@ -36,6 +41,7 @@ pub(crate) struct Inner<S> {
     pub(crate) serve: S,
     pub(crate) sessions: Sessions,
     pub(crate) changes: Changes,
+    pub(crate) interests: Arc<Interests>,
     pub(crate) seal: Seal,
     pub(crate) tasks: task::Tasks,
 }
@@ -63,6 +69,7 @@ impl<S: Serve> Server<S> {
             serve,
             sessions: Sessions::default(),
             changes: Changes::default(),
+            interests: Arc::default(),
             seal: Seal::new(secret),
             tasks: task::Tasks::default(),
         }))
@@ -77,6 +84,22 @@ impl<S: Serve> Server<S> {
     #[must_use]
     pub fn is_heard(&self) -> bool {
         self.0.changes.is_heard()
+    }
+
+    /// The resources and tasks that clients listen to at this moment.
+    #[must_use]
+    pub fn interests(&self) -> HashSet<Subject> {
+        self.0.interests.all()
+    }
+
+    /// Tells, from now on, whenever [`Server::interests`] are others.
+    pub fn on_interest(&self, tell: impl Fn() + Send + Sync + 'static) {
+        self.0.interests.tell(Box::new(tell));
+    }
+
+    /// Something that is listened to as long as this is held.
+    pub(crate) fn interest(&self, held: HashSet<Subject>) -> Interest {
+        Interest::new(&self.0.interests, held)
     }
 
     /// The changes from now on.

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::change::{Change, Listening};
 use super::client::Client;
+use super::interest::{Interest, Subject};
 use super::link::{Level, Link, Out, Question, Way};
 use super::replay::Replay;
 use super::serve::{Ask, Serve, Stop};
@@ -83,12 +84,7 @@ impl<S: Serve> Server<S> {
         (replay, cancelled): (&Arc<Replay>, &CancellationToken),
     ) -> Out {
         if method == "server/discover" {
-            return Out::Result(self.discover());
-        }
-        match self.task_method((&said, &caller), (method, params)) {
-            Some(Ok(value)) => return Out::Result(value),
-            Some(Err(refusal)) => return Out::Refused(refusal),
-            None => {}
+            return Out::Result(self.discover(&caller));
         }
         let purpose = format!("{method} {}", params.text("name").unwrap_or_default());
         let state = match params.text("requestState") {
@@ -98,6 +94,7 @@ impl<S: Serve> Server<S> {
             },
             None => None,
         };
+        let tasks = said.client.tasks;
         let answers = params.object("inputResponses").cloned().unwrap_or_default();
         let link = Link {
             replay: Arc::clone(replay),
@@ -108,6 +105,18 @@ impl<S: Serve> Server<S> {
             cancelled: cancelled.clone(),
         };
         let ask = Ask { caller, revision: said.revision, link };
+        if method.starts_with("tasks/") {
+            let own = match self.has_tasks(&ask.caller) && !tasks {
+                true => Some(Err(task::lacking())),
+                false => self.task(&ask, method, &params.0).await,
+            };
+            let outcome = own.or_else(|| self.task_method(&ask.caller, (method, params)));
+            return match outcome {
+                Some(Ok(value)) => Out::Result(value),
+                Some(Err(refusal)) => Out::Refused(refusal),
+                None => Out::Refused(Refusal::method(method)),
+            };
+        }
         match methods::answer(self.inner(), &ask, method, params).await {
             Some(Ok(value)) => Out::Result(value),
             Some(Err(Stop::Refuse(refusal))) => Out::Refused(refusal),
@@ -141,9 +150,9 @@ impl<S: Serve> Server<S> {
         result
     }
 
-    fn discover(&self) -> Value {
+    fn discover(&self, caller: &S::Caller) -> Value {
         let mut capabilities = self.offers().capabilities();
-        if let (Value::Object(map), true) = (&mut capabilities, self.has_tasks()) {
+        if let (Value::Object(map), true) = (&mut capabilities, self.has_tasks(caller)) {
             map.insert("extensions".to_owned(), json!({task::EXTENSION: {}}));
         }
         let mut result = json!({
@@ -189,24 +198,34 @@ impl<S: Serve> Server<S> {
     }
 
     /// Opens a subscription: the acknowledgement, and what follows it.
-    pub(crate) fn listen(&self, id: Id, params: &Params) -> (String, Subscription) {
+    pub(crate) fn listen(
+        &self,
+        caller: &S::Caller,
+        (id, params): (Id, &Params),
+    ) -> (String, Subscription) {
         let wanted = params.object("notifications").or_else(|| params.object("filter"));
         let wanted = wanted.cloned().unwrap_or_else(|| params.0.clone());
         let offers = self.offers();
         let flag = |name: &str| wanted.get(name) == Some(&Value::Bool(true));
-        let uris: Vec<String> = wanted
-            .get("resourceSubscriptions")
-            .and_then(Value::as_array)
-            .map(|uris| uris.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect())
-            .unwrap_or_default();
+        let names = |field: &str| -> Vec<String> {
+            let all = wanted.get(field).and_then(Value::as_array).into_iter().flatten();
+            // Limit: resources and tasks one subscription listens to.
+            all.filter_map(Value::as_str).map(ToOwned::to_owned).take(1_000).collect()
+        };
+        let hears = |subject: &Subject| self.hears(caller, subject);
+        let uris = names("resourceSubscriptions").into_iter().map(Subject::Resource);
+        let tasks = names("taskIds").into_iter().map(Subject::Task);
+        let uris = uris.filter(|uri| offers.resources && hears(uri));
+        let tasks = tasks.filter(|task| self.has_tasks(caller) && hears(task));
         let filter = Filter {
             tools: flag("toolsListChanged") && offers.tools,
             prompts: flag("promptsListChanged") && offers.prompts,
             resources: flag("resourcesListChanged") && offers.resources,
-            // Limit: resources one subscription listens to.
-            uris: uris.into_iter().take(1_000).filter(|_| offers.resources).collect(),
+            each: uris.chain(tasks).collect(),
         };
-        let subscription = Subscription { id, filter, came: self.inner().changes.listen() };
+        let interest = self.interest(filter.each.iter().cloned().collect());
+        let came = self.inner().changes.listen();
+        let subscription = Subscription { id, filter, came, _interest: interest };
         (subscription.acknowledged(), subscription)
     }
 }
@@ -216,7 +235,7 @@ struct Filter {
     tools: bool,
     prompts: bool,
     resources: bool,
-    uris: Vec<String>,
+    each: Vec<Subject>,
 }
 
 /// What one client listens to.
@@ -225,6 +244,7 @@ pub(crate) struct Subscription {
     id: Id,
     filter: Filter,
     came: Listening,
+    _interest: Interest,
 }
 
 impl Subscription {
@@ -239,8 +259,17 @@ impl Subscription {
                 accepted.insert(name.to_owned(), true.into());
             }
         }
-        if !self.filter.uris.is_empty() {
-            accepted.insert("resourceSubscriptions".to_owned(), self.filter.uris.clone().into());
+        let (mut uris, mut tasks) = (Vec::new(), Vec::new());
+        for subject in &self.filter.each {
+            match subject {
+                Subject::Resource(uri) => uris.push(uri.clone()),
+                Subject::Task(id) => tasks.push(id.clone()),
+            }
+        }
+        for (name, all) in [("resourceSubscriptions", uris), ("taskIds", tasks)] {
+            if !all.is_empty() {
+                accepted.insert(name.to_owned(), all.into());
+            }
         }
         let params = self.tagged(json!({"notifications": accepted}));
         rpc::notification("notifications/subscriptions/acknowledged", &params)
@@ -254,11 +283,11 @@ impl Subscription {
                 Change::Tools => self.filter.tools,
                 Change::Prompts => self.filter.prompts,
                 Change::Resources => self.filter.resources,
-                Change::Resource(uri) => self.filter.uris.contains(uri),
+                Change::Resource(uri) => self.filter.each.contains(&Subject::Resource(uri.clone())),
+                Change::Task(task) => self.filter.each.contains(&Subject::Task(task.id.clone())),
             };
-            if wanted {
-                let params = self.tagged(change.params());
-                return Some(rpc::notification(change.method(), &params));
+            if let Some((method, params)) = change.said(true).filter(|_| wanted) {
+                return Some(rpc::notification(method, &self.tagged(params)));
             }
         }
     }

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use serde_json::{Map, Value, json};
 
+use super::interest::Subject;
 use super::link::{Link, Question};
 use crate::revision::Revision;
 use crate::rpc::Refusal;
@@ -39,6 +40,8 @@ pub struct Offers {
     pub prompts: bool,
     /// Completion of arguments.
     pub completions: bool,
+    /// Resources cannot be listened to one by one.
+    pub unwatched: bool,
 }
 
 impl Offers {
@@ -48,7 +51,9 @@ impl Offers {
             all.insert("tools".to_owned(), json!({"listChanged": true}));
         }
         if self.resources {
-            all.insert("resources".to_owned(), json!({"subscribe": true, "listChanged": true}));
+            let subscribe = !self.unwatched;
+            let can = json!({"subscribe": subscribe, "listChanged": true});
+            all.insert("resources".to_owned(), can);
         }
         if self.prompts {
             all.insert("prompts".to_owned(), json!({"listChanged": true}));
@@ -178,13 +183,44 @@ pub trait Serve: Send + Sync + std::fmt::Debug + 'static {
     }
 
     /// Whether calls may become tasks.
-    fn has_tasks(&self) -> bool {
+    fn has_tasks(&self, _caller: &Self::Caller) -> bool {
         false
     }
 
     /// Whom a caller's tasks belong to: nobody else sees them.
     fn owner(&self, _caller: &Self::Caller) -> String {
         String::new()
+    }
+
+    /// Whether a caller may listen to this.
+    fn hears(&self, _caller: &Self::Caller, _subject: &Subject) -> bool {
+        true
+    }
+
+    /// The addresses that are known here and for which `is_meant` holds: a session that came back
+    /// after a restart remembers no more of what it listened to.
+    fn recall(
+        &self,
+        _caller: &Self::Caller,
+        _is_meant: &(dyn Fn(&str) -> bool + Send + Sync),
+    ) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether sessions may ask for tasks, as the revision 2025-11-25 has them.
+    fn has_session_tasks(&self, _caller: &Self::Caller) -> bool {
+        false
+    }
+
+    /// Answers a method of tasks, `tasks/get` or another one; `None` when it is about none of the
+    /// owner's own.
+    fn task(
+        &self,
+        _ask: &Ask<Self::Caller>,
+        _method: &str,
+        _params: &Map<String, Value>,
+    ) -> impl Future<Output = Option<Result<Value, Refusal>>> + Send {
+        async { None }
     }
 
     /// Completes an argument; the result is the whole `CompleteResult`.

@@ -122,6 +122,19 @@ impl Session {
         self.subscribed.lock().contains(uri) || self.remembered.lock().contains(&memory::mark(uri))
     }
 
+    /// The resources it listens to, those among the remembered ones that `recall` knows included.
+    pub(crate) fn listened(
+        &self,
+        recall: impl FnOnce(&(dyn Fn(&str) -> bool + Send + Sync)) -> Vec<String>,
+    ) -> HashSet<String> {
+        let mut all = self.subscribed.lock().clone();
+        let remembered = self.remembered.lock().clone();
+        if !remembered.is_empty() {
+            all.extend(recall(&|uri| remembered.contains(&memory::mark(uri))));
+        }
+        all
+    }
+
     /// What the client is to carry for us; `None` when there is nothing.
     pub(crate) fn memory(&self) -> Option<String> {
         let mut marks: Vec<u64> =

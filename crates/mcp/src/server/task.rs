@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::link::{Link, Question, Way};
-use super::modern::Said;
 use super::replay::Replay;
 use super::serve::{Ask, Serve, Stop};
 use super::{Server, methods};
@@ -22,7 +21,7 @@ use crate::rpc::{Params, Refusal, code};
 use crate::{clock, tasks};
 
 /// The name of the extension.
-pub(crate) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
+pub const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 /// Limit: tasks that are kept; then the oldest that are over go, and else none is begun.
 const TASKS_MAX: usize = 1_000;
 /// Limit: how long a task is kept.
@@ -225,14 +224,13 @@ impl<S: Serve> Server<S> {
     /// Answers `tasks/get`, `tasks/update` and `tasks/cancel`; `None` for any other method.
     pub(crate) fn task_method(
         &self,
-        (said, caller): (&Said, &S::Caller),
+        caller: &S::Caller,
         (method, params): (&str, &Params),
     ) -> Option<Result<Value, Refusal>> {
-        if !self.has_tasks() || !matches!(method, "tasks/get" | "tasks/update" | "tasks/cancel") {
+        if !self.has_tasks(caller)
+            || !matches!(method, "tasks/get" | "tasks/update" | "tasks/cancel")
+        {
             return None;
-        }
-        if !said.client.tasks {
-            return Some(Err(lacking()));
         }
         Some(params.required("taskId").and_then(|id| {
             let found = self.inner().tasks.find(id, &self.owner(caller));

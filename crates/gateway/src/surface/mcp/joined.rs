@@ -7,7 +7,9 @@ use mcp::server::{About, Ask, Offers, Page, Stop};
 use serde_json::{Map, Value, json};
 
 use super::{Who, search};
-use crate::joined::{Down, Joint, Merged, Offer, SearchMode, Wish, described, name_of, offered};
+use crate::joined::{
+    Down, Joint, Merged, Offer, SearchMode, Wish, described, name_of, offered, ours,
+};
 
 /// The tools of all joined servers that a caller sees, or the two that stand for them.
 pub(super) async fn tools(who: &Who) -> Vec<Value> {
@@ -99,6 +101,21 @@ fn each(who: &Who, items: impl Fn(&Joint) -> Vec<Value>, field: &str) -> Vec<Val
     all
 }
 
+/// The addresses of resources.
+pub(super) fn uris(resources: &[Value]) -> Vec<String> {
+    let uris = resources.iter().filter_map(|resource| resource.get("uri")?.as_str());
+    uris.map(ToOwned::to_owned).collect()
+}
+
+/// Whether a caller may listen to a resource: those of joined servers it has to see.
+pub(super) fn hears(who: &Who, uri: &str) -> bool {
+    match owner(who, uri) {
+        Some((joint, _)) => joint.is_watchable(),
+        // What was never a server's is ours.
+        None => uri.split_once('+').is_none_or(|(name, _)| who.gate.joined().find(name).is_none()),
+    }
+}
+
 /// Reads a resource of a joined server; `None` when this is none.
 pub(super) async fn read(ask: &Ask<Who>, uri: &str) -> Option<Result<Value, Stop>> {
     let (joint, theirs) = owner(&ask.caller, uri)?;
@@ -168,30 +185,6 @@ fn named(params: &Map<String, Value>, name: &str) -> Map<String, Value> {
     params
 }
 
-/// A result whose resources have the names they have here.
-fn ours(mut result: Value, server: &str) -> Value {
-    let rename = |place: Option<&mut Value>| {
-        if let Some(Value::String(uri)) = place {
-            *uri = format!("{server}+{uri}");
-        }
-    };
-    if let Some(Value::Array(contents)) = result.get_mut("contents") {
-        contents.iter_mut().for_each(|content| rename(content.get_mut("uri")));
-    }
-    if let Some(Value::Array(content)) = result.get_mut("content") {
-        for block in content {
-            match block.get("type").and_then(Value::as_str) {
-                Some("resource_link") => rename(block.get_mut("uri")),
-                Some("resource") => {
-                    rename(block.get_mut("resource").and_then(|inner| inner.get_mut("uri")));
-                }
-                _ => {}
-            }
-        }
-    }
-    result
-}
-
 /// One server alone, under its own names.
 pub(super) struct One<'a>(pub(super) &'a Arc<Joint>);
 
@@ -212,7 +205,7 @@ impl One<'_> {
         let listing = self.0.listing();
         if listing.of.is_empty() {
             // Nothing is known yet: better too much than too little.
-            return Offers { tools: true, resources: true, prompts: true, completions: false };
+            return Offers { tools: true, resources: true, prompts: true, ..Offers::default() };
         }
         let has = |name: &str| listing.capabilities.contains_key(name);
         Offers {
@@ -220,6 +213,7 @@ impl One<'_> {
             resources: has("resources"),
             prompts: has("prompts"),
             completions: has("completions"),
+            unwatched: !self.0.is_watchable(),
         }
     }
 

@@ -6,6 +6,7 @@ mod prompts;
 mod resources;
 mod schema;
 mod search;
+mod tasks;
 mod tools;
 mod watch;
 
@@ -15,7 +16,7 @@ use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State};
 use axum::response::Response;
 use mcp::rpc::Refusal;
-use mcp::server::{About, Ask, Offers, Page, Serve, Server, Stop};
+use mcp::server::{About, Ask, Offers, Page, Serve, Server, Stop, Subject};
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,7 +25,7 @@ use super::body;
 use super::problem::Failed;
 use crate::auth::Caller;
 use crate::gate::Gateway;
-use crate::joined::{Joint, Seer};
+use crate::joined::{Joint, Knows, Seer};
 use joined::One;
 use watch::Watched;
 use wire::{Code, Fault};
@@ -195,6 +196,15 @@ pub(crate) struct Offered {
 }
 
 impl Offered {
+    /// Whether a server that the caller sees knows this of tasks.
+    fn knows(&self, who: &Who, this: impl Fn(Knows) -> bool) -> bool {
+        let seen = |joint: &Arc<Joint>| who.seer.sees(joint) && this(joint.knows_tasks());
+        match &self.only {
+            Some(joint) => seen(joint),
+            None => who.gate.joined().all().iter().any(seen),
+        }
+    }
+
     fn one(&self) -> Option<One<'_>> {
         self.only.as_ref().map(One)
     }
@@ -216,7 +226,13 @@ impl Serve for Offered {
     }
 
     fn offers(&self) -> Offers {
-        let all = Offers { tools: true, resources: true, prompts: true, completions: true };
+        let all = Offers {
+            tools: true,
+            resources: true,
+            prompts: true,
+            completions: true,
+            ..Offers::default()
+        };
         self.one().map_or(all, |one| one.offers())
     }
 
@@ -302,6 +318,41 @@ impl Serve for Offered {
             Some(prompt) => prompt,
             None => Ok(prompts::get(&ask.caller, params).await?),
         }
+    }
+
+    fn has_tasks(&self, who: &Who) -> bool {
+        self.knows(who, |knows| knows != Knows::Nothing)
+    }
+
+    fn has_session_tasks(&self, who: &Who) -> bool {
+        self.knows(who, |knows| knows == Knows::Takes)
+    }
+
+    fn hears(&self, who: &Who, subject: &Subject) -> bool {
+        match subject {
+            Subject::Task(_) => tasks::hears(who, self.only.as_ref(), subject),
+            Subject::Resource(uri) => match self.one() {
+                Some(one) => one.0.is_watchable(),
+                None => joined::hears(who, uri),
+            },
+        }
+    }
+
+    fn recall(&self, who: &Who, is_meant: &(dyn Fn(&str) -> bool + Send + Sync)) -> Vec<String> {
+        let all = match &self.only {
+            Some(joint) => joined::uris(&joint.listing().resources),
+            None => joined::uris(&joined::resources(who)),
+        };
+        all.into_iter().filter(|uri| is_meant(uri)).collect()
+    }
+
+    async fn task(
+        &self,
+        ask: &Ask<Who>,
+        method: &str,
+        params: &Map<String, Value>,
+    ) -> Option<Result<Value, Refusal>> {
+        Some(Box::pin(tasks::answer(ask, self.only.as_ref(), (method, params))).await)
     }
 
     async fn complete(

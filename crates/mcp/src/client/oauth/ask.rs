@@ -164,7 +164,7 @@ pub(super) enum Wrong {
 impl From<Wrong> for Trouble {
     fn from(wrong: Wrong) -> Self {
         match wrong {
-            Wrong::Other(text) => Self::Refused(text),
+            Wrong::Other(text) => Self::Answer(text),
             Wrong::No(text) => Self::Login(text),
         }
     }

@@ -204,7 +204,7 @@ impl OAuth {
 
     /// The code in an answer, and the question that it answers, which is over.
     fn answered(&self, address: &str) -> Result<(String, Question), Trouble> {
-        let nobody = || Trouble::Refused("no log-in is under way: begin one".to_owned());
+        let nobody = || Trouble::Answer("no log-in is under way: begin one".to_owned());
         let mut state = self.state.lock();
         let mut question = state.question.take().filter(|q| !q.is_over()).ok_or_else(nobody)?;
         match question.code(address) {
@@ -212,7 +212,7 @@ impl OAuth {
             Err(Wrong::Other(text)) => {
                 // Who sends nonsense must not end what somebody else began.
                 state.question = Some(question);
-                Err(Trouble::Refused(text))
+                Err(Trouble::Answer(text))
             }
             Err(no @ Wrong::No(_)) => Err(no.into()),
         }

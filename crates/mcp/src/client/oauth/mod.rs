@@ -57,11 +57,14 @@ pub enum Trouble {
     Refused(String),
     /// It may work later.
     Later(String),
+    /// This is no answer to what was asked.
+    Answer(String),
 }
 
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Self::Login(text) | Self::Refused(text) | Self::Later(text)) = self;
+        let (Self::Login(text) | Self::Refused(text) | Self::Later(text) | Self::Answer(text)) =
+            self;
         f.write_str(text)
     }
 }
@@ -69,7 +72,9 @@ impl std::fmt::Display for Trouble {
 impl From<Trouble> for Failure {
     fn from(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Login(text) | Trouble::Refused(text) => Self::Unauthorized(Some(text)),
+            Trouble::Login(text) | Trouble::Refused(text) | Trouble::Answer(text) => {
+                Self::Unauthorized(Some(text))
+            }
             Trouble::Later(text) => Self::lost(text),
         }
     }

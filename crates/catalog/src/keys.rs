@@ -1,7 +1,6 @@
 //! API keys: made, listed and revoked in the store, verified in memory.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use subtle::ConstantTimeEq;
 use wire::{Code, Fault};
 
 use crate::secret::{self, Secret};
+use crate::{ModelLimit, Scopes};
 
 /// Limit: keys that exist, the revoked ones included.
 const KEYS_MAX: usize = 10_000;
@@ -22,64 +22,6 @@ const KEYS_MAX: usize = 10_000;
 const NAME_CHARACTERS_MAX: usize = 100;
 /// Uses of a key within this time are written down once.
 const USE_GRAIN_MICROSECONDS: i64 = 60 * 1_000_000;
-
-/// What a key may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Scopes {
-    /// Read contexts and figures.
-    pub read: bool,
-    /// Change contexts and call models.
-    pub write: bool,
-    /// Change keys and settings.
-    pub admin: bool,
-}
-
-impl Scopes {
-    /// Everything.
-    pub const ALL: Self = Self { read: true, write: true, admin: true };
-    const NAMES: [&'static str; 3] = ["read", "write", "admin"];
-
-    /// Reads names separated by commas or spaces: `read`, `write`, `admin`.
-    ///
-    /// # Errors
-    /// `invalid_input` when a name is unknown or there is none.
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        let mut out = Self::default();
-        for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
-            match word {
-                "read" => out.read = true,
-                "write" => out.write = true,
-                "admin" => out.admin = true,
-                _ => return Err(wrong("scopes", &format!("`{word}` is no scope"))),
-            }
-        }
-        if out == Self::default() {
-            return Err(wrong("scopes", "the key has no scope"));
-        }
-        Ok(out)
-    }
-
-    /// The names of the scopes it holds.
-    #[must_use]
-    pub fn names(self) -> Vec<&'static str> {
-        let held = [self.read, self.write, self.admin];
-        Self::NAMES.into_iter().zip(held).filter(|(_, held)| *held).map(|(name, _)| name).collect()
-    }
-
-    fn bits(self) -> i64 {
-        i64::from(self.read) | i64::from(self.write) << 1 | i64::from(self.admin) << 2
-    }
-
-    fn from_bits(bits: i64) -> Self {
-        Self { read: bits & 1 != 0, write: bits & 2 != 0, admin: bits & 4 != 0 }
-    }
-}
-
-impl fmt::Display for Scopes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.names().join(","))
-    }
-}
 
 /// A key to be made.
 #[derive(Clone, Debug)]
@@ -90,6 +32,19 @@ pub struct NewKey {
     pub scopes: Scopes,
     /// Time to live; for ever when absent.
     pub expires_in: Option<Duration>,
+    /// The models it may use.
+    pub models: ModelLimit,
+}
+
+/// What of a key can be changed; what is absent stays.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// A line for people, 1 to 100 characters.
+    pub name: Option<String>,
+    /// What it may do.
+    pub scopes: Option<Scopes>,
+    /// The models it may use.
+    pub models: Option<ModelLimit>,
 }
 
 /// What is known of a key; never the key itself.
@@ -103,6 +58,8 @@ pub struct Key {
     pub prefix: String,
     /// What it may do.
     pub scopes: Scopes,
+    /// The models it may use.
+    pub models: ModelLimit,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it stops working.
@@ -185,13 +142,8 @@ impl Keys {
     /// `invalid_input` when the name or the scopes are empty, `quota_exceeded` at 10,000 keys,
     /// `storage_error` when the store cannot be written.
     pub async fn create(&self, new: NewKey) -> Result<Created, Fault> {
-        let name = new.name.trim();
-        if name.is_empty() || name.chars().count() > NAME_CHARACTERS_MAX {
-            return Err(wrong("name", "the name of a key has 1 to 100 characters"));
-        }
-        if new.scopes == Scopes::default() {
-            return Err(wrong("scopes", "the key has no scope"));
-        }
+        let name = named(&new.name)?;
+        scoped(new.scopes)?;
         if self.count() >= KEYS_MAX {
             return Err(Fault::new(Code::QuotaExceeded, format!("there are {KEYS_MAX} keys"))
                 .hint("a key can serve several programs; use one of those that exist"));
@@ -200,9 +152,10 @@ impl Keys {
         let created_at = moment(now());
         let key = Key {
             id: uuid::Uuid::new_v4().to_string(),
-            name: name.to_owned(),
+            name,
             prefix: secret.prefix(),
             scopes: new.scopes,
+            models: new.models,
             created_at,
             expires_at: new.expires_in.map(|wait| later(created_at, wait)),
             last_used_at: None,
@@ -230,11 +183,7 @@ impl Keys {
     /// # Errors
     /// `not_found` when no key has this id, `storage_error` when the store cannot be written.
     pub async fn revoke(&self, id: &str) -> Result<Key, Fault> {
-        let found = self.snapshot.load().values().flatten().find(|held| held.key.id == id).cloned();
-        let Some(found) = found else {
-            return Err(Fault::new(Code::NotFound, format!("no key has the id `{id}`"))
-                .hint("`rapport key list` shows the ids"));
-        };
+        let found = self.found(id)?;
         if found.key.revoked_at.is_some() {
             return Ok(found.seen());
         }
@@ -246,12 +195,57 @@ impl Keys {
                 connection.execute(sql, params![row, at]).stored()
             })
             .await?;
+        let key = Key { revoked_at: Some(moment(at)), ..found.seen() };
+        Ok(self.replaced(&found, key))
+    }
+
+    /// Changes a key; calls that begin from now on go by it.
+    ///
+    /// # Errors
+    /// `not_found` when no key has this id, `conflict` when it was revoked, `invalid_input` as for
+    /// [`Keys::create`], `storage_error` when the store cannot be written.
+    pub async fn update(&self, id: &str, change: Change) -> Result<Key, Fault> {
+        let found = self.found(id)?;
+        if found.key.revoked_at.is_some() {
+            return Err(Fault::new(Code::Conflict, format!("the key `{id}` was revoked"))
+                .hint("make another one: rapport key create NAME"));
+        }
         let mut key = found.seen();
-        key.revoked_at = Some(moment(at));
-        let used = AtomicI64::new(found.used.load(Ordering::Relaxed));
-        let held = Arc::new(Held { key: key.clone(), hash: found.hash, used });
+        if let Some(name) = change.name {
+            key.name = named(&name)?;
+        }
+        if let Some(scopes) = change.scopes {
+            scoped(scopes)?;
+            key.scopes = scopes;
+        }
+        key.models = change.models.unwrap_or(key.models);
+        let row = key.clone();
+        self.db
+            .write(Durability::Group, move |connection| {
+                let sql = "UPDATE api_key SET name = ?2, scopes = ?3, models = ?4 WHERE id = ?1";
+                let models = kept(&row.models);
+                connection
+                    .execute(sql, params![row.id, row.name, row.scopes.bits(), models])
+                    .stored()
+            })
+            .await?;
+        Ok(self.replaced(&found, key))
+    }
+
+    fn found(&self, id: &str) -> Result<Arc<Held>, Fault> {
+        let found = self.snapshot.load().values().flatten().find(|held| held.key.id == id).cloned();
+        found.ok_or_else(|| {
+            Fault::new(Code::NotFound, format!("no key has the id `{id}`"))
+                .hint("`rapport key list` shows the ids")
+        })
+    }
+
+    /// Puts a changed key in the place of what was known of it.
+    fn replaced(&self, old: &Held, key: Key) -> Key {
+        let used = AtomicI64::new(old.used.load(Ordering::Relaxed));
+        let held = Arc::new(Held { key: key.clone(), hash: old.hash, used });
         self.change(|snapshot| put(snapshot, Arc::clone(&held)));
-        Ok(key)
+        key
     }
 
     /// Says whose key `text` is, from memory alone.
@@ -280,11 +274,12 @@ impl Keys {
         Ok(held.seen())
     }
 
-    /// Whether a key that was verified before still counts, for connections that stay open.
+    /// Whether a key that was verified before still counts, for connections that stay open, and
+    /// which models it may use now.
     ///
     /// # Errors
     /// Why it does not any more.
-    pub fn still(&self, id: &str) -> Result<(), Rejection> {
+    pub fn still(&self, id: &str) -> Result<ModelLimit, Rejection> {
         let snapshot = self.snapshot.load();
         let held = snapshot.values().flatten().find(|held| held.key.id == id);
         let key = &held.ok_or(Rejection::Unknown)?.key;
@@ -294,7 +289,7 @@ impl Keys {
         if key.expires_at.is_some_and(|end| end.as_microsecond() <= now()) {
             return Err(Rejection::Expired);
         }
-        Ok(())
+        Ok(key.models.clone())
     }
 
     /// No key was ever made. A revoked key counts: revoking the last one must not open the door.
@@ -367,8 +362,8 @@ fn slot(hash: &[u8; 32]) -> [u8; 8] {
 fn insert(connection: &Connection, key: &Key, hash: &[u8; 32]) -> Result<(), Fault> {
     connection
         .execute(
-            "INSERT INTO api_key(id, name, prefix, scopes, hash, created, expires)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO api_key(id, name, prefix, scopes, hash, created, expires, models)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 key.id,
                 key.name,
@@ -377,6 +372,7 @@ fn insert(connection: &Connection, key: &Key, hash: &[u8; 32]) -> Result<(), Fau
                 hash.as_slice(),
                 key.created_at.as_microsecond(),
                 key.expires_at.map(Timestamp::as_microsecond),
+                kept(&key.models),
             ],
         )
         .stored()?;
@@ -384,7 +380,8 @@ fn insert(connection: &Connection, key: &Key, hash: &[u8; 32]) -> Result<(), Fau
 }
 
 fn load(connection: &Connection) -> Result<Vec<Held>, Fault> {
-    let sql = "SELECT id, name, prefix, scopes, hash, created, expires, used, revoked FROM api_key";
+    let sql = "SELECT id, name, prefix, scopes, hash, created, expires, used, revoked, models
+               FROM api_key";
     let mut statement = connection.prepare(sql).stored()?;
     let rows = statement.query_map([], row).stored()?;
     rows.collect::<Result<Vec<_>, _>>().stored()
@@ -399,6 +396,7 @@ fn row(row: &Row<'_>) -> Result<Held, rusqlite::Error> {
             name: row.get(1)?,
             prefix: row.get(2)?,
             scopes: Scopes::from_bits(row.get(3)?),
+            models: limit(row.get::<_, Option<String>>(9)?.as_deref()),
             created_at: moment(row.get(5)?),
             expires_at: time(row.get(6)?),
             last_used_at: time(used),
@@ -407,6 +405,34 @@ fn row(row: &Row<'_>) -> Result<Held, rusqlite::Error> {
         hash: row.get(4)?,
         used: AtomicI64::new(used.unwrap_or(0)),
     })
+}
+
+/// A limit as it is kept: no pattern has a comma.
+fn kept(models: &ModelLimit) -> Option<String> {
+    (!models.is_none()).then(|| models.patterns().join(","))
+}
+
+fn limit(kept: Option<&str>) -> ModelLimit {
+    let patterns: Vec<String> =
+        kept.into_iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
+    // What cannot be read must not become a key without a limit.
+    let nothing = || ModelLimit::parse(&["/".to_owned()]).unwrap_or_default();
+    ModelLimit::parse(&patterns).unwrap_or_else(|_unreadable| nothing())
+}
+
+fn named(name: &str) -> Result<String, Fault> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > NAME_CHARACTERS_MAX {
+        return Err(wrong("name", "the name of a key has 1 to 100 characters"));
+    }
+    Ok(name.to_owned())
+}
+
+fn scoped(scopes: Scopes) -> Result<(), Fault> {
+    if scopes == Scopes::default() {
+        return Err(wrong("scopes", "the key has no scope"));
+    }
+    Ok(())
 }
 
 fn now() -> i64 {

@@ -6,11 +6,15 @@
 )]
 
 mod keys;
+mod limit;
 mod schema;
+mod scopes;
 mod secret;
 #[cfg(test)]
 mod tests;
 
-pub use keys::{Created, Key, Keys, NewKey, Rejection, Scopes};
+pub use keys::{Change, Created, Key, Keys, NewKey, Rejection};
+pub use limit::ModelLimit;
 pub use schema::SCHEMA;
+pub use scopes::Scopes;
 pub use secret::Secret;

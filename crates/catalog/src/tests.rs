@@ -5,13 +5,13 @@ use std::time::Duration;
 use storage::{Database, Durability, Place, Schema};
 use wire::Code;
 
-use crate::{Keys, NewKey, Rejection, SCHEMA, Scopes};
+use crate::{Change, Keys, ModelLimit, NewKey, Rejection, SCHEMA, Scopes};
 
 const SCHEMAS: &[&Schema] = &[&SCHEMA];
 
 fn new(name: &str) -> NewKey {
     let scopes = Scopes { read: true, write: true, admin: false };
-    NewKey { name: name.to_owned(), scopes, expires_in: None }
+    NewKey { name: name.to_owned(), scopes, expires_in: None, models: ModelLimit::default() }
 }
 
 async fn memory() -> Keys {
@@ -148,4 +148,36 @@ async fn a_key_that_cannot_be_stored_does_not_exist() {
     db.write(Durability::Fast, drop_table).await.unwrap();
     assert_eq!(keys.create(new("x")).await.unwrap_err().code(), Code::StorageError);
     assert!(keys.is_empty());
+}
+
+#[tokio::test]
+async fn a_limit_is_changed_at_once_and_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = || Place::Folder(folder.path().to_owned());
+    let patterns = |list: &[&str]| {
+        let list: Vec<String> = list.iter().map(|&p| p.to_owned()).collect();
+        ModelLimit::parse(&list).unwrap()
+    };
+    let secret = {
+        let db = Database::open(place(), SCHEMAS).await.unwrap();
+        let keys = Keys::open(db.clone()).await.unwrap();
+        let made = keys.create(NewKey { models: patterns(&["fast"]), ..new("x") }).await.unwrap();
+        let change = Change { models: Some(patterns(&["a/*", "b-?"])), ..Change::default() };
+        let key = keys.update(&made.key.id, change).await.unwrap();
+        assert_eq!(key.name, "x", "what was not said stays");
+        assert_eq!(keys.verify(made.secret.expose()).unwrap().models.told(), "a/*, b-?");
+        db.close().await.unwrap();
+        made.secret.expose().to_owned()
+    };
+    let keys = Keys::open(Database::open(place(), SCHEMAS).await.unwrap()).await.unwrap();
+    let key = keys.verify(&secret).unwrap();
+    assert_eq!(key.models, patterns(&["a/*", "b-?"]));
+    let all = Change { models: Some(ModelLimit::default()), ..Change::default() };
+    assert!(keys.update(&key.id, all).await.unwrap().models.is_none());
+    let bad = Change { name: Some(" ".to_owned()), ..Change::default() };
+    assert_eq!(keys.update(&key.id, bad).await.unwrap_err().code(), Code::InvalidInput);
+    keys.revoke(&key.id).await.unwrap();
+    let late = keys.update(&key.id, Change::default()).await.unwrap_err();
+    assert_eq!(late.code(), Code::Conflict);
+    assert_eq!(keys.update("x", Change::default()).await.unwrap_err().code(), Code::NotFound);
 }

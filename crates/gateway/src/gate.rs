@@ -129,12 +129,13 @@ impl Gateway {
         })))
     }
 
-    /// Swaps the settings whole; requests that are under way keep the old ones.
+    /// Swaps the settings whole; requests that are under way keep the old ones. What is known of
+    /// providers that stay where they are stays too.
     ///
     /// # Errors
     /// As [`Gateway::open`]; then nothing changes.
     pub fn reload(&self, settings: Settings) -> Result<(), Fault> {
-        let models = Models::new(&settings)?;
+        let models = Models::after(&settings, &self.now().models)?;
         joined::check(&settings.mcp)?;
         models.watch();
         if let Some(recorder) = self.0.cases.recorder() {

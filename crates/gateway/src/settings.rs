@@ -190,6 +190,8 @@ pub struct ProviderSettings {
     pub deadlines: Deadlines,
     /// How it is looked after while nobody calls; not at all if absent.
     pub health: Option<HealthCheck>,
+    /// Why its key is there and cannot be used; it is not asked then.
+    pub locked: Option<String>,
 }
 
 impl ProviderSettings {
@@ -211,6 +213,7 @@ impl ProviderSettings {
             retries: crate::provider::RETRIES,
             deadlines: Deadlines::default(),
             health: None,
+            locked: None,
             row: Arc::new(row.clone()),
         }
     }

@@ -1,13 +1,15 @@
 //! Step 2: who calls, and what may they do. Everything that is not listed as open is closed.
 
+mod models;
 mod origin;
 
-use catalog::{Rejection, Scopes};
+use catalog::{ModelLimit, Rejection, Scopes};
 use context::Tenant;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use wire::{Code, Fault};
 
+pub(crate) use models::{is_shown, may_ask, may_name, may_use, may_use_all_of, shown_models};
 pub(crate) use origin::allows;
 pub use origin::check as check_origin;
 
@@ -32,6 +34,8 @@ pub struct Caller {
     pub key: Option<String>,
     /// What it may do.
     pub scopes: Scopes,
+    /// The models it may use.
+    pub models: ModelLimit,
     /// The other end of the connection.
     pub peer: Peer,
 }
@@ -117,30 +121,32 @@ pub fn required(gate: &Gateway) -> bool {
 /// `unauthorized`; `details.reason` is `missing`, `malformed`, `unknown`, `expired` or `revoked`.
 pub fn caller(gate: &Gateway, shown: Option<&str>, peer: Peer) -> Result<Caller, Fault> {
     if !required(gate) {
-        return Ok(Caller { tenant: Tenant::default(), key: None, scopes: Scopes::ALL, peer });
+        let (scopes, models) = (Scopes::ALL, ModelLimit::default());
+        return Ok(Caller { tenant: Tenant::default(), key: None, scopes, models, peer });
     }
     let Some(secret) = shown else {
         return Err(refuse("missing", "this port needs an API key"));
     };
     match gate.keys().verify(secret.trim()) {
         Ok(key) => {
-            let scopes = key.scopes;
-            Ok(Caller { tenant: Tenant::default(), key: Some(key.id), scopes, peer })
+            let (scopes, models) = (key.scopes, key.models);
+            Ok(Caller { tenant: Tenant::default(), key: Some(key.id), scopes, models, peer })
         }
         Err(rejection) => Err(rejected(rejection)),
     }
 }
 
-/// Looks again at a caller whose connection stays open: keys end while sockets live.
+/// Looks again at a caller whose connection stays open: keys end and change while sockets live.
+/// Says which models it may use now.
 ///
 /// # Errors
 /// `unauthorized`; `details.reason` is `unknown`, `expired` or `revoked`, or `missing` when the
 /// first key was made since.
-pub fn still(gate: &Gateway, caller: &Caller) -> Result<(), Fault> {
+pub fn still(gate: &Gateway, caller: &Caller) -> Result<ModelLimit, Fault> {
     match &caller.key {
         Some(key) => gate.keys().still(key).map_err(rejected),
         None if required(gate) => Err(refuse("missing", "this port needs an API key now")),
-        None => Ok(()),
+        None => Ok(ModelLimit::default()),
     }
 }
 

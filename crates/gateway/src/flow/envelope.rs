@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use catalog::ModelLimit;
 use http::HeaderMap;
 
 use super::Ask;
+use crate::auth::Caller;
 use crate::route::Began;
 
 /// What is known of the request that carried a turn. Transports without headers leave it empty.
@@ -16,13 +18,21 @@ pub struct Envelope {
     pub headers: HeaderMap,
     /// The caller's dialect; empty for the shapes of the context API.
     pub dialect: &'static str,
+    /// The models the caller may use.
+    pub models: ModelLimit,
 }
 
 impl Envelope {
     /// The envelope of an HTTP request.
     #[must_use]
-    pub fn new(request: &Arc<str>, headers: &HeaderMap) -> Self {
-        Self { request: Arc::clone(request), headers: headers.clone(), dialect: "" }
+    pub fn new(caller: &Caller, request: &Arc<str>, headers: &HeaderMap) -> Self {
+        Self { request: Arc::clone(request), headers: headers.clone(), ..Self::of(caller) }
+    }
+
+    /// The envelope of a transport without headers.
+    #[must_use]
+    pub fn of(caller: &Caller) -> Self {
+        Self { models: caller.models.clone(), ..Self::default() }
     }
 }
 

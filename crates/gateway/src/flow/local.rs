@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use catalog::ModelLimit;
 use context::{Content, EntryStatus, Key, LocalReply, Map, NewTurn, Outcome, Turn, View};
 use tokio::sync::mpsc;
 use wire::event::{Event, Part};
@@ -9,6 +10,7 @@ use wire::reply::Usage;
 use wire::{Code, Fault};
 
 use super::{Ask, Step, Way, is_busy, remote, sit, translate};
+use crate::auth;
 use crate::gate::{Gateway, Snapshot};
 use crate::model::{Door, Target};
 use crate::offline::{Offline, Said};
@@ -25,19 +27,22 @@ pub(super) async fn answer(
     let envelope = std::mem::take(&mut ask.envelope);
     let (new, mut overrides) = ask.into_new_turn();
     let elsewhere = Arc::default();
-    let mut choice = Choice { snapshot: Arc::clone(&snapshot), door, named, elsewhere };
+    let models = envelope.models.clone();
+    let mut choice = Choice { snapshot: Arc::clone(&snapshot), door, named, models, elsewhere };
     let mut outcome = now_or_next(gate, &choice, &new).await;
     if let Some(model) = choice.taken() {
         // The conversation is there: its settings were read.
         let found = gate.contexts().get(&new.key).await?;
         let wanted = (Some(model.as_str()), door, found.size.tokens + super::tokens(&new.content));
-        let plan = super::plan(gate, &snapshot, (&new.key, &envelope.headers), wanted)?;
+        let plan = super::plan(gate, &snapshot, (&new.key, &envelope), wanted)?;
         record.lock().goes_by(&plan);
         match plan.targets.first() {
             Some(Target::Offline(model)) => {
                 let name = model.name().to_owned();
                 overrides.model = Some(name.clone());
                 choice.named = Some(name);
+                // Who may use the route may be answered by what is behind it.
+                choice.models = ModelLimit::default();
                 outcome = now_or_next(gate, &choice, &new).await;
             }
             _ => {
@@ -124,6 +129,8 @@ struct Choice {
     snapshot: Arc<Snapshot>,
     door: Door,
     named: Option<String>,
+    /// The models the caller may use.
+    models: ModelLimit,
     /// The upstream model that the conversation's settings name, if they do.
     elsewhere: Arc<Mutex<Option<String>>>,
 }
@@ -134,7 +141,7 @@ impl Choice {
         new: &NewTurn,
     ) -> impl FnOnce(&mut View<'_>) -> Result<LocalReply, Fault> + Send + 'static {
         let (snapshot, door, named) = (Arc::clone(&self.snapshot), self.door, self.named.clone());
-        let elsewhere = Arc::clone(&self.elsewhere);
+        let (elsewhere, models) = (Arc::clone(&self.elsewhere), self.models.clone());
         let text = translate::plain(&new.content);
         move |view| {
             let wanted = named.or_else(|| view.settings().model.clone());
@@ -144,7 +151,10 @@ impl Choice {
                 return Err(Fault::new(Code::Conflict, "this context is answered by a route"));
             }
             match snapshot.models.resolve(wanted.as_deref(), door)? {
-                Target::Offline(model) => speak(model, &text, view),
+                target @ Target::Offline(model) => {
+                    auth::may_ask(&models, &target)?;
+                    speak(model, &text, view)
+                }
                 Target::Upstream(_) => {
                     *elsewhere.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
                     Err(Fault::new(Code::Conflict, "this context is answered by an upstream model"))

@@ -169,7 +169,7 @@ pub async fn retry(
     let found = gate.contexts().get(&key).await?;
     let (settings, tokens) = (found.settings, found.size.tokens);
     let wanted = overrides.model.as_deref().or(settings.model.as_deref());
-    let plan = plan(gate, &snapshot, (&key, &envelope.headers), (wanted, Door::Context, tokens))?;
+    let plan = plan(gate, &snapshot, (&key, &envelope), (wanted, Door::Context, tokens))?;
     let ask = Ask { overrides, envelope, ..Ask::nothing(key) };
     let began = envelope::began(&ask, steps.is_some());
     let record: Record = Arc::new(Mutex::new(Open::new(gate.cases(), &plan, &began)));
@@ -227,7 +227,7 @@ async fn route(
     ask: &Ask,
 ) -> Result<(Plan, Option<Settings>), Fault> {
     let named = ask.overrides.model.as_deref();
-    let about = (&ask.key, &ask.envelope.headers);
+    let about = (&ask.key, &ask.envelope);
     // The conversation's own model counts before the default, so only a name decides at once; and
     // only a route has to know how long the conversation is.
     let choice = &snapshot.settings.models;
@@ -269,7 +269,7 @@ fn tokens(content: &Content) -> u64 {
 fn plan(
     gate: &Gateway,
     snapshot: &Snapshot,
-    (key, headers): (&Key, &HeaderMap),
+    (key, envelope): (&Key, &Envelope),
     (model, door, tokens): (Option<&str>, Door, u64),
 ) -> Result<Plan, Fault> {
     let tenant = key.tenant.0;
@@ -277,7 +277,8 @@ fn plan(
         model,
         door,
         tenant,
-        headers,
+        models: &envelope.models,
+        headers: &envelope.headers,
         tokens,
         owner: Some(Owner::named(tenant, "context", &key.id)),
     };

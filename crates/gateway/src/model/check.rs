@@ -85,6 +85,12 @@ impl Checks {
         self.seen.lock().error.clone()
     }
 
+    /// There are no checks any more: nothing is known.
+    pub(super) fn end(&self) {
+        *self.seen.lock() = Seen::default();
+        self.down.store(false, Ordering::Relaxed);
+    }
+
     /// Takes note of a check; whether the provider came up by it.
     fn note(&self, outcome: Result<u16, (Option<u16>, String)>, took: Duration) -> bool {
         let mut seen = self.seen.lock();

@@ -1,5 +1,6 @@
 //! A provider's keys: which is used next, and what became of each.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -84,9 +85,9 @@ pub struct KeyStatus {
 struct Held {
     key: KeySettings,
     headers: HeaderMap,
-    rest: Mutex<Option<Rest>>,
+    rest: Arc<Mutex<Option<Rest>>>,
     /// When it came back from its last rest.
-    back: Mutex<Option<Timestamp>>,
+    back: Arc<Mutex<Option<Timestamp>>>,
 }
 
 impl Held {
@@ -104,10 +105,21 @@ impl Pool {
     pub(super) fn new(settings: &ProviderSettings) -> Result<Self, Fault> {
         let held = settings.keys.iter().map(|key| {
             let headers = provider::headers(settings, Some(key))?;
-            let (rest, back) = (Mutex::default(), Mutex::default());
+            let (rest, back) = (Arc::default(), Arc::default());
             Ok(Held { key: key.clone(), headers, rest, back })
         });
         held.collect::<Result<_, Fault>>().map(Self)
+    }
+
+    /// Goes on with the states of those keys that were there before.
+    pub(super) fn goes_on(&mut self, before: &Self) {
+        for held in &mut self.0 {
+            let same = |old: &&Held| old.key.key.expose() == held.key.key.expose();
+            if let Some(old) = before.0.iter().find(same) {
+                held.rest = Arc::clone(&old.rest);
+                held.back = Arc::clone(&old.back);
+            }
+        }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -99,6 +99,20 @@ impl Models {
         Self::trusting(settings, &Tls::default())
     }
 
+    /// As [`Models::new`], going on with what is known of providers that were there before.
+    ///
+    /// # Errors
+    /// The first of [`Models::problems`].
+    pub(crate) fn after(settings: &Settings, before: &Self) -> Result<Self, Fault> {
+        let mut models = Self::new(settings)?;
+        for site in models.sites.iter_mut().filter_map(Arc::get_mut) {
+            if let Some(old) = before.sites.iter().find(|old| old.name() == site.name()) {
+                site.goes_on(old);
+            }
+        }
+        Ok(models)
+    }
+
     /// As [`Models::new`], with other roots of trust than the machine's.
     ///
     /// # Errors

@@ -34,13 +34,13 @@ pub(super) struct Site {
     pub(super) settings: ProviderSettings,
     pub(super) dialect: &'static dyn Dialect,
     pub(super) client: Client,
-    pub(super) hold: Hold,
+    pub(super) hold: Arc<Hold>,
     pub(super) keys: Pool,
     pub(super) tokens: Tokens,
-    pub(super) checks: Checks,
-    live: Live,
+    pub(super) checks: Arc<Checks>,
+    live: Arc<Live>,
     /// How its models fare, by the provider's names.
-    health: Mutex<HashMap<String, Arc<Health>>>,
+    health: Arc<Mutex<HashMap<String, Arc<Health>>>>,
     /// What a request without a key carries.
     headers: HeaderMap,
     /// What models can do and cost.
@@ -95,17 +95,33 @@ impl Site {
         Ok(Self {
             tokens: Tokens::new(tls.clone(), local_only),
             keys: Pool::new(settings)?,
-            health: Mutex::default(),
-            checks: Checks::default(),
+            health: Arc::default(),
+            checks: Arc::default(),
             client: Client::new(name, base, settings.deadlines, (tls, local_only)),
             settings: settings.clone(),
             prices: Arc::clone(prices),
             dialect,
-            hold: Hold::default(),
-            live: Live::default(),
+            hold: Arc::default(),
+            live: Arc::default(),
             headers,
             secrets,
         })
+    }
+
+    /// Goes on with what was known before a reload, unless it is somewhere else now.
+    pub(super) fn goes_on(&mut self, before: &Self) {
+        let (new, old) = (&self.settings, &before.settings);
+        if (&new.base_url, &new.dialect) != (&old.base_url, &old.dialect) {
+            return;
+        }
+        let Self { hold, live, health, checks, .. } = before;
+        (self.hold, self.live) = (Arc::clone(hold), Arc::clone(live));
+        (self.health, self.checks) = (Arc::clone(health), Arc::clone(checks));
+        if self.settings.health.is_none() {
+            // Nobody looks any more, so nobody could say that it works again.
+            self.checks.end();
+        }
+        self.keys.goes_on(&before.keys);
     }
 
     pub(super) fn name(&self) -> &str {
@@ -142,6 +158,10 @@ impl Site {
         if self.client.is_forbidden() {
             return Err(self.client.forbidden());
         }
+        if let Some(why) = &self.settings.locked {
+            let text = format!("provider `{}` has no key: {why}", self.name());
+            return Err(config(text).hint("send it again: PATCH /api/v1/providers/NAME"));
+        }
         let row = &self.settings.row;
         // Other servers of the same dialect often want no key.
         if self.settings.keys.is_empty()
@@ -162,8 +182,7 @@ impl Site {
     }
 
     pub(super) fn status(&self) -> ProviderStatus {
-        let seen = self.live.provider();
-        let missing = self.check().err();
+        let (seen, missing) = (self.live.provider(), self.check().err());
         ProviderStatus {
             name: self.name().to_owned(),
             dialect: self.dialect.name().to_owned(),

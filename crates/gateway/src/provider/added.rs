@@ -46,6 +46,24 @@ pub struct Added {
     /// The project or account of a cloud.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    /// How it is looked after while nobody calls; not at all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<AddedHealth>,
+}
+
+/// A provider's health check, as the configuration has it; what is absent is the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddedHealth {
+    /// How often, such as `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<String>,
+    /// What is asked for, below `base_url`; else the dialect's list of models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// How long the answer may take, such as `5s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
 }
 
 impl Added {

@@ -14,7 +14,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use added::{Added, GivenKey, Keeper, Kept, Wanted};
+pub use added::{Added, AddedHealth, GivenKey, Keeper, Kept, Wanted};
 pub use auth::{Ask, Token, TokenAsk, headers, route, secrets, sign, token};
 pub use environment::{fill, from_environment, host_address};
 pub use path::models;

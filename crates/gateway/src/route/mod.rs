@@ -13,10 +13,12 @@ mod tooled;
 
 use std::sync::Arc;
 
+use catalog::ModelLimit;
 use http::HeaderMap;
 use serde::Serialize;
 use wire::Fault;
 
+use crate::auth;
 use crate::gate::Snapshot;
 use crate::model::{Door, Target, Trail, Upstream};
 
@@ -36,6 +38,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) door: Door,
     /// The caller's tenant.
     pub(crate) tenant: u32,
+    /// The models the caller may use.
+    pub(crate) models: &'a ModelLimit,
     /// The request's headers.
     pub(crate) headers: &'a HeaderMap,
     /// Tokens of the prompt, as estimated.
@@ -117,8 +121,8 @@ impl Plan {
 /// Decides who answers.
 ///
 /// # Errors
-/// `model_not_found` or `configuration_error` when nobody can; for a route only when that is so for
-/// all of its targets.
+/// `model_not_found` or `configuration_error` when nobody can, `forbidden` when the caller's key
+/// may not ask them; for a route only when that is so for all of its targets.
 pub(crate) fn plan(
     snapshot: &Snapshot,
     affinity: &Affinity,
@@ -129,6 +133,7 @@ pub(crate) fn plan(
     let name = name.or(choice.default.as_deref().filter(|_| !choice.mock));
     let Some(route) = name.and_then(|name| snapshot.models.route(name)) else {
         let target = snapshot.models.resolve(wanted.model, wanted.door)?;
+        auth::may_ask(wanted.models, &target)?;
         return Ok(Plan::only(target, "the model was named, or is the default"));
     };
     order::of(snapshot, affinity, &route, wanted)

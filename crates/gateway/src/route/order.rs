@@ -8,6 +8,7 @@ use wire::{Code, Fault};
 
 use super::{Affinity, Considered, Plan, RouteSettings, Strategy, TargetSettings, Wanted, When};
 use super::{considered, traced};
+use crate::auth;
 use crate::gate::Snapshot;
 use crate::model::{HealthState, Target, Trail, Upstream, dice};
 
@@ -38,7 +39,9 @@ pub(super) fn of(
             left_out.push(missing(setting, why));
             return None;
         }
-        match snapshot.models.resolve(Some(&setting.model), wanted.door) {
+        let found = snapshot.models.resolve(Some(&setting.model), wanted.door);
+        let found = found.and_then(|target| may(route, wanted, &target).map(|()| target));
+        match found {
             Ok(target) => {
                 let reason = reason.to_owned();
                 Some(Candidate { target, weight: setting.weight, reason })
@@ -84,6 +87,14 @@ pub(super) fn of(
     }
     let owner = wanted.owner.filter(|_| route.sticky);
     Ok(Plan { route: Some(Arc::clone(route)), targets, shadow, considered: list, owner, trail })
+}
+
+/// A key that may use a route may use all that is behind it; else each target counts by itself.
+fn may(route: &RouteSettings, wanted: &Wanted<'_>, target: &Target) -> Result<(), Fault> {
+    if wanted.models.allows_route(&route.name) {
+        return Ok(());
+    }
+    auth::may_ask(wanted.models, target)
 }
 
 fn nobody(route: &RouteSettings) -> Fault {

@@ -243,7 +243,7 @@ async fn say(
     let limits = gate.now().settings.limits.clone();
     let bytes = body::collect(request.into_body(), &limits).await?;
     let (mut ask, streamed) = ask(&caller, &id, &headers, (&bytes, limits.json_depth))?;
-    ask.envelope = Envelope::new(&request_id.0, &headers);
+    ask.envelope = Envelope::new(&caller, &request_id.0, &headers);
     let key = ask.key.clone();
     if streamed || stream::wanted(&headers) {
         let gate = gate.clone();

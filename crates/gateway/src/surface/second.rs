@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use context::{EntryStatus, Idem, Key, Past, StateEdit, Tenant};
+use context::{EntryStatus, Idem, Key, Past, StateEdit};
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -51,8 +51,8 @@ async fn interact(
     let named = fields::text(&map, "request_id")?;
     let idem = native_read::idem(&headers, named, "interact", &bytes)?;
     let expect = native_read::expected(&headers)?;
-    let envelope = Envelope::new(&request_id.0, &headers);
-    let ask = Ask { idem, expect, envelope, ..said.ask(caller.tenant, None)? };
+    let envelope = Envelope::new(&caller, &request_id.0, &headers);
+    let ask = Ask { idem, expect, envelope, ..said.ask(&caller, None)? };
     let key = ask.key.clone();
     if streamed {
         let gate = gate.clone();
@@ -99,7 +99,8 @@ pub(crate) fn read(map: &Map<String, Value>) -> Result<Said, Fault> {
 impl Said {
     /// The turn it asks for. Without a session of its own it goes to `default`, else to a new one
     /// that nobody shares.
-    pub(crate) fn ask(self, tenant: Tenant, default: Option<&str>) -> Result<Ask, Fault> {
+    pub(crate) fn ask(self, caller: &Caller, default: Option<&str>) -> Result<Ask, Fault> {
+        let tenant = caller.tenant;
         let text = self.message.ok_or_else(|| fields::missing("message"))?;
         let key = match self.session.as_deref().or(default) {
             Some(id) => Key::new(tenant, id)?,
@@ -110,6 +111,7 @@ impl Said {
             state: self.context.filter(|map| !map.is_empty()).map(StateEdit::Shallow),
             remember_last: true,
             overrides: self.overrides,
+            envelope: Envelope::of(caller),
             ..turns::plain_ask(key, text, Door::Interact)
         })
     }

@@ -20,7 +20,7 @@ use super::native::shape::{NewMessage, Object, Problem};
 use super::native::{read, turns};
 use super::problem::Failed;
 use super::stream::{self, Shape};
-use crate::auth::Caller;
+use crate::auth::{self, Caller};
 use crate::flow::{self, Answered, Ask, Envelope};
 use crate::gate::Gateway;
 use crate::model::Door;
@@ -47,7 +47,7 @@ async fn predict(
     let named = fields::text(&asked, "request_id")?;
     let idem = read::idem(&headers, named, "predict", &bytes)?;
     let (mut earlier, ask) = question(&caller, &asked)?;
-    let envelope = Envelope::new(&request.0, &headers);
+    let envelope = Envelope::new(&caller, &request.0, &headers);
     let ask = Ask { idem, envelope, ..ask };
     if !earlier.is_empty() {
         prepare(&gate, &ask.key, std::mem::take(&mut earlier)).await?;
@@ -206,6 +206,9 @@ async fn put(
 /// Every model: configured, reachable, version, latency, last error.
 #[utoipa::path(get, path = "/v1/model/status", tag = "context API",
     responses((status = 200, description = "`models`", body = Object)))]
-async fn model_status(State(gate): State<Gateway>) -> axum::Json<Value> {
-    axum::Json(json!({"models": gate.now().models.list()}))
+async fn model_status(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+) -> axum::Json<Value> {
+    axum::Json(json!({"models": auth::shown_models(&caller.models, &gate.now())}))
 }

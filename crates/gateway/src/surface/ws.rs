@@ -38,7 +38,7 @@ async fn open(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let envelope = Envelope::new(&request.0, &headers);
+    let envelope = Envelope::new(&caller, &request.0, &headers);
     accept(Talk { gate, caller, envelope, session: None }, upgrade)
 }
 
@@ -56,7 +56,7 @@ async fn open_context(
 ) -> Result<Response, Failed> {
     let (Extension(caller), Extension(request)) = who;
     gate.contexts().get(&native_read::key(&caller, &id)?).await?;
-    let envelope = Envelope::new(&request.0, &headers);
+    let envelope = Envelope::new(&caller, &request.0, &headers);
     Ok(accept(Talk { gate, caller, envelope, session: Some(id) }, upgrade))
 }
 
@@ -80,7 +80,7 @@ struct Talk {
 }
 
 impl Talk {
-    async fn run(self, mut socket: WebSocket) {
+    async fn run(mut self, mut socket: WebSocket) {
         let mut silent = 0;
         loop {
             let heartbeat = self.gate.now().settings.limits.heartbeat;
@@ -107,9 +107,12 @@ impl Talk {
                     break;
                 }
             };
-            if let Err(fault) = auth::still(&self.gate, &self.caller) {
-                self.part(&mut socket, &fault).await;
-                break;
+            match auth::still(&self.gate, &self.caller) {
+                Ok(models) => self.envelope.models = models,
+                Err(fault) => {
+                    self.part(&mut socket, &fault).await;
+                    break;
+                }
             }
             let sent = match self.ask(text.as_bytes()) {
                 Ok(Wish::Cancel) => Ok(()),
@@ -167,7 +170,7 @@ impl Talk {
         }
         let said = second::read(&map)?;
         let streamed = said.stream;
-        let mut ask = said.ask(self.caller.tenant, self.session.as_deref())?;
+        let mut ask = said.ask(&self.caller, self.session.as_deref())?;
         self.caller.must(auth::Scope::Write)?;
         ask.create = self.session.is_none();
         ask.idem = second::idem_of(&map, bytes)?;

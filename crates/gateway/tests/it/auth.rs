@@ -9,7 +9,12 @@ use crate::house::House;
 
 async fn key(house: &House, scopes: &str) -> String {
     let scopes = Scopes::parse(scopes).unwrap();
-    let new = NewKey { name: "test".into(), scopes, expires_in: None };
+    let new = NewKey {
+        name: "test".into(),
+        scopes,
+        expires_in: None,
+        models: catalog::ModelLimit::default(),
+    };
     house.keys.create(new).await.unwrap().secret.expose().to_owned()
 }
 

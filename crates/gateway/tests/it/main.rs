@@ -31,6 +31,8 @@ mod matrix;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+mod model_limits;
+#[cfg(test)]
 mod native;
 #[cfg(test)]
 mod native_branches;
@@ -50,6 +52,8 @@ mod provider_faults;
 mod provider_streams;
 #[cfg(test)]
 mod record;
+#[cfg(test)]
+mod reloads;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]

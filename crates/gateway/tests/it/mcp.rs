@@ -139,6 +139,7 @@ async fn a_key_that_only_reads_changes_nothing_and_pages_of_others_stay_outside(
         name: "reader".to_owned(),
         scopes: Scopes::parse("read").unwrap(),
         expires_in: None,
+        models: catalog::ModelLimit::default(),
     };
     let key = house.keys.create(new).await.unwrap().secret.expose().to_owned();
     let nobody = legacy(&house, None, &request(1, "initialize", &json!({}))).await;

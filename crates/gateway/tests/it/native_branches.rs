@@ -125,7 +125,12 @@ async fn a_share_opens_one_context_and_nothing_else() {
     assert!(!listed.text.contains(&token));
     // From here on the port is closed to callers without a key.
     let scopes = catalog::Scopes::ALL;
-    let new = catalog::NewKey { name: "test".into(), scopes, expires_in: None };
+    let new = catalog::NewKey {
+        name: "test".into(),
+        scopes,
+        expires_in: None,
+        models: catalog::ModelLimit::default(),
+    };
     house.keys.create(new).await.unwrap();
     let get = async |path: &str, token: Option<&str>| {
         let mut request = Request::get(path).header("host", "localhost");

@@ -78,7 +78,16 @@ async fn a_refused_caller_is_recorded_without_its_secret() {
     let lines = Lines::default();
     let house = House::new().await;
     let scopes = Scopes::parse("admin").unwrap();
-    house.keys.create(NewKey { name: "a".into(), scopes, expires_in: None }).await.unwrap();
+    house
+        .keys
+        .create(NewKey {
+            name: "a".into(),
+            scopes,
+            expires_in: None,
+            models: catalog::ModelLimit::default(),
+        })
+        .await
+        .unwrap();
     let _listening = lines.listen();
     let request = Request::get("/api/v1/status").header("x-api-key", "rap_verysecret");
     house.send(request.body(Body::empty()).unwrap()).await;

@@ -127,7 +127,12 @@ async fn gemini_counts_and_errors_have_their_shape() {
 async fn a_key_may_come_in_geminis_places_and_only_there() {
     let house = House::new().await;
     let scopes = Scopes::parse("read,write").unwrap();
-    let new = NewKey { name: "test".into(), scopes, expires_in: None };
+    let new = NewKey {
+        name: "test".into(),
+        scopes,
+        expires_in: None,
+        models: catalog::ModelLimit::default(),
+    };
     let key = house.keys.create(new).await.unwrap().secret.expose().to_owned();
     let path = "/v1beta/models/mock:generateContent";
     let body = gemini_body("hi");

@@ -31,6 +31,8 @@ enum Verb {
     Create(Create),
     /// Show all keys, without the keys themselves
     List,
+    /// Change the name, the scopes or the models of a key
+    Set(Set),
     /// End a key at once and for good
     Revoke {
         /// The key's id or at least four characters of it, or the key itself
@@ -48,6 +50,44 @@ struct Create {
     /// End it after this time, such as 30d, 12h or 600 (seconds)
     #[arg(long, value_name = "TIME", value_parser = span)]
     expires: Option<Duration>,
+    /// The models and routes it may use, such as 'claude-*,openai/gpt-5.4,ollama/*'; else all
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    models: Vec<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+struct Set {
+    /// The key's id or at least four characters of it, or the key itself
+    id: String,
+    /// Who or what uses the key
+    #[arg(long)]
+    name: Option<String>,
+    /// What it may do: read, write, admin (each includes those before it)
+    #[arg(long, value_name = "SCOPES", value_delimiter = ',')]
+    scope: Option<Vec<String>>,
+    /// The models and routes it may use; 'all' ends the limit
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    models: Option<Vec<String>>,
+}
+
+impl Set {
+    /// The patterns; none for `all`.
+    fn patterns(&self) -> Option<&[String]> {
+        self.models.as_deref().map(|list| if list == ["all"] { &[] } else { list })
+    }
+
+    /// The body of the API's call.
+    fn body(&self) -> Result<Value, Failure> {
+        let mut body = serde_json::Map::new();
+        body.extend(self.name.as_ref().map(|name| ("name".to_owned(), json!(name))));
+        body.extend(self.scope.as_ref().map(|scope| ("scopes".to_owned(), json!(scope))));
+        body.extend(self.patterns().map(|models| ("models".to_owned(), json!(models))));
+        if body.is_empty() {
+            return Err(Failure::new(Class::Usage, "nothing to change was named")
+                .hint("add --models, --scope or --name"));
+        }
+        Ok(Value::Object(body))
+    }
 }
 
 fn span(text: &str) -> Result<Duration, String> {
@@ -86,7 +126,8 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
 /// When there is no runtime to work in.
 pub(super) fn make(frame: &mut Frame, reach: &Reach, name: &str) -> anyhow::Result<Option<String>> {
     let scope = vec!["read".to_owned(), "write".to_owned()];
-    let verb = Verb::Create(Create { name: name.to_owned(), scope, expires: None });
+    let verb =
+        Verb::Create(Create { name: name.to_owned(), scope, expires: None, models: Vec::new() });
     let options = Options { verb, offline: false, reach: reach.clone() };
     let folder_named = frame.globals.data.is_some();
     let mut secret = None;
@@ -122,23 +163,32 @@ async fn online(client: &Client<'_>, verb: &Verb) -> Result<Value, Failure> {
     let ask = match verb {
         Verb::List => Ask::get("/api/v1/keys"),
         Verb::Create(create) => {
-            let mut body = json!({"name": create.name, "scopes": create.scope});
+            let mut body = json!({"name": create.name, "scopes": create.scope,
+                                  "models": create.models});
             if let (Some(expires), Some(body)) = (create.expires, body.as_object_mut()) {
                 body.insert("expires_in_seconds".to_owned(), json!(expires.as_secs()));
             }
             Ask::post("/api/v1/keys", &body)
         }
+        Verb::Set(set) => {
+            let body = set.body()?;
+            let id = known_id(client, &set.id).await?;
+            Ask::patch(PathOf::new("/api/v1/keys").then(&id), &body)
+        }
         Verb::Revoke { id } => {
-            let id = if client.server.only_shows() {
-                id.clone()
-            } else {
-                let keys = client.server.json(&Ask::get("/api/v1/keys")).await?;
-                full_id(id, &keys.value)?
-            };
+            let id = known_id(client, id).await?;
             Ask::delete(PathOf::new("/api/v1/keys").then(&id))
         }
     };
     Ok(client.server.json(&ask).await?.value)
+}
+
+async fn known_id(client: &Client<'_>, written: &str) -> Result<String, Failure> {
+    if client.server.only_shows() {
+        return Ok(written.to_owned());
+    }
+    let keys = client.server.json(&Ask::get("/api/v1/keys")).await?;
+    full_id(written, &keys.value)
 }
 
 /// Fewer characters of an id are too easily those of another one.
@@ -194,9 +244,26 @@ async fn in_store(parts: &Parts, verb: &Verb) -> Result<Value, Failure> {
         Verb::Create(create) => {
             let scopes = catalog::Scopes::parse(&create.scope.join(",")).map_err(refused)?;
             let name = create.name.clone();
-            let new = catalog::NewKey { name, scopes, expires_in: create.expires };
+            let models = catalog::ModelLimit::parse(&create.models).map_err(refused)?;
+            let new = catalog::NewKey { name, scopes, expires_in: create.expires, models };
             let made = parts.keys.create(new).await.map_err(refused)?;
             Ok(json!({"key": shaped(&made.key), "secret": made.secret.expose()}))
+        }
+        Verb::Set(set) => {
+            set.body()?;
+            let id = full_id(&set.id, &all())?;
+            let scopes = set.scope.as_ref().map(|scope| catalog::Scopes::parse(&scope.join(",")));
+            let change = catalog::Change {
+                name: set.name.clone(),
+                scopes: scopes.transpose().map_err(refused)?,
+                models: set
+                    .patterns()
+                    .map(catalog::ModelLimit::parse)
+                    .transpose()
+                    .map_err(refused)?,
+            };
+            let key = parts.keys.update(&id, change).await.map_err(refused)?;
+            Ok(json!({"key": shaped(&key)}))
         }
         Verb::Revoke { id } => {
             let id = full_id(id, &all())?;
@@ -211,6 +278,7 @@ fn shaped(key: &catalog::Key) -> Value {
     let time = |at: jiff::Timestamp| at.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string();
     json!({
         "id": key.id, "name": key.name, "prefix": key.prefix, "scopes": key.scopes.names(),
+        "models": key.models.patterns(),
         "created_at": time(key.created_at),
         "expires_at": key.expires_at.map(time),
         "last_used_at": key.last_used_at.map(time),
@@ -243,15 +311,22 @@ fn show(client: &mut Client<'_>, options: &Options, value: &Value) {
         Verb::Create(_) => {
             // The secret alone on standard output: `KEY=$(rapport key create ci)`.
             client.printer.line(&cell(value, "/secret"));
-            let scopes = scopes(key);
+            let (scopes, models) = (words(key, "scopes"), models(key));
             let text = format!(
-                "This is the only time the key is shown. Scopes: {scopes}. Id: {}\n\
+                "This is the only time the key is shown. Scopes: {scopes}. Models: {models}. \
+                 Id: {}\n\
                  Send it as `Authorization: Bearer KEY`; commands take it from RAPPORT_API_KEY.",
                 cell(key, "/id")
             );
             client.printer.note(&text);
         }
         Verb::List => list(client, value),
+        Verb::Set(_) => {
+            let (name, id) = (cell(key, "/name"), cell(key, "/id"));
+            let (scopes, models) = (words(key, "scopes"), models(key));
+            let text = format!("`{name}` ({id}): scopes {scopes}; models {models}");
+            client.printer.line(&text);
+        }
         Verb::Revoke { .. } => {
             let text = format!("revoked `{}` ({})", cell(key, "/name"), cell(key, "/id"));
             client.printer.line(&text);
@@ -265,7 +340,8 @@ fn list(client: &mut Client<'_>, value: &Value) {
         client.printer.note("There are no keys: on loopback everybody may do everything.");
         return;
     }
-    let mut rows = table(&["id", "name", "key", "scopes", "created", "last used", "state"]);
+    let mut rows =
+        table(&["id", "name", "key", "scopes", "models", "created", "last used", "state"]);
     for key in keys {
         let ended = [("/revoked_at", "revoked"), ("/expires_at", "expires")];
         let state = ended.iter().find_map(|(path, word)| {
@@ -276,7 +352,8 @@ fn list(client: &mut Client<'_>, value: &Value) {
             cell(key, "/id"),
             cell(key, "/name"),
             format!("{}…", cell(key, "/prefix")),
-            scopes(key),
+            words(key, "scopes"),
+            models(key),
             moment(key, "/created_at"),
             moment(key, "/last_used_at"),
             state.unwrap_or_else(|| "valid".to_owned()),
@@ -285,9 +362,13 @@ fn list(client: &mut Client<'_>, value: &Value) {
     client.printer.line(&rows.trim_fmt());
 }
 
-fn scopes(key: &Value) -> String {
-    let scopes = key.get("scopes").and_then(Value::as_array).into_iter().flatten();
-    scopes.map(|scope| cell(scope, "")).collect::<Vec<_>>().join(", ")
+fn words(key: &Value, name: &str) -> String {
+    let words = key.get(name).and_then(Value::as_array).into_iter().flatten();
+    words.map(|word| cell(word, "")).collect::<Vec<_>>().join(", ")
+}
+
+fn models(key: &Value) -> String {
+    Some(words(key, "models")).filter(|text| !text.is_empty()).unwrap_or_else(|| "all".to_owned())
 }
 
 #[cfg(test)]

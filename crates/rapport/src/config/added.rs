@@ -86,6 +86,12 @@ pub(crate) fn entry(added: &Added, key: Option<&str>) -> anyhow::Result<Map<Stri
     };
     members.remove("name");
     members.remove("api_key");
+    // A check that says nothing of itself is one with all defaults.
+    if let Some(health) = members.get_mut("health").and_then(Value::as_object_mut)
+        && health.is_empty()
+    {
+        health.insert("every".to_owned(), "30s".into());
+    }
     members.extend(key.map(|key| ("api_key".to_owned(), key.into())));
     Ok(members)
 }

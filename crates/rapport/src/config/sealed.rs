@@ -30,14 +30,8 @@ pub(crate) fn seal(vault: &Vault, added: &Added, key: &str) -> Result<String, Fa
 /// Opens the sealed key of the setting `path`. One that does not open is no reason not to start: a
 /// warning says so, and the provider has no key.
 pub(super) fn open(path: &str, found: &Found, values: &mut Values<'_>) -> Option<(String, String)> {
-    let name = path.strip_prefix("providers.")?.strip_suffix(".api_key")?;
-    let file = values.folder.join(found.place.file()?);
-    let given = values.secret("contexts.vault_key").map(|(key, _)| key);
-    let given = given.and_then(|key| crate::vault::parse(key.expose()));
-    let data = file.parent()?.to_owned();
-    let shown = file.display().to_string();
-    let base = values.text(&format!("providers.{name}.base_url"));
-    match unsealed(found, (given, &data), &place(name, base.as_deref())) {
+    let (name, shown, opened) = opened(path, found, values)?;
+    match opened {
         Ok(key) => Some((key, format!("{shown} (encrypted)"))),
         Err(problem) => {
             values.findings.warn(format!(
@@ -47,6 +41,28 @@ pub(super) fn open(path: &str, found: &Found, values: &mut Values<'_>) -> Option
             None
         }
     }
+}
+
+/// Why a sealed key does not open; nothing when it does.
+pub(super) fn trouble(path: &str, found: &Found, values: &mut Values<'_>) -> Option<String> {
+    let (_, shown, opened) = opened(path, found, values)?;
+    opened.err().map(|problem| format!("the one in {shown} does not open: {problem}"))
+}
+
+/// The provider, the file, and its key or why that does not open.
+fn opened<'p>(
+    path: &'p str,
+    found: &Found,
+    values: &mut Values<'_>,
+) -> Option<(&'p str, String, Result<String, String>)> {
+    let name = path.strip_prefix("providers.")?.strip_suffix(".api_key")?;
+    let file = values.folder.join(found.place.file()?);
+    let given = values.secret("contexts.vault_key").map(|(key, _)| key);
+    let given = given.and_then(|key| crate::vault::parse(key.expose()));
+    let data = file.parent()?.to_owned();
+    let shown = file.display().to_string();
+    let base = values.text(&format!("providers.{name}.base_url"));
+    Some((name, shown, unsealed(found, (given, &data), &place(name, base.as_deref()))))
 }
 
 fn unsealed(

@@ -69,13 +69,20 @@ async fn a_key_in_clear_is_kept_encrypted_and_never_shown() {
     let server = home.serve(&[]).await;
     assert!(asked(&server).await.body.contains("Paris."), "it opens after a restart");
     server.stop().await;
-    // Without the master key the server starts, says so, and has no provider.
+    // Without the master key the server starts, says so, and asks nothing without a key.
     let aside = home.path("vault.key");
     std::fs::rename(home.data().join("vault.key"), &aside).unwrap();
     let server = home.serve(&[]).await;
-    asked(&server).await;
-    let sent = mock.requests().pop().unwrap();
-    assert_eq!(sent.header("authorization"), None, "there is no key to show");
+    let before = mock.requests().len();
+    let refused = asked(&server).await;
+    assert!(
+        refused.body.contains("does not open") && refused.body.contains("PATCH"),
+        "{refused:?}"
+    );
+    assert_eq!(mock.requests().len(), before, "there is no key to show");
+    let shown = server.get("/api/v1/providers/mine").await.json();
+    assert_eq!(shown["configured"], false, "{shown}");
+    assert!(shown["last_error"].as_str().unwrap().contains("vault.key"), "{shown}");
     assert!(home.errors().contains("does not open"), "{}", home.errors());
     assert!(!home.errors().contains(KEY));
     server.stop().await;
@@ -96,8 +103,7 @@ async fn a_key_does_not_follow_a_provider_to_another_address() {
     std::fs::write(&file, text.replace(&mock.url(), &thief.url())).unwrap();
     let server = home.serve(&[]).await;
     asked(&server).await;
-    let shown = thief.requests().iter().any(|sent| sent.header("authorization").is_some());
-    assert!(!shown, "the key went to another address");
+    assert_eq!(thief.requests().len(), 0, "the key went to another address");
     let both = json!({"base_url": there, "api_key": KEY});
     let moved = send(&server, "PATCH", "mine", &both).await;
     assert_eq!(moved.status, 200, "{moved:?}");
@@ -122,6 +128,19 @@ async fn a_provider_is_changed_replaced_and_removed() {
     assert_eq!(sent.header("authorization"), Some(format!("Bearer {KEY}").as_str()), "it stays");
     let shown = server.get("/api/v1/providers/mine").await;
     assert_eq!((shown.status, &shown.json()["keys"][0]["state"]), (200, &json!("normal")));
+    let looked = json!({"health": {"every": "20ms", "path": "/models"}});
+    assert_eq!(send(&server, "PATCH", "mine", &looked).await.status, 200);
+    let path = "/api/v1/providers/mine";
+    while server.get(path).await.json()["health"]["up"] != true {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let wrong = json!({"health": {"every": "soon"}});
+    let refused = send(&server, "PATCH", "mine", &wrong).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert!(refused.body.contains("soon") && refused.body.contains("health.every"), "{refused:?}");
+    assert_eq!(server.get(path).await.json()["health"]["path"], "/models", "nothing changed");
+    send(&server, "PATCH", "mine", &json!({"health": null})).await;
+    assert_eq!(server.get(path).await.json()["health"], json!(null));
     let mut whole = mine(&mock);
     whole["api_key"] = json!("env:MINE_API_KEY");
     assert_eq!(send(&server, "PUT", "mine", &whole).await.status, 200);

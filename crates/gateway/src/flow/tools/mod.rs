@@ -112,6 +112,7 @@ fn caller(gate: &Gateway, key: &Key) -> Option<Caller> {
         tenant: key.tenant,
         key: id.map(ToOwned::to_owned),
         scopes: catalog::Scopes::ALL,
+        models: catalog::ModelLimit::default(),
         peer: Peer { addr, tls: false },
     })
 }

@@ -7,7 +7,7 @@ use wire::event::Event;
 use wire::{Code, Fault};
 
 use super::{Line, request_id};
-use crate::auth::Scope;
+use crate::auth::{Caller, Scope};
 use crate::flow::{self, STEPS_MAX, Step};
 use crate::surface::native::models;
 use crate::surface::{fields, problem, second, writing};
@@ -51,7 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
             "status" => Ok(models::describe(&self.gate).await),
             "ping" => Ok(json!({"pong": true, "version": self.gate.about().version})),
             "interact" => match caller.must(Scope::Write) {
-                Ok(()) => return self.interact_framed(id, params, caller.tenant).await,
+                Ok(()) => return self.interact_framed(id, params, &caller).await,
                 Err(fault) => Err(fault),
             },
             other => Err(Fault::new(
@@ -67,11 +67,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
         &mut self,
         id: &Value,
         params: Map<String, Value>,
-        tenant: context::Tenant,
+        caller: &Caller,
     ) -> std::io::Result<Result<Value, Fault>> {
         let read = second::read(&params).and_then(|said| {
             let streamed = said.stream;
-            let mut ask = said.ask(tenant, self.session.as_deref())?;
+            let mut ask = said.ask(caller, self.session.as_deref())?;
             let bytes = Value::Object(params.clone()).to_string();
             ask.idem = second::idem_of(&params, bytes.as_bytes())?;
             Ok((ask, streamed))

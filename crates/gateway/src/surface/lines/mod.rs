@@ -319,7 +319,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
             return Ok(Wish::Resume(context::Key::new(caller.tenant, &id)?, resume));
         }
         let said = second::read(map)?;
-        let mut ask = said.ask(caller.tenant, self.session.as_deref())?;
+        let mut ask = said.ask(&caller, self.session.as_deref())?;
         ask.idem = second::idem_of(map, bytes)?;
         tracing::debug!(context = %ask.key.id, bytes = bytes.len(), "received message");
         Ok(Wish::Turn(Box::new(ask), caller.name()))

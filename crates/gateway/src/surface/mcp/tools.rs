@@ -8,7 +8,7 @@ use wire::{Code, Fault};
 
 use super::schema::{Field, count, input, object, text};
 use super::{Who, find};
-use crate::auth::Scope;
+use crate::auth::{self, Scope};
 use crate::flow::{self, Ask, Envelope, Overrides};
 use crate::model::Door;
 use crate::surface::native::{read, shape};
@@ -289,7 +289,10 @@ async fn run(ask: &Asking<Who>, name: &str, given: &Map<String, Value>) -> Resul
             gate.mcp().changed(mcp::server::Change::Resources);
             Ok(json!({"deleted": &*key.id}))
         }
-        "model_list" => Ok(json!({"models": gate.now().models.list()})),
+        "model_list" => {
+            let limit = &ask.caller.caller.models;
+            Ok(json!({"models": auth::shown_models(limit, &gate.now())}))
+        }
         name => match find::run(&ask.caller, (name, key()), given).await {
             Some(outcome) => outcome,
             None => Err(Fault::internal("a tool without a body")),
@@ -335,7 +338,7 @@ async fn send(
         overrides: Overrides { model: text("model"), ..Overrides::default() },
         idem: None,
         expect: None,
-        envelope: Envelope::default(),
+        envelope: Envelope::of(&ask.caller.caller),
     };
     let answered = flow::turn(&ask.caller.gate, turn, None).await?;
     Ok(shape::turn(&answered))

@@ -17,10 +17,13 @@ use crate::surface::problem::Failed;
 /// The models, with what is known of each.
 #[utoipa::path(get, path = "/api/v1/models", tag = "models",
     responses((status = 200, description = "`models` and `default`", body = Object)))]
-pub(crate) async fn models(State(gate): State<Gateway>) -> axum::Json<Value> {
+pub(crate) async fn models(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+) -> axum::Json<Value> {
     let snapshot = gate.now();
     axum::Json(json!({
-        "models": snapshot.models.list(),
+        "models": auth::shown_models(&caller.models, &snapshot),
         "default": snapshot.models.default_name(crate::model::Door::Context),
     }))
 }

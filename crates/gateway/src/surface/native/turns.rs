@@ -47,7 +47,7 @@ pub(crate) async fn send(
     let place = format!("turns/{id}");
     let idem = read::idem(&headers, asked.request_id.as_deref(), &place, &bytes)?;
     let expect = read::expected(&headers)?;
-    let envelope = Envelope::new(&request.0, &headers);
+    let envelope = Envelope::new(&caller, &request.0, &headers);
     let ask = Ask { idem, expect, envelope, ..ask(key.clone(), asked)? };
     if background {
         return Ok(touched(behind(&gate, ask).await?, &key));
@@ -142,7 +142,7 @@ pub(crate) async fn retry(
 ) -> Result<Response, Failed> {
     let key = read::key(&caller, &id)?;
     let streamed_by_header = stream::wanted(request_body.headers());
-    let envelope = Envelope::new(&request.0, request_body.headers());
+    let envelope = Envelope::new(&caller, &request.0, request_body.headers());
     let limits = gate.now().settings.limits.clone();
     let bytes = body::collect(request_body.into_body(), &limits).await?;
     let asked: Retry = if bytes.is_empty() {

@@ -116,7 +116,8 @@ fn keeper(call: &Call, wish: Wish, snapshot: Arc<Snapshot>) -> Option<Keeper> {
         return None;
     }
     let streamed = call.streams();
-    let tenant = call.caller.tenant.0.to_string();
+    // An answer by a model that a key may not use must not come from memory either.
+    let tenant = format!("{} {}", call.caller.tenant.0, call.caller.models.told());
     let header = |name: &str| call.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
     let about = [
         tenant.as_str(),

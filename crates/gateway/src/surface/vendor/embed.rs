@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use wire::embed::{
@@ -14,8 +13,10 @@ use wire::{Code, Fault};
 
 use super::round::{self, Kind, Whole};
 use super::{Call, Who, answer, relay};
+use crate::auth;
 use crate::gate::Gateway;
 use crate::model::Upstream;
+use crate::model::vectors::{self, spoken};
 use crate::offline;
 use crate::surface::problem::Failed;
 
@@ -72,6 +73,7 @@ async fn embed(call: Call, embedder: &dyn Embedder) -> Result<Response, Fault> {
     let bare = name.strip_prefix("offline/").unwrap_or(name);
     // Without a name, what is built in answers: no chat model can.
     if bare == offline::EMBED || name.is_empty() {
+        auth::may_use(&call.caller.models, offline::PROVIDER, offline::EMBED)?;
         let asked = embedder.request(&call.bytes)?;
         return built_in(&asked, embedder);
     }
@@ -113,24 +115,6 @@ impl Kind for Embedding<'_> {
     }
 }
 
-/// The API in which a provider embeds, by its dialect.
-fn spoken(upstream: &Upstream) -> Result<&'static dyn Embedder, Fault> {
-    match upstream.dialect().name() {
-        "gemini" => Ok(&Gemini),
-        name if name.starts_with("ollama") => Ok(&Ollama),
-        name if name.starts_with("cohere") => Ok(&Cohere),
-        name if name.starts_with("openai") => Ok(&OpenAi),
-        _ => {
-            let text = format!("provider `{}` makes no embeddings", upstream.provider());
-            let hint = format!(
-                "ask a provider that does, such as `openai/text-embedding-3-small`, or the built-in `{}`",
-                offline::EMBED
-            );
-            Err(Fault::new(Code::InvalidInput, text).hint(hint))
-        }
-    }
-}
-
 /// Both forms of one vendor are understood where one is.
 fn is_family(theirs: &dyn Embedder, ours: &dyn Embedder) -> bool {
     ours.name().strip_suffix("_one") == Some(theirs.name())
@@ -141,19 +125,7 @@ async fn translated(
     upstream: &Arc<Upstream>,
     (asked, ours, theirs): (&Asked, &dyn Embedder, &dyn Embedder),
 ) -> Result<Whole, Fault> {
-    let body = theirs.write(asked, upstream.model())?;
-    let path = theirs.path_for(upstream.model());
-    let mut answered = upstream.pass(Bytes::from(body), headers, (&path, false)).await?;
-    let body = answered.whole().await.map_err(|ended| ended.fault)?;
-    if !answered.status.is_success() {
-        return Err(upstream.refusal(answered.status, &answered.headers, &body));
-    }
-    let mut vectors = theirs.read(&body)?;
-    if vectors.vectors.len() != asked.inputs.len() {
-        let (came, wanted) = (vectors.vectors.len(), asked.inputs.len());
-        let text = format!("the provider made {came} embeddings of {wanted} inputs");
-        return Err(Fault::new(Code::UpstreamInvalid, text));
-    }
+    let mut vectors = vectors::ask(upstream, theirs, asked, headers).await?;
     vectors.model.clone_from(&asked.model);
     let mut response = answer::whole(ours.reply(&vectors, asked));
     relay::mark(response.headers_mut(), upstream);

@@ -147,10 +147,13 @@ impl<'c> Probe<'c> {
 
     fn first(&self) -> Result<Option<Arc<Upstream>>, Fault> {
         let (call, snapshot) = (self.call, self.call.gate.now());
+        // Whether the caller may ask it is decided where it is asked.
+        let models = &catalog::ModelLimit::default();
         let wanted = Wanted {
             model: call.head.model.as_deref(),
             door: Door::Context,
             tenant: call.caller.tenant.0,
+            models,
             headers: &call.headers,
             tokens: 0,
             owner: None,

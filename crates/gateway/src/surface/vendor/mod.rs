@@ -41,7 +41,7 @@ use wire::{Code, Fault};
 use super::body;
 use super::door::RequestId;
 use super::problem::Failed;
-use crate::auth::Caller;
+use crate::auth::{self, Caller};
 use crate::gate::Gateway;
 use crate::model::{Door, Target, Upstream};
 
@@ -183,7 +183,9 @@ impl Call {
     }
 
     fn target(&self) -> Result<Target, Fault> {
-        self.gate.now().models.resolve(self.head.model.as_deref(), Door::Context)
+        let target = self.gate.now().models.resolve(self.head.model.as_deref(), Door::Context)?;
+        auth::may_name(&self.caller.models, &self.gate.now(), self.head.model.as_deref())?;
+        Ok(target)
     }
 
     /// The upstream that reads the caller's bytes as they are.
@@ -210,6 +212,8 @@ impl Call {
         if let Some(id) = self.context() {
             return remember::turn(self, &id).await;
         }
+        let model = self.head.model.as_deref();
+        auth::may_name(&self.caller.models, &self.gate.now(), model)?;
         cached::answer(self).await
     }
 

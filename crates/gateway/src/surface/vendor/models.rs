@@ -1,12 +1,13 @@
 //! Which models there are, in the shape the caller knows: OpenAI's, Anthropic's or Gemini's.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use http::{HeaderMap, Uri};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::{Code, Fault};
 
+use crate::auth::{self, Caller};
 use crate::gate::Gateway;
 use crate::model::{Door, ModelStatus};
 use crate::surface::problem::Failed;
@@ -21,16 +22,21 @@ pub(super) struct Row {
     pub(super) status: ModelStatus,
 }
 
-/// Every model that can be asked now, each under a name of its own.
-pub(super) fn usable(gate: &Gateway) -> Vec<Row> {
+/// Every model that the caller can ask now, each under a name of its own.
+pub(super) fn usable(gate: &Gateway, caller: &Caller) -> Vec<Row> {
+    let snapshot = gate.now();
     let mut rows: Vec<Row> = Vec::new();
     let mut seen = std::collections::HashSet::new();
-    for status in gate.now().models.list() {
+    for status in snapshot.models.list() {
         if !status.configured {
             continue;
         }
-        // The bare name belongs to the first provider that has it.
-        let id = if seen.insert(status.name.clone()) {
+        // A name is the first provider's for everybody, also for those who may not use it.
+        let is_first = seen.insert(status.name.clone());
+        if !auth::is_shown(&caller.models, &snapshot, &status) {
+            continue;
+        }
+        let id = if is_first {
             status.name.clone()
         } else {
             format!("{}/{}", status.provider, status.name)
@@ -86,11 +92,12 @@ pub(super) struct Page {
     responses((status = 200, description = "`data`, or `models`", body = Object)))]
 pub(super) async fn list(
     State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     Query(page): Query<Page>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<axum::Json<Value>, Failed> {
-    let rows = usable(&gate);
+    let rows = usable(&gate, &caller);
     let listed = match shape(&headers, &uri) {
         Shape::Anthropic => claude_list(&gate, &rows, &page)?,
         Shape::Gemini => gemini_list(&gate, &rows, &page)?,
@@ -107,9 +114,10 @@ pub(super) async fn list(
     responses((status = 200, description = "`models`", body = Object)))]
 pub(super) async fn list_beta(
     State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     Query(page): Query<Page>,
 ) -> Result<axum::Json<Value>, Failed> {
-    Ok(axum::Json(gemini_list(&gate, &usable(&gate), &page)?))
+    Ok(axum::Json(gemini_list(&gate, &usable(&gate, &caller), &page)?))
 }
 
 /// One model, in the caller's shape. It need not be listed: any name that can be asked is known.
@@ -118,11 +126,12 @@ pub(super) async fn list_beta(
     responses((status = 200, description = "The model", body = Object)))]
 pub(super) async fn one(
     State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<axum::Json<Value>, Failed> {
-    let row = find(&gate, &name)?;
+    let row = find(&gate, &caller, &name)?;
     Ok(axum::Json(match shape(&headers, &uri) {
         Shape::Anthropic => claude(&gate, &row),
         Shape::Gemini => gemini(&gate, &row),
@@ -136,17 +145,19 @@ pub(super) async fn one(
     responses((status = 200, description = "The model", body = Object)))]
 pub(super) async fn one_beta(
     State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<axum::Json<Value>, Failed> {
-    Ok(axum::Json(gemini(&gate, &find(&gate, &name)?)))
+    Ok(axum::Json(gemini(&gate, &find(&gate, &caller, &name)?)))
 }
 
-fn find(gate: &Gateway, name: &str) -> Result<Row, Fault> {
-    if let Some(row) = usable(gate).into_iter().find(|row| row.id == name) {
+fn find(gate: &Gateway, caller: &Caller, name: &str) -> Result<Row, Fault> {
+    if let Some(row) = usable(gate, caller).into_iter().find(|row| row.id == name) {
         return Ok(row);
     }
     let snapshot = gate.now();
     let target = snapshot.models.resolve(Some(name), Door::Context)?;
+    auth::may_name(&caller.models, &snapshot, Some(name))?;
     let (provider, model) = (target.provider(), target.model());
     let listed = snapshot.models.list();
     let same = |status: &&ModelStatus| status.provider == provider && status.name == model;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use wire::Fault;
 
 use super::{Call, Who};
+use crate::auth::{self, Caller};
 use crate::gate::Gateway;
 use crate::model::{Door, ModelStatus, Target};
 use crate::surface::problem::Failed;
@@ -120,8 +121,11 @@ fn loads(bytes: &[u8]) -> Option<&'static str> {
 /// The models this caller may use, as Ollama lists what is on a machine.
 #[utoipa::path(get, path = "/api/tags", tag = "model APIs",
     responses((status = 200, description = "`models`", body = Object)))]
-pub(super) async fn tags(State(gate): State<Gateway>) -> axum::Json<Value> {
-    let rows = super::models::usable(&gate);
+pub(super) async fn tags(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+) -> axum::Json<Value> {
+    let rows = super::models::usable(&gate, &caller);
     let models: Vec<Value> = rows.iter().map(|row| described(&row.id, &row.status)).collect();
     axum::Json(json!({"models": models}))
 }
@@ -159,6 +163,7 @@ pub(super) async fn version(State(gate): State<Gateway>) -> axum::Json<Value> {
                body = Object)))]
 pub(super) async fn show(
     State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
     json: body::Json<serde_json::Map<String, Value>>,
 ) -> Result<axum::Json<Value>, Failed> {
     let name = match fields::text(&json.value, "model")? {
@@ -168,6 +173,7 @@ pub(super) async fn show(
     let name = name.filter(|name| !name.is_empty()).ok_or_else(|| fields::missing("model"))?;
     let snapshot = gate.now();
     let target = snapshot.models.resolve(Some(name), Door::Context)?;
+    auth::may_name(&caller.models, &snapshot, Some(name))?;
     let (window, capabilities) = match &target {
         Target::Upstream(upstream) => (upstream.window_tokens(), capabilities(upstream.known())),
         Target::Offline(_) => (crate::model::WINDOW_DEFAULT, vec!["completion"]),

@@ -274,7 +274,7 @@ pub(super) fn ask(
         expect: None,
         envelope: Envelope {
             dialect: call.dialect.name(),
-            ..Envelope::new(&call.request, &call.headers)
+            ..Envelope::new(&call.caller, &call.request, &call.headers)
         },
     })
 }

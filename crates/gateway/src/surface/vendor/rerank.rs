@@ -12,6 +12,7 @@ use wire::{Code, Fault};
 use super::beside::{self, Wanted};
 use super::round::{self, Kind, Whole};
 use super::{Call, Who};
+use crate::auth;
 use crate::gate::Gateway;
 use crate::model::{Door, Upstream};
 use crate::offline;
@@ -49,6 +50,7 @@ async fn serve(
     let name = call.head.model.as_deref().unwrap_or_default();
     let bare = name.strip_prefix("offline/").unwrap_or(name);
     if bare == offline::RERANK || name.is_empty() {
+        auth::may_use(&call.caller.models, offline::PROVIDER, offline::RERANK)?;
         let depth = call.gate.now().settings.limits.json_depth;
         return built_in(&call.request, &body::parse_object(&call.bytes, depth)?);
     }
@@ -75,6 +77,7 @@ impl Ranking {
         let (raw, own) = beside::choose(&snapshot.models, &call.headers, wanted)?;
         let target = format!("{}/{}", raw.name(), own.as_deref().unwrap_or(name));
         let target = snapshot.models.resolve(Some(&target), Door::Context)?;
+        auth::may_ask(&call.caller.models, &target)?;
         Ok(Plan::only(target, "the model or the provider was named, or no other ranks"))
     }
 }

@@ -64,6 +64,7 @@ pub(super) fn plan(call: &Call, kind: &impl Kind) -> Result<Plan, Fault> {
         model,
         door: Door::Context,
         tenant: call.caller.tenant.0,
+        models: &call.caller.models,
         headers: &call.headers,
         tokens: if is_route { kind.tokens(call)? } else { 0 },
         owner: None,

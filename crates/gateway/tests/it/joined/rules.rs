@@ -15,7 +15,12 @@ use crate::house::House;
 
 async fn key(house: &House, name: &str, scopes: &str) -> String {
     let scopes = Scopes::parse(scopes).unwrap();
-    let new = NewKey { name: name.to_owned(), scopes, expires_in: None };
+    let new = NewKey {
+        name: name.to_owned(),
+        scopes,
+        expires_in: None,
+        models: catalog::ModelLimit::default(),
+    };
     house.keys.create(new).await.unwrap().secret.expose().to_owned()
 }
 

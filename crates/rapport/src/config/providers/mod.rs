@@ -8,6 +8,7 @@ use gateway::settings::{Deadlines, HealthCheck, KeySettings, ProviderSettings, S
 use super::layer::address;
 use super::nearest::nearest;
 use super::problem::Place;
+use super::sealed;
 use super::values::Values;
 
 /// Every upstream that can be called, those with known names first.
@@ -88,7 +89,9 @@ fn one(
     settings.keys = keys::all(values, &settings);
     // The company's own API is no use without a key; a server of one's own may be.
     let is_own = row.is_some_and(|row| !row.local && settings.base_url.contains(row.host()));
-    if is_own && settings.keys.is_empty() && settings.auth != AuthKind::None {
+    settings.locked = locked(values, &settings);
+    let lacks_key = settings.keys.is_empty() && settings.locked.is_none();
+    if is_own && lacks_key && settings.auth != AuthKind::None {
         return None;
     }
     match fill(&settings) {
@@ -108,6 +111,13 @@ fn one(
     warn_about_reach(values, name, &settings.base_url, !settings.keys.is_empty());
     rest(values, &mut settings);
     Some(settings)
+}
+
+/// Why the key that is kept for a provider cannot be used.
+fn locked(values: &mut Values<'_>, settings: &ProviderSettings) -> Option<String> {
+    let path = format!("providers.{}.api_key", settings.name);
+    let found = values.found(&path).filter(|_| settings.keys.is_empty())?;
+    sealed::is_sealed(&found.text).then(|| sealed::trouble(&path, &found, values)).flatten()
 }
 
 /// The settings that every provider has alike.

@@ -4,7 +4,7 @@ mod choose;
 mod upload;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -14,6 +14,7 @@ use wire::{Code, Fault};
 
 pub(super) use self::choose::{Wanted, provider as choose};
 use self::upload::Upload;
+use crate::auth::{self, Caller};
 use crate::client::Answer;
 use crate::gate::Gateway;
 use crate::model::{Raw, RawCall};
@@ -58,7 +59,11 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
 }
 
 /// Passes a call on to the provider that its model, its header or the configuration names.
-async fn beside(State(gate): State<Gateway>, r: Request) -> Result<Response, Failed> {
+async fn beside(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    r: Request,
+) -> Result<Response, Failed> {
     let path = r.uri().path();
     let what = PASSED.iter().rev().find(|(folder, _)| path.starts_with(folder));
     let what = what.map_or("files", |(_, what)| what);
@@ -78,6 +83,7 @@ async fn beside(State(gate): State<Gateway>, r: Request) -> Result<Response, Fai
         let fields = scan(&bytes).unwrap_or_default();
         let model = fields.model.as_deref();
         let (raw, own) = choose(&snapshot.models, &head.headers, wanted(model))?;
+        may(&caller, what, (&raw, own.as_deref()))?;
         let bytes = match own {
             Some(own) if Some(own.as_str()) != model => rename(&bytes, &fields, &own).into(),
             _ => bytes,
@@ -89,6 +95,7 @@ async fn beside(State(gate): State<Gateway>, r: Request) -> Result<Response, Fai
     let model = if is_form { upload.model().await? } else { None };
     let name = model.as_ref().map(|(name, _)| name.as_str());
     let (raw, own) = choose(&snapshot.models, &head.headers, wanted(name))?;
+    may(&caller, what, (&raw, own.as_deref()))?;
     if let (Some((name, place)), Some(own)) = (model, own)
         && name != own
     {
@@ -98,12 +105,17 @@ async fn beside(State(gate): State<Gateway>, r: Request) -> Result<Response, Fai
 }
 
 /// Passes anything on to the provider that the path names: any method, path, query and body.
-async fn provider(State(gate): State<Gateway>, r: Request) -> Result<Response, Failed> {
+async fn provider(
+    State(gate): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    r: Request,
+) -> Result<Response, Failed> {
     let snapshot = gate.now();
     let (mut head, body) = r.into_parts();
     let whole = head.uri.path().strip_prefix("/provider/").unwrap_or_default();
     let (name, rest) = whole.split_once('/').unwrap_or((whole, ""));
     let raw = snapshot.models.raw(name)?;
+    auth::may_use_all_of(&caller.models, raw.name())?;
     let path = format!("/{rest}");
     let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     head.uri = format!("{path}{query}").parse().map_err(|cause| {
@@ -111,6 +123,16 @@ async fn provider(State(gate): State<Gateway>, r: Request) -> Result<Response, F
     })?;
     let upload = Upload::new(body, &head.headers, &snapshot.settings.limits)?;
     Ok(stream(&raw, &mut head, upload).await?)
+}
+
+/// Files and batches can hold calls of any model, whatever they say they are for.
+fn may(caller: &Caller, what: &str, (raw, model): (&Raw, Option<&str>)) -> Result<(), Fault> {
+    match model {
+        Some(model) if !matches!(what, "files" | "batches") => {
+            auth::may_use(&caller.models, raw.name(), model)
+        }
+        _ => auth::may_use_all_of(&caller.models, raw.name()),
+    }
 }
 
 /// Sends a body on as it comes. When it ends early, that is told, not the broken connection.

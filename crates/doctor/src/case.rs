@@ -26,6 +26,8 @@ pub(crate) struct Case {
     pub(crate) mcp: bool,
     /// The model that may be asked for a few words, when the caller allows it.
     pub(crate) ask: Option<String>,
+    /// The origin of a page that is to call the server.
+    pub(crate) origin: Option<String>,
     /// A file of certificates to trust besides the system's.
     pub(crate) roots: Option<std::path::PathBuf>,
     pub(crate) facts: Facts,

@@ -36,6 +36,7 @@ pub async fn diagnose(request: &Request) -> Report {
         strict_ports: request.strict_ports,
         mcp: request.mcp,
         ask: request.ask.clone(),
+        origin: request.origin.clone(),
         roots: request.roots.clone(),
         facts: Facts::default(),
     };

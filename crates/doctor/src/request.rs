@@ -28,6 +28,8 @@ pub struct Request {
     pub mcp: bool,
     /// A model to ask for a few words, streamed; without it no model is ever called.
     pub ask: Option<String>,
+    /// The origin of a page that is to call the server, such as `http://localhost:3000`.
+    pub origin: Option<String>,
     /// A PEM file of certificates to trust besides those of the system.
     pub roots: Option<std::path::PathBuf>,
     /// The logical names.
@@ -46,6 +48,7 @@ impl Default for Request {
             strict_ports: false,
             mcp: false,
             ask: None,
+            origin: None,
             roots: None,
             logical: LogicalMap::default(),
         }

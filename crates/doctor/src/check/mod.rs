@@ -1,7 +1,9 @@
 //! The checks, each in its file, in the order of the ladder.
 
 mod address;
+mod clock;
 mod connect;
+mod cors;
 mod elsewhere;
 mod filter;
 mod http;
@@ -14,6 +16,7 @@ mod protocol;
 mod proxy;
 mod stream;
 mod tls;
+mod websocket;
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -36,6 +39,9 @@ pub(crate) const CHECKS: &[&dyn Check] = &[
     &http::Http,
     &mcp::Mcp,
     &stream::Streams,
+    &websocket::WebSocket,
+    &cors::Cors,
+    &clock::Clock,
     &proxy::Proxy,
 ];
 

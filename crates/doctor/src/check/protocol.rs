@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::tls::client_certificate;
+use super::websocket::stripped;
 use super::{About, Check, Pending, Step, listen, process};
 use crate::case::{Case, Learned};
 use crate::probe::first::Protocol as Tongue;
@@ -43,6 +44,7 @@ impl Check for Protocol {
                 "protocol.ssh",
                 "protocol.unknown",
                 "protocol.websocket",
+                "proxy.ws_upgrade_stripped",
                 "resource.fd_limit",
                 "tcp.closed_at_once",
                 "tcp.reset",
@@ -164,6 +166,9 @@ fn path(target: &Target) -> &str {
 fn not_websocket(target: &Target, port: u16, spoken: &Spoken) -> Option<Verdict> {
     if target.scheme == Some(Scheme::Wss) || spoken.speaks(Tongue::WebSocket) {
         return None;
+    }
+    if let Some(answer) = spoken.upgrade.as_deref().filter(|answer| answer.status == 426) {
+        return Some(stripped(answer));
     }
     let sentence =
         format!("port {port} speaks HTTP and does not change to WebSocket at {}", path(target));

@@ -151,7 +151,10 @@ pub(crate) fn request(
     if !body.is_empty() {
         text.push_str(&format!("Content-Length: {}\r\n", body.len()));
     }
-    text.push_str("Connection: close\r\n\r\n");
+    if !headers.iter().any(|(name, _)| *name == "Connection") {
+        text.push_str("Connection: close\r\n");
+    }
+    text.push_str("\r\n");
     text.push_str(body);
     text.into_bytes()
 }
@@ -294,7 +297,10 @@ fn is_complete(bytes: &[u8], is_enough: fn(&[u8]) -> bool) -> bool {
         let header = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
         std::str::from_utf8(header.value).ok()
     };
-    if matches!(parsed.code, Some(101 | 204 | 304)) {
+    if parsed.code == Some(101) {
+        return is_enough(bytes.get(head..).unwrap_or_default());
+    }
+    if matches!(parsed.code, Some(204 | 304)) {
         return true;
     }
     if value("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"))

@@ -54,6 +54,8 @@ pub(crate) struct Spoken {
     /// The bytes of the answer, when they begin as HTTP does.
     pub(crate) reply: Option<Reply>,
     pub(crate) end: End,
+    /// What a WebSocket's handshake got instead of a WebSocket.
+    pub(crate) upgrade: Option<Box<Answer>>,
     /// What was seen, for people.
     pub(crate) evidence: Vec<String>,
     /// The TLS handshake, when one was completed.
@@ -70,6 +72,7 @@ impl Spoken {
             answer: None,
             reply: None,
             end,
+            upgrade: None,
             evidence: vec![evidence],
             tls: None,
             tls_refused: None,
@@ -171,6 +174,7 @@ async fn with_more(ask: &Ask, mut spoken: Spoken) -> Spoken {
             spoken.also.push(Protocol::WebSocket);
         } else if matches!(ask.scheme, Some(Scheme::Ws)) {
             spoken.evidence.push(format!("the WebSocket upgrade gave HTTP {}", answer.status));
+            spoken.upgrade = Some(Box::new(answer));
         }
     }
     for reply in [line, greeting].into_iter().flatten() {

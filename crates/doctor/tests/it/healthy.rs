@@ -46,7 +46,8 @@ async fn a_websocket_server_is_well_for_its_scheme() {
     let upgrade = serve("127.0.0.1:0", |mut stream| {
         let asked = String::from_utf8_lossy(&read_some(&mut stream)).to_ascii_lowercase();
         let answer: &[u8] = if asked.contains("upgrade: websocket") {
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+              Sec-WebSocket-Accept: j8pSShqK6cInlJXRknlFhHw/UjU=\r\n\r\n"
         } else {
             b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n"
         };

@@ -136,7 +136,7 @@ async fn redirects_that_lead_nowhere_are_named() {
         let report = broken(&request(&server.url("/v1/models")), id, evidence).await;
         fix(&report, words);
     }
-    server.mend(to("/v1/models/".to_owned()));
+    server.mend(to("https://example.com/v1/models".to_owned()));
     well(&request(&server.url("/v1/models"))).await;
 }
 

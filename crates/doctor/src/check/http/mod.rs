@@ -2,6 +2,7 @@
 
 mod body;
 mod framing;
+mod redirect;
 mod refusal;
 mod status;
 #[cfg(test)]
@@ -148,6 +149,13 @@ async fn look(case: &Case) -> Step {
         && let Some(path) = other_path(address, &seen).await
     {
         verdict.fix.insert(0, Fix::say(format!("use {}{path}, which answers", seen.base)));
+    }
+    if step.verdict.is_none()
+        && (300..400).contains(&answer.status)
+        && let Some(line) = case.line()
+        && let Some(verdict) = redirect::fault(&line, &seen).await
+    {
+        return Step::name(verdict.because(answer.line()));
     }
     if step.verdict.is_none() {
         let found = body::fault(&seen).or_else(|| slow(answer)).or_else(|| refused(answer, port));

@@ -7,6 +7,7 @@ mod console;
 mod data;
 mod listen;
 mod log;
+mod logins;
 mod parts;
 mod print;
 mod remote;

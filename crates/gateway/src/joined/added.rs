@@ -46,6 +46,9 @@ pub struct AddedServer {
     /// Headers of every request.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// How we log in there, where that does not find itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<AddedOAuth>,
     /// Only these of its tools are offered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
@@ -61,6 +64,27 @@ pub struct AddedServer {
     /// Other descriptions than the server's own, by tool.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub descriptions: BTreeMap<String, String>,
+}
+
+/// How we log in to a server: for authorization servers that do not register us by themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddedOAuth {
+    /// `authorization_code`, with a person who agrees, or `client_credentials`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    /// The id of a client that was registered by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Its secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
+    /// The authorization server that knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// Rights that are always asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
 }
 
 impl AddedServer {
@@ -88,6 +112,13 @@ impl AddedServer {
         {
             return Err(wrong("transport", format!("there is no transport `{transport}`"))
                 .hint("write `auto`, `http` or `sse`"));
+        }
+        let grant = self.oauth.as_ref().and_then(|oauth| oauth.grant.as_deref());
+        if let Some(grant) = grant
+            && !["authorization_code", "client_credentials"].contains(&grant)
+        {
+            return Err(wrong("oauth.grant", format!("there is no grant `{grant}`"))
+                .hint("write `authorization_code` or `client_credentials`"));
         }
         let text = serde_json::to_string(self).unwrap_or_default();
         if text.contains("${") {

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderMap, Request};
 use mcp::bridge::{Carried, Lost};
 use mcp::client::oauth::{Begun, Grant, OAuth, Parts, Store, Trouble};
-use mcp::client::{Pending, Web};
+use mcp::client::{Denied, Failure, Login, Pending, Web};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use wire::{Code, Fault};
@@ -75,6 +75,50 @@ pub(super) fn opened(
     Some(OAuth::new(Parts { web, server, name, settings, store, person: None }))
 }
 
+/// The log-in of a server that somebody else keeps fresh.
+pub(super) fn borrowed(
+    settings: &ServerSettings,
+    (web, kept): (&Arc<dyn Web>, Option<Arc<dyn Store>>),
+) -> Option<Arc<dyn Login>> {
+    let by_itself = settings.oauth.grant == Grant::Client;
+    let kept = kept.filter(|_| !by_itself).unwrap_or_else(|| Arc::new(Memory::default()));
+    let login = opened(settings, (Arc::clone(web), kept))?;
+    Some(if by_itself { login } else { Arc::new(Borrowed(login)) })
+}
+
+/// Shows what there is, and nothing else.
+#[derive(Debug)]
+struct Borrowed(Arc<OAuth>);
+
+impl Login for Borrowed {
+    fn headers(&self) -> Pending<'_, HeaderMap> {
+        Box::pin(std::future::ready(self.0.current()))
+    }
+
+    fn refused(&self, _: Denied) -> Pending<'_, Result<(), Failure>> {
+        let why = match self.0.status() {
+            None => "it wants a log-in",
+            Some(status) if status.renews => {
+                "its token is refused here; a running server replaces it when it uses it"
+            }
+            Some(_) => "its log-in has ended",
+        };
+        Box::pin(std::future::ready(Err(Failure::Unauthorized(Some(why.to_owned())))))
+    }
+}
+
+/// What somebody has to do so that a server lets us in.
+pub(super) fn how_to(settings: &ServerSettings) -> String {
+    let name = &settings.name;
+    match address(settings) {
+        Some(_) if settings.oauth.grant == Grant::Client => {
+            format!("check `mcp.servers.{name}.oauth`")
+        }
+        Some(_) => format!("run `rapport mcp login {name}`"),
+        None => format!("give it a credential in `mcp.servers.{name}.headers`"),
+    }
+}
+
 fn address(settings: &ServerSettings) -> Option<&str> {
     let Reach::Address { url, headers, .. } = &settings.reach else { return None };
     let by_hand = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
@@ -130,14 +174,7 @@ impl Joint {
 
     /// What somebody has to do so that the server lets us in.
     pub(crate) fn how_to_login(&self) -> String {
-        let name = self.name();
-        match &self.login {
-            Some(_) if self.settings.oauth.grant == Grant::Client => {
-                format!("check `mcp.servers.{name}.oauth`")
-            }
-            Some(_) => format!("run `rapport mcp login {name}`"),
-            None => format!("give it a credential in `mcp.servers.{name}.headers`"),
-        }
+        how_to(&self.settings)
     }
 
     fn login(&self) -> Result<&Arc<OAuth>, Fault> {

@@ -35,7 +35,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use wire::Fault;
 
-pub use added::{AddedServer, Keeper, Kept, check_name};
+pub use added::{AddedOAuth, AddedServer, Keeper, Kept, check_name};
 pub(crate) use joint::Joint;
 use listing::Listing;
 pub(crate) use listing::name_of;

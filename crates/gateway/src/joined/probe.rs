@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mcp::client::oauth::Store;
 use mcp::client::{Failure, Opening, Place, Web};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -32,20 +33,26 @@ pub struct Report {
     pub garbage: Option<String>,
 }
 
-/// Reaches a server, asks for its lists and leaves it.
+/// Reaches a server, asks for its lists and leaves it. A log-in that is `kept` is shown as it is
+/// and never replaced: that is for the server whose it is.
 ///
 /// # Errors
 /// Why that did not work, in words.
-pub async fn probe(settings: &ServerSettings, local_only: bool) -> Result<Report, String> {
+pub async fn probe(
+    settings: &ServerSettings,
+    local_only: bool,
+    kept: Option<Arc<dyn Store>>,
+) -> Result<Report, String> {
     let started = Instant::now();
     let web: Arc<dyn Web> = Arc::new(Outside::new(&settings.name, Tls::default(), local_only));
+    let login = super::login::borrowed(settings, (&web, kept));
     let place = match &settings.reach {
         Reach::Program(program) => Place::Program(program.clone(), None),
         Reach::Address { url, headers, transport } => Place::Address {
             web,
             url: url.parse().map_err(|_bad| format!("`{url}` is no address"))?,
             headers: super::headers(headers).map_err(|failure| failure.to_string())?,
-            login: None,
+            login,
             transport: *transport,
         },
         Reach::Api { .. } => {
@@ -96,5 +103,10 @@ pub async fn probe(settings: &ServerSettings, local_only: bool) -> Result<Report
         upstream.close();
         Ok::<_, Failure>(report)
     };
-    found.await.map_err(|failure| failure.to_string())
+    found.await.map_err(|failure| match failure {
+        Failure::Unauthorized(_) => {
+            format!("{failure}: {}", super::login::how_to(settings))
+        }
+        other => other.to_string(),
+    })
 }

@@ -111,7 +111,7 @@ async fn restart(
     Ok(StatusCode::ACCEPTED)
 }
 
-fn found(gate: &Gateway, name: &str) -> Result<std::sync::Arc<Joint>, Fault> {
+pub(super) fn found(gate: &Gateway, name: &str) -> Result<std::sync::Arc<Joint>, Fault> {
     gate.joined().find(name).ok_or_else(|| {
         let shown: String = name.chars().take(64).collect();
         Fault::new(Code::NotFound, format!("no server `{shown}` is joined"))

@@ -12,6 +12,7 @@ mod health;
 mod joined;
 mod keys;
 mod lines;
+mod login;
 pub(crate) mod mcp;
 mod native;
 mod second;
@@ -45,6 +46,7 @@ const DOORS: &[fn() -> OpenApiRouter<Gateway>] = &[
     ws::routes,
     mcp::routes,
     joined::routes,
+    login::routes,
 ];
 
 /// The head of the `OpenAPI` document.

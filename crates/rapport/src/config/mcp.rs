@@ -3,6 +3,7 @@
 use gateway::joined::{
     AccessSettings, Hidden, McpSettings, OnChange, Reach, SearchMode, ServerSettings, check_name,
 };
+use mcp::client::oauth::{Grant, OAuthSettings};
 use mcp::client::{Program, Transport};
 
 use super::problem::Place;
@@ -76,6 +77,7 @@ fn one(values: &mut Values<'_>, name: &str) -> Option<ServerSettings> {
     settings.hide = values.list(&at("hide")).0;
     settings.keys = values.list(&at("keys")).0;
     settings.approve = values.list(&at("approve")).0;
+    settings.oauth = oauth(values, name);
     settings.per_caller = values.bool(&at("per_caller"));
     let changes = [("mark", OnChange::Mark), ("hold", OnChange::Hold)];
     settings.on_change = values.choice(&at("on_change"), &changes).unwrap_or_default();
@@ -87,6 +89,26 @@ fn one(values: &mut Values<'_>, name: &str) -> Option<ServerSettings> {
         })
         .collect();
     enabled.then_some(settings)
+}
+
+/// How we log in there.
+fn oauth(values: &mut Values<'_>, name: &str) -> OAuthSettings {
+    let at = |field: &str| format!("mcp.servers.{name}.oauth.{field}");
+    let grants = [("authorization_code", Grant::Person), ("client_credentials", Grant::Client)];
+    OAuthSettings {
+        grant: values.choice(&at("grant"), &grants).unwrap_or_default(),
+        client_id: values.text(&at("client_id")),
+        client_secret: secret(values, &at("client_secret")),
+        private_key: secret(values, &at("private_key")),
+        issuer: url(values, &at("issuer")),
+        scopes: values.list(&at("scopes")).0,
+        client_metadata_url: url(values, &at("client_metadata_url")),
+    }
+}
+
+fn secret(values: &mut Values<'_>, path: &str) -> Option<mcp::client::oauth::Secret> {
+    let (secret, _) = values.secret(path)?;
+    Some(mcp::client::oauth::Secret::new(secret.expose()))
 }
 
 fn reach(values: &mut Values<'_>, name: &str, place: &Place) -> Option<Reach> {

@@ -43,7 +43,9 @@ impl Running<'_> {
             let text = format!("server `{name}` was not added: {place}");
             return Err(Fault::new(Code::Conflict, text).hint("take it out there"));
         };
-        self.replace(&file, &text)
+        self.replace(&file, &text)?;
+        crate::logins::remove(&self.started.config.data, name);
+        Ok(())
     }
 
     /// Writes a file and reads everything again; if that fails, the file is as it was.

@@ -21,7 +21,7 @@ use crate::log::Logs;
 use crate::parts::Parts;
 use crate::print::Printer;
 use crate::tasks::Tasks;
-use crate::{clock, console, data, runtime};
+use crate::{clock, console, data, runtime, vault};
 
 /// Limit: how long requests under way may take to finish when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -66,7 +66,9 @@ pub(crate) async fn run(
     door.set_tls(certificates.map(|loaded| loaded.config));
     let (wishes, wished) = keeper::wishes();
     let on_disk = matches!(config.store, Store::Sqlite).then_some(&*config.data);
-    parts.gateway.join(shelf::home(on_disk, Arc::new(wishes.clone())));
+    let given = config.contexts.vault_key.as_ref().and_then(|key| vault::parse(key.expose()));
+    let vault = vault::open(given, on_disk);
+    parts.gateway.join(shelf::home(on_disk, vault, Arc::new(wishes.clone())));
     parts.gateway.set_keeper(wishes);
     let routes = parts.gateway.router(console::pages());
     door.open(Site { gateway: parts.gateway.clone(), routes });

@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gateway::joined::{Home, Keeper, Shelf};
+use context::Vault;
+use gateway::joined::{Home, Keeper, Logins, Shelf};
 use mcp::client::Guard;
+
+use crate::logins::Sealed;
 
 /// The folder of lists below the data folder.
 const FOLDER: &str = "mcp";
@@ -12,14 +15,15 @@ const FOLDER: &str = "mcp";
 const LIST_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// What joined servers need. Without a place on disk nothing is kept.
-pub(super) fn home(data: Option<&Path>, keeper: Arc<dyn Keeper>) -> Home {
+pub(super) fn home(data: Option<&Path>, vault: Vault, keeper: Arc<dyn Keeper>) -> Home {
+    let logins = data.map(|data| Arc::new(Sealed::new(data, vault)) as Arc<dyn Logins>);
     let shelf = data.map(|data| Arc::new(Lists(data.join(FOLDER))) as Arc<dyn Shelf>);
     let program = std::env::current_exe();
     let guard = program.ok().filter(|_| cfg!(unix)).map(|program| {
         // The same program, so that it is there whatever else is not.
         Arc::new(Guard::new(program, vec!["mcp".to_owned(), "guard".to_owned()]))
     });
-    Home { shelf, guard, keeper: Some(keeper) }
+    Home { shelf, guard, keeper: Some(keeper), logins }
 }
 
 /// One file for each server.

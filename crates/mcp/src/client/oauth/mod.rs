@@ -206,6 +206,12 @@ impl OAuth {
         })
     }
 
+    /// The headers of requests as they are now; nothing is replaced for them.
+    #[must_use]
+    pub fn current(&self) -> HeaderMap {
+        self.shown().into_iter().map(|value| (AUTHORIZATION, value)).collect()
+    }
+
     /// Does something when its turn has come. Whoever stops waiting for it does not stop it: a
     /// token that is given once must not be lost.
     async fn in_turn<T: Send + 'static, F>(
@@ -255,7 +261,7 @@ impl Login for OAuth {
                     tracing::debug!("a token was not replaced: {trouble}");
                 }
             }
-            self.shown().into_iter().map(|value| (AUTHORIZATION, value)).collect()
+            self.current()
         })
     }
 

@@ -5,6 +5,7 @@
 //! if there is none, and carries lines; when the server is restarted, the client does not notice.
 
 mod carrier;
+mod login;
 mod servers;
 
 use std::time::Duration;
@@ -43,6 +44,10 @@ enum Verb {
     Test(Named),
     /// Take the changed tools of a server as they are
     Accept(Named),
+    /// Log in to a server that wants it, with a browser
+    Login(login::Login),
+    /// Give a log-in back and forget it
+    Logout(Named),
     /// End the children of a server that is gone
     #[command(hide = true)]
     Guard,
@@ -68,6 +73,13 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         Some(Verb::Test(named)) => servers::test(frame, &named.name),
         Some(Verb::Accept(named)) => {
             reach.run(frame, async |client| servers::accept(client, &named.name).await)
+        }
+        Some(Verb::Login(login)) => {
+            let screen = login::has_screen(frame);
+            reach.run(frame, async |client| login::login(client, login, screen).await)
+        }
+        Some(Verb::Logout(named)) => {
+            reach.run(frame, async |client| login::logout(client, &named.name).await)
         }
         Some(Verb::Guard) => {
             mcp::client::watch(std::io::stdin().lock());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
-use gateway::joined::{AddedServer, Report, check_name, probe};
+use gateway::joined::{AddedOAuth, AddedServer, Logins as _, Report, check_name, probe};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -12,8 +12,10 @@ use super::super::Frame;
 use super::super::reach::{Client, Reach};
 use super::super::table::{cell, short, table};
 use crate::config::added;
+use crate::logins::{self, Sealed};
 use crate::print::Exit;
 use crate::remote::{Ask, Failure, PathOf};
+use crate::vault;
 
 /// How long a server that was just added is watched.
 const WATCH: Duration = Duration::from_secs(15);
@@ -41,12 +43,41 @@ pub(crate) struct Add {
     /// A header of every request, NAME=VALUE; `${NAME}` is filled in by the server
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     header: Vec<(String, String)>,
+    /// Log in with these credentials of our own instead of a person's: needs --client-id
+    #[arg(long)]
+    client_credentials: bool,
+    /// The id of a client that was registered with the authorization server by hand
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    /// Its secret; better `${NAME}`, which is filled in by the server
+    #[arg(long, value_name = "SECRET")]
+    client_secret: Option<String>,
+    /// The authorization server that knows it
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// Rights to ask for at a log-in
+    #[arg(long, value_name = "SCOPES", value_delimiter = ',')]
+    scopes: Vec<String>,
     /// Offer only these tools; `*` stands for anything
     #[arg(long, value_name = "TOOLS", value_delimiter = ',')]
     tools: Vec<String>,
     /// Do not offer these tools
     #[arg(long, value_name = "TOOLS", value_delimiter = ',')]
     hide: Vec<String>,
+}
+
+impl Add {
+    /// What was said about a log-in, if anything was.
+    fn oauth(&self) -> Option<AddedOAuth> {
+        let oauth = AddedOAuth {
+            grant: self.client_credentials.then(|| "client_credentials".to_owned()),
+            client_id: self.client_id.clone(),
+            client_secret: self.client_secret.clone(),
+            issuer: self.issuer.clone(),
+            scopes: self.scopes.clone(),
+        };
+        (oauth != AddedOAuth::default()).then_some(oauth)
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -72,6 +103,7 @@ pub(super) fn add(frame: &mut Frame, reach: &Reach, add: &Add) -> anyhow::Result
         openapi: add.openapi.as_ref().map(|place| whole(place)),
         base_url: add.base_url.clone(),
         headers: add.header.iter().cloned().collect(),
+        oauth: add.oauth(),
         tools: add.tools.clone(),
         hide: add.hide.clone(),
         ..AddedServer::default()
@@ -108,6 +140,9 @@ pub(super) fn remove(frame: &mut Frame, name: &str) -> anyhow::Result<Exit> {
     let done = change(frame, name, |text| added::without_server(text, name))?;
     if let Err(exit) = done {
         return Ok(exit);
+    }
+    if let Ok(loaded) = crate::config::load(&frame.inputs()) {
+        logins::remove(&loaded.config.data, name);
     }
     if frame.printer.is_json() {
         frame.printer.json(&json!({"removed": name}))?;
@@ -249,16 +284,24 @@ pub(super) fn test(frame: &mut Frame, name: &str) -> anyhow::Result<Exit> {
         Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),
     };
-    let gateway = &loaded.config.gateway;
+    let config = &loaded.config;
+    let given = config.contexts.vault_key.as_ref().and_then(|key| vault::parse(key.expose()));
+    let logins = vault::existing(given, &config.data).map(|vault| Sealed::new(&config.data, vault));
+    let gateway = &config.gateway;
     let Some(settings) = gateway.mcp.servers.iter().find(|server| server.name == name) else {
         frame.printer.error(&format!("no server `{name}` is configured"));
         let names: Vec<&str> = gateway.mcp.servers.iter().map(|s| s.name.as_str()).collect();
         frame.printer.hint(&format!("these are: {}", names.join(", ")));
         return Ok(Exit::Usage);
     };
+    let address = match &settings.reach {
+        gateway::joined::Reach::Address { url, .. } => Some(url.as_str()),
+        _ => None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(async {
-        let done = probe(settings, gateway.local_only).await;
+        let kept = logins.zip(address).map(|(logins, url)| logins.of(name, url));
+        let done = probe(settings, gateway.local_only, kept).await;
         // What it started gets a moment to end.
         tokio::time::sleep(Duration::from_millis(100)).await;
         done

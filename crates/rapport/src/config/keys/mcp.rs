@@ -36,6 +36,52 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("mcp.servers.NAME.headers.NAME", Secret, "", Live, "A header of every request to it."),
     key(
+        "mcp.servers.NAME.oauth.grant",
+        Choice(&["authorization_code", "client_credentials"]),
+        "authorization_code",
+        Live,
+        "How a token is got where the server wants a log-in: a person agrees once, by `rapport mcp \
+         login`, or our own credentials are enough.",
+    ),
+    key(
+        "mcp.servers.NAME.oauth.client_id",
+        Text,
+        "",
+        Live,
+        "The id of a client that was registered by hand, for authorization servers that register \
+         none by themselves.",
+    ),
+    key("mcp.servers.NAME.oauth.client_secret", Secret, "", Live, "Its secret, if it has one."),
+    key(
+        "mcp.servers.NAME.oauth.private_key",
+        Secret,
+        "",
+        Live,
+        "A private key in PEM that signs instead of a secret, such as `file:key.pem`.",
+    ),
+    key(
+        "mcp.servers.NAME.oauth.issuer",
+        Url,
+        "",
+        Live,
+        "The authorization server that knows this client: no other is shown its credentials.",
+    ),
+    key(
+        "mcp.servers.NAME.oauth.scopes",
+        List,
+        "",
+        Live,
+        "Rights that are always asked for; without them, those that the server names.",
+    ),
+    key(
+        "mcp.servers.NAME.oauth.client_metadata_url",
+        Url,
+        "",
+        Live,
+        "An https address with the client's description, which some authorization servers take \
+         as its id.",
+    ),
+    key(
         "mcp.servers.NAME.openapi",
         Text,
         "",

@@ -31,6 +31,8 @@ pub struct Checkpoint {
 pub enum To {
     /// Keep the entries up to this one; the state stays as it is.
     Seq(u64),
+    /// Keep the entries up to this one, and bring back the state that it saw last.
+    Moment(u64),
     /// Back to a checkpoint, with its state.
     Checkpoint(String),
     /// Back to a branch that was left, with the state it had.

@@ -23,6 +23,7 @@ mod edit;
 mod embedding;
 mod epoch;
 mod found;
+mod history;
 mod hook;
 mod key;
 mod knowledge;
@@ -49,14 +50,15 @@ pub use branch::{
 };
 pub use content::Content;
 pub use contexts::{
-    Contexts, Counts, Defect, NewShare, News, Past, RedactOrder, Redacted, Report, Seen, Share,
-    verify_store,
+    Contexts, Counts, Defect, Export, Import, ImportOrder, Imported, NewShare, News, Past,
+    RedactOrder, Redacted, Report, Seen, Share, verify_store,
 };
 pub use count::tokens;
 pub use edit::{Edit, StateEdit, merge_patch};
 pub use embedding::{By, Embedder, Embedding, Purpose, Vectorised};
 pub use epoch::{Epoch, Footing, Line, Reason, Step};
 pub use found::{Hit, Recalled};
+pub use history::{Moment, StateChange};
 pub use hook::{Attempt, Delivery, DueDelivery, Hook, HookEdit, HookSecret, NewHook};
 pub use key::{Key, Tenant};
 pub use knowledge::{Knowledge, NewNote, Note, NoteKind, Profile};
@@ -69,7 +71,10 @@ pub use schema::SCHEMA;
 pub use settings::{OnHangUp, Settings, WhenBusy};
 pub use storage::Durability;
 pub use summary::{Summary, Task};
-pub use transfer::{Format, Item, JsonDocument, Parcel, read as read_document};
+pub use transfer::{
+    Begin, Broken, Ending, Format, Item, JsonDocument, Parcel, Piece, Reading, Tally,
+    read as read_document, read_from,
+};
 pub use turn::{Begun, Idem, LocalReply, NewTurn, OpenTurn, Outcome, Turn, View};
 pub use vault::{KeyBytes, KeySource, Vault, fresh_key};
 pub use window::{Budget, Cut, Window};

@@ -3,7 +3,7 @@
 /// Handed to [`storage::Database::open`] by whoever opens the store.
 pub const SCHEMA: storage::Schema = storage::Schema {
     name: "context",
-    steps: &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEALED, VECTORS, LARGE],
+    steps: &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEALED, VECTORS, LARGE, PAST],
 };
 
 /// `ctx` is rewritten with every turn and therefore small; long texts stand beside it. `entry.k` is
@@ -219,4 +219,16 @@ CREATE INDEX ctx_closed ON ctx(tenant, updated) WHERE status = 1;
 CREATE INDEX ctx_filling ON ctx(n) WHERE status = 2;
 CREATE INDEX ctx_log ON ctx(log) WHERE log IS NOT NULL;
 CREATE INDEX view_log ON view(log);
+";
+
+/// The past of states. A row holds what a change set and removed, and now and then the whole state;
+/// `base` is the row with the whole that it builds on, `since` the bytes of changes since then,
+/// `cum` those of all. `seq` is the newest entry when it was made, in the segment `log`.
+const PAST: &str = "
+CREATE TABLE state_change(
+  n INTEGER NOT NULL, no INTEGER NOT NULL,
+  log INTEGER NOT NULL, seq INTEGER NOT NULL, revision INTEGER NOT NULL,
+  at INTEGER NOT NULL, who TEXT, cause TEXT NOT NULL,
+  base INTEGER NOT NULL, since INTEGER NOT NULL, cum INTEGER NOT NULL, body TEXT NOT NULL,
+  PRIMARY KEY(n, no)) WITHOUT ROWID;
 ";

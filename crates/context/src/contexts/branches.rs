@@ -10,10 +10,11 @@ use super::{Contexts, Job};
 use crate::rows::chain::{self, Chain};
 use crate::rows::ctx::{self, Row};
 use crate::rows::seal::{self, Opened};
+use crate::rows::states::ROLLBACK;
 use crate::rows::{branches, entry, parts, signed, unsigned};
 use crate::{
-    Branches, Checkpoint, Child, Comparison, Context, Key, Left, Map, To, What, branch, clock,
-    refuse,
+    Branches, Checkpoint, Child, Comparison, Context, Key, Left, Map, Moment, To, What, branch,
+    clock, refuse,
 };
 
 /// Limit: checkpoints of one context.
@@ -271,6 +272,12 @@ impl Job<'_> {
                 let cause = format!("rollback to {seq}");
                 self.branch_off((&row, &row), &at, &cause, None)
             }
+            To::Moment(seq) => {
+                let at = branches::at(self.connection, &row, Some(*seq))?;
+                let state = super::history::state_at(self.connection, &row, Moment::Seq(*seq))?;
+                let cause = format!("rollback to {seq} with its state");
+                self.branch_off((&row, &row), &at, &cause, Some(state))
+            }
             To::Checkpoint(name) => self.to_checkpoint(&row, name),
             To::Branch(no) => self.come_back(&row, Some(*no)),
             To::Undo => self.come_back(&row, None),
@@ -354,9 +361,13 @@ impl Job<'_> {
                 let limits = &self.inner.limits;
                 let limit = limits.state_bytes.saturating_add(limits.message_bytes);
                 parts::save_state(self.connection, &next, &state, limit)?;
+                self.state_changed(&next, (&kept, &state), (ROLLBACK, None))?;
                 state
             }
-            _ => kept,
+            _ => {
+                self.state_changed(&next, (&kept, &kept), (ROLLBACK, None))?;
+                kept
+            }
         };
         let doc = parts::doc(self.connection, &next)?;
         parts::whole(self.connection, &next, state, doc)

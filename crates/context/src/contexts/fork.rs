@@ -9,7 +9,7 @@ use super::{Contexts, Job, admit_contents, figures};
 use crate::rows::ctx::{self, Row};
 use crate::rows::entry::{self, Fresh};
 use crate::rows::{branches, parts};
-use crate::{Context, EntryStatus, Idem, Key, New, Settings, What, merge_patch};
+use crate::{Context, EntryStatus, Idem, Key, Map, New, Settings, What, merge_patch};
 
 impl Contexts {
     /// Makes a context that goes on from entry `at` of another one (its newest one when absent; a
@@ -66,7 +66,13 @@ fn named(parent: &Key, new: &New) -> Result<Key, Fault> {
 }
 
 impl Job<'_> {
-    fn fork(&self, parent: &Key, at: Option<u64>, key: &Key, new: New) -> Result<Context, Fault> {
+    pub(super) fn fork(
+        &self,
+        parent: &Key,
+        at: Option<u64>,
+        key: &Key,
+        new: New,
+    ) -> Result<Context, Fault> {
         let from = self.live(parent)?;
         let at = branches::at(self.connection, &from, at)?;
         self.make_room(key)?;
@@ -104,6 +110,7 @@ impl Job<'_> {
             // The parent's state may hold a long `last_message`, which its own limit admitted.
             let limit = limit.saturating_add(self.inner.limits.message_bytes);
             parts::save_state(self.connection, &row, &state, limit)?;
+            self.state_changed(&row, (&Map::new(), &state), ("fork", None))?;
         }
         self.copy_notes(&from, &row)?;
         self.append_all(&mut row, &new.messages)?;

@@ -9,7 +9,7 @@ use crate::rows::ctx::{self, Row};
 use crate::rows::parts::{self, Doc};
 use crate::rows::{branches, chain, list, seal, unsigned};
 use crate::{
-    Context, Edit, Filter, Key, New, Page, Settings, Status, Tenant, What, clock, merge_patch,
+    Context, Edit, Filter, Key, Map, New, Page, Settings, Status, Tenant, What, clock, merge_patch,
     refuse,
 };
 
@@ -69,7 +69,7 @@ impl Contexts {
         let durability = self.durability_for(key, None);
         let key = key.clone();
         self.write(durability, move |job| {
-            job.watched(&key, What::Updated, || job.edit(&key, edit, expect))
+            job.watched(&key, What::Updated, || job.edit(&key, edit, (expect, "edit")))
         })
         .await
     }
@@ -132,6 +132,7 @@ impl Job<'_> {
         }
         if !new.state.is_empty() {
             parts::save_state(self.connection, &row, &new.state, limit)?;
+            self.state_changed(&row, (&Map::new(), &new.state), ("created", None))?;
         }
         self.append_all(&mut row, &new.messages)?;
         ctx::save(self.connection, &row)?;
@@ -191,6 +192,7 @@ impl Job<'_> {
             "DELETE FROM note WHERE n = ?1",
             "DELETE FROM view WHERE n = ?1",
             "DELETE FROM checkpoint WHERE n = ?1",
+            "DELETE FROM state_change WHERE n = ?1",
             "DELETE FROM fork_state WHERE n = ?1",
             "DELETE FROM share WHERE n = ?1",
             "DELETE FROM trail WHERE n = ?1",
@@ -209,7 +211,13 @@ impl Job<'_> {
         Ok(left)
     }
 
-    fn edit(&self, key: &Key, edit: Edit, expect: Option<u64>) -> Result<Context, Fault> {
+    /// Changes a context; `cause` is what the history of its state says.
+    pub(super) fn edit(
+        &self,
+        key: &Key,
+        edit: Edit,
+        (expect, cause): (Option<u64>, &str),
+    ) -> Result<Context, Fault> {
         let mut row = self.live(key)?;
         row.admit(expect)?;
         let limit = self.inner.limits.state_bytes;
@@ -248,10 +256,14 @@ impl Job<'_> {
         if has_doc {
             parts::save_doc(self.connection, &row, &doc, limit)?;
         }
-        if edit.state.is_some_and(|change| change.apply(&mut state)) {
-            parts::save_state(self.connection, &row, &state, limit)?;
-        }
         row.touch(self.now);
+        if let Some(change) = edit.state {
+            let before = state.clone();
+            if change.apply(&mut state) {
+                parts::save_state(self.connection, &row, &state, limit)?;
+                self.state_changed(&row, (&before, &state), (cause, None))?;
+            }
+        }
         ctx::save(self.connection, &row)?;
         ctx::save_head(self.connection, &row)?;
         self.inner.choices.set(key, row.durability);

@@ -66,6 +66,7 @@ impl Job<'_> {
         let base = self.base_state(&row, &other)?;
         let theirs = parts::state(self.connection, &other)?;
         let mut state = parts::state(self.connection, &row)?;
+        let before_state = state.clone();
         let conflicts = merge_three(&base, &mut state, &theirs, on == OnConflict::Theirs);
         if on == OnConflict::Refuse && !conflicts.is_empty() {
             return Err(conflict(&conflicts));
@@ -81,6 +82,7 @@ impl Job<'_> {
         };
         row.turn_seq = None;
         row.touch(self.now);
+        self.state_changed(&row, (&before_state, &state), ("merge", None))?;
         ctx::save(self.connection, &row)?;
         self.inner.totals.moved(Some(before), Some(figures(&row)));
         let doc = parts::doc(self.connection, &row)?;

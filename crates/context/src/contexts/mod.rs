@@ -4,8 +4,11 @@ mod amend;
 mod branches;
 mod choices;
 mod encryption;
+mod export;
 mod fork;
+mod history;
 mod hooks;
+mod import;
 mod knowledge;
 mod log;
 mod manage;
@@ -20,7 +23,6 @@ mod share;
 mod summarise;
 mod sweep;
 mod telling;
-mod transfer;
 mod turns;
 mod vectors;
 mod verify;
@@ -40,6 +42,8 @@ use crate::rows::seal::{self, Ring};
 use crate::rows::{entry, unsigned};
 use crate::{Embedder, Key, Limits, Vault};
 use choices::Choices;
+pub use export::Export;
+pub use import::{Import, ImportOrder, Imported};
 pub use news::{News, Seen};
 pub use past::Past;
 use redaction::Redaction;
@@ -78,6 +82,7 @@ struct Inner {
     watch: Watch,
     redaction: Redaction,
     ring: Arc<Ring>,
+    imports: Arc<tokio::sync::Semaphore>,
     embedder: Mutex<Option<Arc<dyn Embedder>>>,
 }
 
@@ -133,6 +138,7 @@ impl Contexts {
             watch,
             redaction,
             ring,
+            imports: Arc::new(tokio::sync::Semaphore::new(import::IMPORTS_MAX)),
             embedder: Mutex::default(),
         });
         let this = Self { db, inner, durability: Durability::Group };

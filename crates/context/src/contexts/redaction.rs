@@ -14,7 +14,7 @@ use crate::redact::{Marks, json, mark};
 use crate::rows::ctx::Row;
 use crate::rows::entry::{self, place, seq_of};
 use crate::rows::seal::{self, Opened};
-use crate::rows::{ctx, parts, search, vectors};
+use crate::rows::{ctx, parts, search, states, vectors};
 use crate::{
     Content, Context, Entry, Key, Map, RedactMode, RedactPlan, Settings, Task, What, Window,
 };
@@ -256,6 +256,10 @@ impl Job<'_> {
         if changed > 0 || states {
             self.forget_written(&row, from)?;
             row.touch(self.now);
+            // Earlier states may hold what was taken away.
+            states::forget(self.connection, row.n)?;
+            let state = parts::state(self.connection, &row)?;
+            self.state_changed(&row, (&Map::new(), &state), ("redacted", None))?;
             ctx::save(self.connection, &row)?;
         }
         Ok((changed, all))

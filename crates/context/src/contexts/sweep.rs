@@ -52,9 +52,11 @@ impl Contexts {
         Ok(())
     }
 
-    /// Marks turns as failed that were running when the last process died.
+    /// Marks turns as failed that were running when the last process died, and removes what it
+    /// has imported in part.
     pub(super) async fn recover(&self) -> Result<(), Fault> {
         while self.write(CLEANING, |job| job.recover_slice()).await? {}
+        self.drop_unfinished().await?;
         self.empty_trash().await
     }
 }

@@ -196,6 +196,16 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// A context was made that was not seen before.
+    pub(super) fn tell_made(&self, row: &Row, what: What) -> Result<(), Fault> {
+        let kept = what.is_kept(self.inner.watch.mode());
+        if kept || self.inner.watch.hooks.wants(&row.key, what) {
+            let after = audit::digest(self.connection, row)?;
+            self.tell(&row.key, what, (None, Some(after)), &facts(row))?;
+        }
+        Ok(())
+    }
+
     /// A context whose time was over is removed.
     pub(super) fn expired(&self, row: &Row) -> Result<(), Fault> {
         let kept = What::Expired.is_kept(self.inner.watch.mode());

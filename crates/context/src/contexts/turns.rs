@@ -283,6 +283,8 @@ impl Job<'_> {
             (turn.content, turn.meta) = cleaned;
         }
         let mut state = parts::state(self.connection, &row)?;
+        let may_change = turn.state.is_some() || turn.remember_last;
+        let old = may_change.then(|| state.clone());
         let mut changed = turn.state.is_some_and(|change| change.apply(&mut state));
         let mut limit = self.inner.limits.state_bytes;
         if turn.remember_last {
@@ -305,6 +307,10 @@ impl Job<'_> {
         row.turns += 1;
         let user = entry::append(self.connection, &mut row, fresh, self.now)?;
         row.turn_seq = Some(user.seq);
+        if let Some(old) = old.filter(|_| changed) {
+            let said = turn.remember_last.then_some(user.seq);
+            self.state_changed(&row, (&old, &state), ("turn", said))?;
+        }
         Ok(Asked { row, state, before, user_seq: user.seq, created })
     }
 

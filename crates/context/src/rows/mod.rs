@@ -15,6 +15,7 @@ pub(crate) mod notes;
 pub(crate) mod parts;
 pub(crate) mod seal;
 pub(crate) mod search;
+pub(crate) mod states;
 pub(crate) mod summaries;
 pub(crate) mod vectors;
 pub(crate) mod winds;

@@ -1,12 +1,16 @@
 //! Conversations in and out, in our own format and in those of others.
 
+mod guess;
+mod ours;
 mod read;
+mod request;
+mod source;
 mod tree;
 mod write;
 
-pub use read::read;
+pub use read::{Begin, Broken, Ending, Piece, Reading, Tally, read, read_from};
 pub use write::JsonDocument;
-pub(crate) use write::write;
+pub(crate) use write::Writer;
 
 use crate::New;
 
@@ -53,6 +57,16 @@ impl Format {
         Self::ALL.iter().find(|(_, name)| *name == text).map(|(format, _)| *format)
     }
 
+    /// It is one of our own, which keep everything.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Rapport | Self::JsonLines)
+    }
+
+    /// The media type of such a document.
+    pub(crate) fn media_type(self) -> &'static str {
+        if self == Self::JsonLines { "application/x-ndjson" } else { "application/json" }
+    }
+
     /// The dialect whose requests these are.
     fn dialect(self) -> Option<&'static str> {
         match self {
@@ -80,12 +94,6 @@ pub struct Item {
     pub new: New,
     /// The item it is forked from, by its place in the parcel, and the last message they share.
     pub fork: Option<(usize, u64)>,
-    /// It is to be closed when it has been filled.
-    pub closed: bool,
-}
-
-impl Item {
-    fn alone(new: New) -> Self {
-        Self { new, fork: None, closed: false }
-    }
+    /// What comes when it has been filled.
+    pub ending: Ending,
 }

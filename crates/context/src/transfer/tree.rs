@@ -1,15 +1,18 @@
 //! Exports of `ChatGPT` and Claude: conversations that are trees; every branch is kept.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::io::Read;
 
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use wire::Fault;
 use wire::prompt::Role;
 
-use super::read::broken;
-use super::{Item, Parcel};
+use super::read::{Ending, Out};
+use super::{Format, Item, Parcel};
 use crate::{Content, Map, New, NewEntry};
 
 /// Limit: branches of one conversation that become forks; more are left out and counted.
@@ -35,29 +38,101 @@ struct Conversation {
     mapping: serde_json::Map<String, Value>,
 }
 
-/// Reads a `ChatGPT` export: one conversation, or the list of all.
-pub(super) fn chatgpt(text: &str) -> Result<Parcel, Fault> {
-    let mut parcel = Parcel::default();
-    for raw in each(text)? {
-        let found: Conversation = serde_json::from_str(raw.get()).map_err(|e| broken(&e))?;
-        let mut nodes = Vec::with_capacity(found.mapping.len());
-        for (id, node) in &found.mapping {
-            let parent = node.get("parent").and_then(Value::as_str).map(str::to_owned);
-            let message = node.get("message").filter(|message| !message.is_null());
-            let entry = message.and_then(said_to_chatgpt);
-            if entry.is_none() && message.is_some_and(has_text) {
-                parcel.left_out += 1;
-            }
-            nodes.push(Node { id: id.clone(), parent, entry });
+/// Reads an export: one conversation, or the list of all. Memory holds one of them.
+pub(super) fn read(from: impl Read, format: Format, out: &mut Out<'_>) -> Result<(), Fault> {
+    let mut each = Each { out, format, count: 0 };
+    let mut json = serde_json::Deserializer::from_reader(from);
+    let read = Conversations(&mut each).deserialize(&mut json).and_then(|()| json.end());
+    read.map_err(|error| out.why(error))
+}
+
+struct Each<'o, 't> {
+    out: &'o mut Out<'t>,
+    format: Format,
+    count: u64,
+}
+
+impl Each<'_, '_> {
+    /// Hands over one conversation: a context, and a fork for every other branch.
+    fn one(&mut self, raw: &RawValue) -> Result<(), Fault> {
+        self.out.budget.renew();
+        self.count += 1;
+        let mut parcel = Parcel::default();
+        let planted = match self.format {
+            Format::ChatGpt => chatgpt(raw, &mut parcel),
+            _ => claude(raw, &mut parcel),
+        };
+        if let Err(error) = planted {
+            return self.out.broken(format!("conversation {}", self.count), &error.to_string());
         }
-        let mut metadata = Map::new();
-        metadata.insert("imported_from".to_owned(), "chatgpt".into());
-        metadata.extend(found.id.map(|id| ("imported_id".to_owned(), id.into())));
-        metadata.extend(found.create_time.map(|time| ("imported_time".to_owned(), time)));
-        let new = New { title: found.title, metadata, ..New::default() };
-        plant(nodes, found.current_node.as_deref(), new, &mut parcel);
+        self.out.tally.left_out += parcel.left_out;
+        let before = usize::try_from(self.out.tally.contexts).unwrap_or(usize::MAX);
+        for mut item in parcel.items {
+            let messages = std::mem::take(&mut item.new.messages);
+            let fork = item.fork.map(|(of, at)| (before.saturating_add(of), at));
+            self.out.begin(item.new, fork)?;
+            for message in messages {
+                self.out.say(message)?;
+            }
+            self.out.end(item.ending)?;
+        }
+        Ok(())
     }
-    Ok(parcel)
+}
+
+struct Conversations<'e, 'o, 't>(&'e mut Each<'o, 't>);
+
+impl<'de> DeserializeSeed<'de> for Conversations<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Conversations<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a conversation, or a list of conversations")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        use serde::de::value::MapAccessDeserializer;
+        let one = serde_json::Map::deserialize(MapAccessDeserializer::new(map))?;
+        let raw = serde_json::value::to_raw_value(&one).map_err(A::Error::custom)?;
+        let done = self.0.one(&raw);
+        self.0.out.stop(done)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(raw) = list.next_element::<Box<RawValue>>()? {
+            let done = self.0.one(&raw);
+            self.0.out.stop(done)?;
+        }
+        Ok(())
+    }
+}
+
+fn chatgpt(raw: &RawValue, parcel: &mut Parcel) -> Result<(), serde_json::Error> {
+    let found: Conversation = serde_json::from_str(raw.get())?;
+    let mut nodes = Vec::with_capacity(found.mapping.len());
+    for (id, node) in &found.mapping {
+        let parent = node.get("parent").and_then(Value::as_str).map(str::to_owned);
+        let message = node.get("message").filter(|message| !message.is_null());
+        let entry = message.and_then(said_to_chatgpt);
+        if entry.is_none() && message.is_some_and(has_text) {
+            parcel.left_out += 1;
+        }
+        nodes.push(Node { id: id.clone(), parent, entry });
+    }
+    let mut metadata = Map::new();
+    metadata.insert("imported_from".to_owned(), "chatgpt".into());
+    metadata.extend(found.id.map(|id| ("imported_id".to_owned(), id.into())));
+    metadata.extend(found.create_time.map(|time| ("imported_time".to_owned(), time)));
+    let new = New { title: found.title, metadata, ..New::default() };
+    plant(nodes, found.current_node.as_deref(), new, parcel);
+    Ok(())
 }
 
 fn has_text(message: &Value) -> bool {
@@ -120,38 +195,34 @@ struct Chat {
     chat_messages: Vec<Value>,
 }
 
-/// Reads a Claude export: one conversation, or the list of all.
-pub(super) fn claude(text: &str) -> Result<Parcel, Fault> {
-    let mut parcel = Parcel::default();
-    for raw in each(text)? {
-        let found: Chat = serde_json::from_str(raw.get()).map_err(|e| broken(&e))?;
-        let known: HashSet<String> = found.chat_messages.iter().filter_map(uuid).collect();
-        let mut nodes: Vec<Node> = Vec::with_capacity(found.chat_messages.len());
-        for (at, message) in found.chat_messages.iter().enumerate() {
-            let id = uuid(message).unwrap_or_else(|| format!("#{at}"));
-            let named = message.get("parent_message_uuid").and_then(Value::as_str);
-            // Older exports are plain lists: each message follows the one before.
-            let parent = match named {
-                Some(parent) => known.contains(parent).then(|| parent.to_owned()),
-                None => nodes.last().map(|node| node.id.clone()),
-            };
-            let entry = said_to_claude(message);
-            if entry.is_none() {
-                parcel.left_out += 1;
-            }
-            nodes.push(Node { id, parent, entry });
+fn claude(raw: &RawValue, parcel: &mut Parcel) -> Result<(), serde_json::Error> {
+    let found: Chat = serde_json::from_str(raw.get())?;
+    let known: HashSet<String> = found.chat_messages.iter().filter_map(uuid).collect();
+    let mut nodes: Vec<Node> = Vec::with_capacity(found.chat_messages.len());
+    for (at, message) in found.chat_messages.iter().enumerate() {
+        let id = uuid(message).unwrap_or_else(|| format!("#{at}"));
+        let named = message.get("parent_message_uuid").and_then(Value::as_str);
+        // Older exports are plain lists: each message follows the one before.
+        let parent = match named {
+            Some(parent) => known.contains(parent).then(|| parent.to_owned()),
+            None => nodes.last().map(|node| node.id.clone()),
+        };
+        let entry = said_to_claude(message);
+        if entry.is_none() {
+            parcel.left_out += 1;
         }
-        let last = nodes.last().map(|node| node.id.clone());
-        let current = found.current_leaf_message_uuid.or(last);
-        let mut metadata = Map::new();
-        metadata.insert("imported_from".to_owned(), "claude".into());
-        metadata.extend(found.uuid.map(|id| ("imported_id".to_owned(), id.into())));
-        metadata.extend(found.created_at.map(|time| ("imported_time".to_owned(), time.into())));
-        let title = found.name.filter(|name| !name.is_empty());
-        let new = New { title, metadata, ..New::default() };
-        plant(nodes, current.as_deref(), new, &mut parcel);
+        nodes.push(Node { id, parent, entry });
     }
-    Ok(parcel)
+    let last = nodes.last().map(|node| node.id.clone());
+    let current = found.current_leaf_message_uuid.or(last);
+    let mut metadata = Map::new();
+    metadata.insert("imported_from".to_owned(), "claude".into());
+    metadata.extend(found.uuid.map(|id| ("imported_id".to_owned(), id.into())));
+    metadata.extend(found.created_at.map(|time| ("imported_time".to_owned(), time.into())));
+    let title = found.name.filter(|name| !name.is_empty());
+    let new = New { title, metadata, ..New::default() };
+    plant(nodes, current.as_deref(), new, parcel);
+    Ok(())
 }
 
 fn uuid(message: &Value) -> Option<String> {
@@ -177,15 +248,6 @@ fn said_to_claude(message: &Value) -> Option<NewEntry> {
         }
     }
     (!text.trim().is_empty()).then(|| entry(role, text, None, ("claude", message)))
-}
-
-/// The conversations of a list, or the only one.
-fn each(text: &str) -> Result<Vec<&RawValue>, Fault> {
-    if text.starts_with('[') {
-        serde_json::from_str(text).map_err(|e| broken(&e))
-    } else {
-        serde_json::from_str(text).map(|one| vec![one]).map_err(|e| broken(&e))
-    }
 }
 
 /// Turns a tree into a context and forks of it. The branch that was shown last is the context.
@@ -233,7 +295,7 @@ fn plant(nodes: Vec<Node>, current: Option<&str>, new: New, parcel: &mut Parcel)
             },
         };
         let new = New { messages: said, ..base };
-        parcel.items.push(Item { new, fork: start, closed: false });
+        parcel.items.push(Item { new, fork: start, ending: Ending::default() });
     }
 }
 

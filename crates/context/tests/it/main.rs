@@ -8,8 +8,10 @@
 mod branches;
 mod changes;
 mod contract;
+mod documents;
 mod encryption;
 mod forks;
+mod history;
 mod limits;
 mod log;
 mod news;

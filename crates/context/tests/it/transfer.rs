@@ -53,7 +53,8 @@ async fn round(contexts: &Contexts, format: Format) -> context::Context {
     contexts.delete(&key("s")).await.unwrap();
     // The format is found out without its name.
     let parcel = read_document(&document.text, None).unwrap();
-    contexts.import(LOCAL, parcel).await.unwrap().remove(0)
+    let made = contexts.import(LOCAL, parcel).await.unwrap().remove(0);
+    contexts.get(&key(&made.id)).await.unwrap()
 }
 
 #[tokio::test]
@@ -160,10 +161,13 @@ async fn a_tree_of_chatgpt_becomes_a_context_and_forks() {
         assert_eq!(logs[0], ["one", "another answer", "two", "end"]);
         assert_eq!(logs[1], ["one", "first answer"]);
         assert_eq!(logs[2], ["one", "another answer", "or two?"]);
-        assert_eq!((made[1].parent.as_deref(), made[1].fork_seq), (Some(&*made[0].id), Some(1)));
-        assert_eq!(made[2].fork_seq, Some(2));
+        assert_eq!(made[1].fork, Some((std::sync::Arc::clone(&made[0].id), 1)));
+        assert_eq!(made[2].fork.as_ref().unwrap().1, 2);
         assert_eq!(made[0].title.as_deref(), Some("Trip"));
-        assert_eq!(made[0].metadata["imported_id"], "abc");
+        let first = contexts.get(&key(&made[0].id)).await.unwrap();
+        assert_eq!(first.metadata["imported_id"], "abc");
+        let fork = contexts.get(&key(&made[1].id)).await.unwrap();
+        assert_eq!((fork.parent.as_deref(), fork.fork_seq), (Some(&*made[0].id), Some(1)));
         let answer = contexts.entry(&key(&made[0].id), 2).await.unwrap();
         assert_eq!(answer.model.as_deref(), Some("gpt-x"));
         assert_eq!(answer.meta["chatgpt"]["create_time"], 1.5);
@@ -194,7 +198,7 @@ async fn an_export_of_claude_becomes_contexts() {
         assert_eq!(texts(&all(&contexts, &made[0].id).await), ["hello", "hi"]);
         assert_eq!(texts(&all(&contexts, &made[1].id).await), ["hello", "good day"]);
         assert_eq!(texts(&all(&contexts, &made[2].id).await), ["hello", "hi"]);
-        assert_eq!(made[2].fork_seq, Some(1));
+        assert_eq!(made[2].fork.as_ref().unwrap().1, 1);
     })
     .await;
 }

@@ -67,14 +67,18 @@ impl Embedder for Words {
 
 fn vector(text: &str, length: usize) -> Vec<f32> {
     let mut out = vec![0.0; length];
-    for (axis, words) in SUBJECTS.iter().enumerate() {
+    for (axis, words) in out.iter_mut().zip(SUBJECTS) {
         let count = words.iter().filter(|word| text.contains(**word)).count();
-        out[axis] = f32::from(u16::try_from(count).unwrap());
+        *axis = f32::from(u16::try_from(count).unwrap());
     }
-    if out.iter().all(|x| *x == 0.0) {
-        out[length - 1] = 1.0;
+    if let Some(last) = out.last_mut().filter(|_| !text_is_known(text)) {
+        *last = 1.0;
     }
     out
+}
+
+fn text_is_known(text: &str) -> bool {
+    SUBJECTS.iter().any(|words| words.iter().any(|word| text.contains(word)))
 }
 
 fn talk() -> Vec<NewEntry> {

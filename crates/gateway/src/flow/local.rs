@@ -90,21 +90,25 @@ pub(super) async fn again(
     let open = gate.contexts().reopen(key).await?;
     let budget = context::Budget { tokens: u32::MAX };
     let window = gate.contexts().window(key, budget).await?;
-    let (reply, usage) = reply_again(model, key, &window);
-    let outcome = Outcome {
-        content: Content::Text(reply),
-        model: model.name().to_owned(),
-        status: EntryStatus::Complete,
-        meta: meta(usage),
-        usage_tokens: None,
-    };
-    let turn = gate.contexts().finish(&open, outcome).await?;
+    let turn = gate.contexts().finish(&open, outcome(model, key, &window)).await?;
     drop(place);
     note(record, &turn);
     if let Some(steps) = steps {
         tell(&turn, &steps).await;
     }
     Ok(turn)
+}
+
+/// What an offline model answers to the last question of a window.
+pub(super) fn outcome(model: &'static dyn Offline, key: &Key, window: &context::Window) -> Outcome {
+    let (reply, usage) = reply_again(model, key, window);
+    Outcome {
+        content: Content::Text(reply),
+        model: model.name().to_owned(),
+        status: EntryStatus::Complete,
+        meta: meta(usage),
+        usage_tokens: None,
+    }
 }
 
 fn reply_again(
@@ -210,12 +214,20 @@ fn meta(usage: Usage) -> Map {
 /// Plays a stored answer as a stream: the shape that callers of real models know.
 pub(super) async fn tell(turn: &Turn, steps: &mpsc::Sender<Step>) {
     let text = translate::plain(&turn.message.content);
-    let start = Step::Start {
-        context: Arc::clone(&turn.context),
-        turn: turn.number,
-        model: turn.message.model.clone().unwrap_or_default(),
-        provider: translate::provider_of(turn),
-    };
+    let who = (turn.message.model.as_deref().unwrap_or_default(), translate::provider_of(turn));
+    let about = (Arc::clone(&turn.context), turn.number);
+    play(about, (who.0, &who.1), &text, steps).await;
+}
+
+/// Plays a text as a stream of this turn.
+pub(super) async fn play(
+    (context, turn): (Arc<str>, u64),
+    (model, provider): (&str, &str),
+    text: &str,
+    steps: &mpsc::Sender<Step>,
+) {
+    let (model, provider) = (model.to_owned(), provider.to_owned());
+    let start = Step::Start { context, turn, model, provider };
     let mut events = vec![start, Step::Event(Event::Open { index: 0, part: Part::Text })];
     let piece = |text: &str| Step::Event(Event::Text { index: 0, text: text.to_owned() });
     events.extend(text.split_inclusive(' ').map(piece));

@@ -13,6 +13,7 @@ mod preview;
 mod race;
 mod remote;
 mod replay;
+mod said;
 mod summary;
 mod told;
 mod tools;
@@ -23,7 +24,6 @@ use std::sync::Arc;
 use context::{
     Begun, Content, Idem, Key, Map, NewEntry, NewTurn, Settings, StateEdit, Turn, WhenBusy,
 };
-use http::HeaderMap;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -35,6 +35,7 @@ pub use desk::{Desk, Place};
 pub use envelope::Envelope;
 pub use preview::{Preview, preview};
 pub(crate) use replay::{End, Heard, Replay, Replays, shown};
+pub(crate) use said::Said;
 pub(crate) use told::listening;
 pub use tools::ToolPlan;
 pub use translate::Overrides;

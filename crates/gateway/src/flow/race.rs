@@ -25,6 +25,11 @@ impl Race {
         self.speaker() == Some(place)
     }
 
+    /// Whoever spoke has nothing more to say, and somebody else may.
+    pub(super) fn ends(&self) {
+        self.0.send_replace(None);
+    }
+
     /// Who speaks.
     pub(super) fn speaker(&self) -> Option<usize> {
         *self.0.borrow()

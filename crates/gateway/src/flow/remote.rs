@@ -11,10 +11,12 @@ use wire::reply::{Reply, Stop};
 use wire::{Code, Fault};
 
 use super::race::Race;
+use super::said::Said;
 use super::{Ask, Overrides, Place, Replay, STEPS_MAX, Step, Way};
 use super::{local, replayed, sit, summary, told, translate};
 use crate::gate::Gateway;
-use crate::model::{Upstream, culprit};
+use crate::model::{Target, Upstream, culprit};
+use crate::offline::{self, Offline};
 use crate::route::{Plan, Record, copy_to};
 
 /// Stores the question, asks the model, stores the reply.
@@ -80,15 +82,14 @@ async fn run(
 ) -> Result<Turn, Fault> {
     let (done, result) = oneshot::channel();
     let Way { plan, record } = way;
-    let targets: Vec<Arc<Upstream>> = plan.upstreams().cloned().collect();
-    let Some(first) = targets.first().cloned() else {
+    let Some(first) = plan.upstreams().next().cloned() else {
         return Err(Fault::internal("a turn without an upstream"));
     };
     record.lock().is_turn(open.number);
     let asked = Mutex::new(first);
     let told = told::here();
     let gate = gate.clone();
-    let task = Task { gate, told, targets, plan, asked, record, open, place, overrides };
+    let task = Task { gate, told, plan, asked, record, open, place, overrides };
     let gate = task.gate.clone();
     let replay = gate.replays().begin(&task.open.key, task.open.number);
     // Who wants no stream gets none, and nothing of it is kept either.
@@ -111,7 +112,6 @@ struct Task {
     /// Where the request is told what its window was.
     told: Option<told::Slot>,
     plan: Plan,
-    targets: Vec<Arc<Upstream>>,
     /// Who was asked last.
     asked: Mutex<Arc<Upstream>>,
     /// Written down when the turn is over.
@@ -127,8 +127,18 @@ struct Out<'a> {
     steps: Option<&'a mpsc::Sender<Step>>,
     heard: &'a Mutex<String>,
     race: &'a Race,
+    /// What another target would have to go on with.
+    said: &'a Mutex<Said>,
     /// Another target may be asked at the same time.
     hedged: bool,
+}
+
+/// A whole reply.
+enum Whole {
+    /// By a model behind a connection.
+    Said(Reply, Box<Asked>),
+    /// By one of ours.
+    Inside(Outcome),
 }
 
 /// Why no whole reply came, and what came of it.
@@ -171,37 +181,55 @@ impl Task {
         &self,
         steps: Option<mpsc::Sender<Step>>,
         heard: &Mutex<String>,
-    ) -> Result<(Reply, Asked), Broken> {
-        let race = Race::default();
-        let out = Out { steps: steps.as_ref(), heard, race: &race, hedged: false };
+    ) -> Result<Whole, Broken> {
+        let (race, said) = (Race::default(), Mutex::default());
+        let out = Out { steps: steps.as_ref(), heard, race: &race, said: &said, hedged: false };
         let hedge = self.plan.route.as_ref().and_then(|route| route.hedge);
-        let hedge = hedge
-            .filter(|hedge| self.targets.len() > 1 && self.gate.hedges().called(hedge.percent));
+        let two = self.plan.targets.iter().take(2);
+        let two = two.filter(|target| matches!(target, Target::Upstream(_))).count() == 2;
+        let hedge = hedge.filter(|hedge| two && self.gate.hedges().called(hedge.percent));
         let mut place = 0;
         if let Some(hedge) = hedge {
             match self.hedged(hedge.after, Out { hedged: true, ..out }).await {
                 Ok(answered) => return Ok(answered),
-                Err((broken, tried)) if !self.goes_on(&broken, tried.saturating_sub(1), heard) => {
+                Err((broken, tried)) if !self.goes_on(&broken, tried.saturating_sub(1), out) => {
                     return Err(broken);
                 }
-                Err((_, tried)) => place = tried,
+                Err((_, tried)) => {
+                    place = tried;
+                    race.ends();
+                }
             }
         }
-        while let Some(upstream) = self.targets.get(place) {
-            match Box::pin(self.ask_one((place, upstream), out)).await {
+        while let Some(target) = self.plan.targets.get(place) {
+            let answered = match target {
+                Target::Upstream(upstream) => Box::pin(self.ask_one((place, upstream), out)).await,
+                Target::Offline(model) => self.inside(*model, out).await,
+            };
+            match answered {
                 Ok(answered) => return Ok(answered),
-                Err(broken) if !self.goes_on(&broken, place, heard) => return Err(broken),
-                Err(_) => place += 1,
+                Err(broken) if !self.goes_on(&broken, place, out) => return Err(broken),
+                Err(_) => {
+                    place += 1;
+                    // What one target has won by speaking, the next one must win again.
+                    race.ends();
+                }
             }
         }
         Err(Fault::internal("a turn without an upstream").into())
     }
 
     /// Whether the target after this one may be asked.
-    fn goes_on(&self, broken: &Broken, place: usize, heard: &Mutex<String>) -> bool {
-        let said = !lock(heard).is_empty();
-        let others = place + 1 < self.targets.len();
-        let goes_on = !said && others && culprit(&broken.fault).is_elsewhere();
+    fn goes_on(&self, broken: &Broken, place: usize, out: Out<'_>) -> bool {
+        let next = self.plan.targets.get(place + 1);
+        let can = if lock(out.heard).is_empty() {
+            next.is_some()
+        } else {
+            // Half an answer is gone on with where the route wants that, by a model that reads it.
+            let continues = self.plan.route.as_ref().is_some_and(|route| route.continues);
+            continues && matches!(next, Some(Target::Upstream(_))) && lock(out.said).is_words()
+        };
+        let goes_on = can && culprit(&broken.fault).is_elsewhere();
         if goes_on {
             let context = &self.open.context.id;
             tracing::info!(%context, "asking the next target: {}", broken.fault);
@@ -211,12 +239,9 @@ impl Task {
 
     /// Asks the first, and after a while the second too; whoever has something to say first
     /// answers. The number of targets that were asked comes with the failure.
-    async fn hedged(
-        &self,
-        after: Duration,
-        out: Out<'_>,
-    ) -> Result<(Reply, Asked), (Broken, usize)> {
-        let (Some(one), Some(two)) = (self.targets.first(), self.targets.get(1)) else {
+    async fn hedged(&self, after: Duration, out: Out<'_>) -> Result<Whole, (Broken, usize)> {
+        let mut upstreams = self.plan.upstreams();
+        let (Some(one), Some(two)) = (upstreams.next(), upstreams.next()) else {
             return Err((Fault::internal("a hedge needs two targets").into(), 0));
         };
         let mut first = Box::pin(self.ask_one((0, one), out));
@@ -256,9 +281,9 @@ impl Task {
         &self,
         (place, upstream): (usize, &Arc<Upstream>),
         out: Out<'_>,
-    ) -> Result<(Reply, Asked), Broken> {
+    ) -> Result<Whole, Broken> {
         *lock(&self.asked) = Arc::clone(upstream);
-        let (prompt, asked) =
+        let (mut prompt, asked) =
             translate::prompt(&self.gate, upstream, &self.open, &self.overrides).await?;
         if let Some(told) = &self.told {
             told.note(asked.facts());
@@ -266,8 +291,12 @@ impl Task {
         let Some(steps) = out.steps else {
             let reply = upstream.send(&prompt).await?;
             self.speaks((place, upstream), out.race).await;
-            return Ok((reply, asked));
+            return Ok(Whole::Said(reply, Box::new(asked)));
         };
+        let goes_on = !lock(out.said).is_empty();
+        if goes_on {
+            lock(out.said).lead(&mut prompt, upstream);
+        }
         let start = Step::Start {
             context: Arc::clone(&self.open.context.id),
             turn: self.open.number,
@@ -275,8 +304,8 @@ impl Task {
             provider: upstream.provider().to_owned(),
         };
         // While others can be asked nothing goes out before there is content.
-        let others = out.hedged || place + 1 < self.targets.len();
-        let mut held = vec![start];
+        let others = !goes_on && (out.hedged || place + 1 < self.plan.targets.len());
+        let mut held = if goes_on { Vec::new() } else { vec![start] };
         let mut open = true;
         if !others {
             open = flush(steps, &mut held).await;
@@ -299,6 +328,7 @@ impl Task {
                 if let Event::Text { text, .. } = &event {
                     lock(out.heard).push_str(text);
                 }
+                let Some(event) = lock(out.said).take(event, goes_on) else { continue };
                 held.push(Step::Event(event));
                 if open && (!others || !begins) {
                     open = flush(steps, &mut held).await;
@@ -311,10 +341,28 @@ impl Task {
                 // A reply without a word still begins.
                 self.speaks((place, upstream), out.race).await;
                 flush(steps, &mut held).await;
-                Ok((reply, asked))
+                let reply = std::mem::take(&mut *lock(out.said)).whole(reply, goes_on);
+                Ok(Whole::Said(reply, Box::new(asked)))
+            }
+            // Of an answer that two began to give, what was heard is all there is.
+            Err(failed) if goes_on => {
+                let partial = Message::text(Role::Assistant, lock(out.heard).clone());
+                Err(Broken { fault: failed.fault, partial: Some(partial) })
             }
             Err(failed) => Err(Broken { fault: failed.fault, partial: failed.partial }),
         }
+    }
+
+    /// A model of ours answers, behind others that could not.
+    async fn inside(&self, model: &'static dyn Offline, out: Out<'_>) -> Result<Whole, Broken> {
+        let budget = context::Budget { tokens: u32::MAX };
+        let window = self.gate.contexts().window(&self.open.key, budget).await?;
+        let outcome = local::outcome(model, &self.open.key, &window);
+        if let (Some(steps), Content::Text(text)) = (out.steps, &outcome.content) {
+            let about = (Arc::clone(&self.open.context.id), self.open.number);
+            local::play(about, (model.name(), offline::PROVIDER), text, steps).await;
+        }
+        Ok(Whole::Inside(outcome))
     }
 
     /// This target has something to say. Returns if it may; one that lost its race waits here
@@ -342,15 +390,17 @@ impl Task {
     }
 
     /// Steps 8 and 9: the reply, or what came of it, becomes durable.
-    async fn keep(&self, outcome: Result<(Reply, Asked), Broken>) -> Result<Turn, Fault> {
+    async fn keep(&self, outcome: Result<Whole, Broken>) -> Result<Turn, Fault> {
         let contexts = self.gate.contexts();
         let upstream = Arc::clone(&lock(&self.asked));
         match &outcome {
-            Ok((reply, _)) => self.record.lock().done(Some(reply.usage)),
+            Ok(Whole::Said(reply, _)) => self.record.lock().done(Some(reply.usage)),
+            Ok(Whole::Inside(outcome)) => self.record.lock().answered_inside(&outcome.model),
             Err(broken) => self.record.lock().failed(&broken.fault),
         }
         match outcome {
-            Ok((reply, mut asked)) => {
+            Ok(Whole::Inside(outcome)) => contexts.finish(&self.open, outcome).await,
+            Ok(Whole::Said(reply, mut asked)) => {
                 self.gate.metrics().estimated(upstream.provider(), asked.counted(&reply.usage));
                 let step = asked.step(&reply.usage);
                 let outcome = self.outcome(&upstream, reply, &asked);

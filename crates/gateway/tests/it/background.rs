@@ -178,7 +178,6 @@ async fn what_cannot_be_made_in_the_background_is_refused() {
     let house = House::new().await;
     for (field, value, param) in [
         ("store", json!(false), "store"),
-        ("conversation", json!("c"), "background"),
         ("background", json!("yes"), "background"),
         ("truncation", json!("sometimes"), "truncation"),
         ("include", json!("everything"), "include"),
@@ -302,4 +301,54 @@ async fn what_a_response_was_asked_is_listed_page_by_page() {
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
         assert_eq!(refused.json()["error"]["param"], param, "{refused:?}");
     }
+}
+
+async fn items(house: &House, id: &str) -> Vec<String> {
+    let path = format!("/v1/conversations/{id}/items?order=asc&limit=100");
+    let list = house.call("GET", &path).await.json();
+    let all = list["data"].as_array().unwrap_or_else(|| panic!("{list}")).iter();
+    all.map(|item| item["content"][0]["text"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn in_a_conversation_it_is_added_when_it_is_there() {
+    let (mock, house) = start("[default]\ndelay_ms = 100\ntext = \"good day\"").await;
+    let made = house.post("/v1/conversations", &json!({})).await.json();
+    let id = made["id"].as_str().unwrap();
+    let mut body = ask(false);
+    body["conversation"] = json!(id);
+    for round in 1..=2 {
+        let begun = house.post("/v1/responses", &body).await;
+        assert_eq!(begun.status, StatusCode::OK, "{begun:?}");
+        assert_eq!(begun.header("x-rapport-context"), id);
+        let first = begun.json();
+        assert_eq!(first["conversation"], json!({"id": id}), "{first}");
+        let found = settled(&house, first["id"].as_str().unwrap()).await;
+        assert_eq!((&found["status"], text(&found)), (&json!("completed"), "good day"));
+        // At once: who has seen the end finds it there.
+        assert_eq!(items(&house, id).await, ["hello", "good day"].repeat(round));
+    }
+    let sent = mock.requests().pop().unwrap().json();
+    assert_eq!(sent["messages"].as_array().unwrap().len(), 3, "{sent}");
+    // A stream in the background, by the header, of a context that begins by it.
+    let headers = [("x-rapport-context", "new-one")];
+    let answer = house.with_headers("POST", "/v1/responses", &headers, &ask(true)).await;
+    assert_eq!(events(&answer.text).last().unwrap()["type"], "response.completed", "{answer:?}");
+    assert_eq!(items(&house, "new-one").await, ["hello", "good day"]);
+}
+
+#[tokio::test]
+async fn one_that_fails_adds_nothing_to_its_conversation() {
+    let (_mock, house) = start("default.status = 500").await;
+    let made = house.post("/v1/conversations", &json!({})).await.json();
+    let id = made["id"].as_str().unwrap();
+    let mut body = ask(false);
+    body["conversation"] = json!(id);
+    let begun = house.post("/v1/responses", &body).await.json();
+    let found = settled(&house, begun["id"].as_str().unwrap()).await;
+    assert_eq!(found["status"], "failed", "{found}");
+    assert_eq!(items(&house, id).await, Vec::<String>::new());
+    body["conversation"] = json!("conv_unknown");
+    let lost = house.post("/v1/responses", &body).await;
+    assert_eq!(lost.status, StatusCode::NOT_FOUND, "{lost:?}");
 }

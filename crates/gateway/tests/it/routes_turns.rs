@@ -179,3 +179,86 @@ async fn offline_turns_and_refused_ones_are_written_down_and_replays_are_not() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_built_in_model_behind_others_answers_when_they_cannot() {
+    for broken in ["default.status = 500", "default.fault = \"drop\"", "default.status = 401"] {
+        let town = town(("anthropic", broken), ("openai_chat", broken), |route| {
+            route.targets.push(target("demo"));
+        })
+        .await;
+        town.house.post("/api/v1/contexts", &json!({"id": "c"})).await;
+        for stream in [false, true] {
+            let body = json!({"message": "hello", "model": "both", "stream": stream});
+            let answer = town.turn(&[], &body).await;
+            assert_eq!(answer.status, StatusCode::OK, "{broken} {answer:?}");
+            assert_eq!(answer.text.matches("event: done").count(), usize::from(stream));
+            assert!(answer.text.contains("How can I help you today?"), "{broken} {answer:?}");
+            let told = town.explain(&answer).await;
+            let by = (&told["provider"], &told["model"], &told["outcome"]);
+            assert_eq!(by, (&json!("offline"), &json!("demo"), &json!("ok")), "{told}");
+            assert_eq!(told["attempts"].as_array().unwrap().len(), 2, "{told}");
+        }
+        let kept = town.house.call("GET", "/api/v1/contexts/c/messages").await.json();
+        let kept = kept["messages"].as_array().unwrap();
+        assert_eq!(kept.len(), 4);
+        assert_eq!(kept[3]["status"], "complete");
+        assert_eq!(kept[3]["model"], "demo");
+    }
+}
+
+const BREAKS: &str =
+    "[default]\nfragments = [\"one \", \"two \", \"three\"]\nstream_error = { after = 2 }";
+
+#[tokio::test]
+async fn a_turn_that_breaks_off_is_gone_on_with_where_the_route_wants_it() {
+    for (one, two) in [("anthropic", "openai_chat"), ("openai_chat", "anthropic")] {
+        let town = town((one, BREAKS), (two, "default.text = \"and three\""), |route| {
+            route.continues = true;
+        })
+        .await;
+        town.house.post("/api/v1/contexts", &json!({"id": "c"})).await;
+        let body = json!({"message": "count", "model": "both", "stream": true});
+        let answer = town.turn(&[], &body).await;
+        assert_eq!(answer.text.matches("event: start").count(), 1, "{answer:?}");
+        assert_eq!(answer.text.matches("event: done").count(), 1, "{answer:?}");
+        let data = answer.text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let data: Vec<Value> = data.map(|data| serde_json::from_str(data).unwrap()).collect();
+        // Deltas alone have nothing but a text.
+        let is_delta = |event: &&Value| event.as_object().is_some_and(|map| map.len() == 1);
+        let said: String =
+            data.iter().filter(is_delta).filter_map(|event| event["text"].as_str()).collect();
+        assert_eq!(said, "one two and three", "{answer:?}");
+        let sent = town.two.requests().pop().unwrap().json();
+        let last = sent["messages"].as_array().unwrap().last().unwrap().clone();
+        assert_eq!(last["role"], "assistant", "{sent}");
+        assert!(last.to_string().contains("one two"), "{sent}");
+        let kept = town.house.call("GET", "/api/v1/contexts/c/messages").await.json();
+        let kept = &kept["messages"];
+        assert_eq!(kept.as_array().unwrap().len(), 2, "{kept}");
+        assert!(kept[1].to_string().contains("one two and three"), "{kept}");
+        assert_eq!((&kept[1]["status"], &kept[1]["model"]), (&json!("complete"), &json!("two-m")));
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_nobody_can_end_keeps_all_that_was_heard() {
+    for (continues, heard) in [(false, "one two "), (true, "one two one two ")] {
+        let town = town(("anthropic", BREAKS), ("openai_chat", BREAKS), |route| {
+            route.continues = continues;
+        })
+        .await;
+        town.house.post("/api/v1/contexts", &json!({"id": "c"})).await;
+        let body = json!({"message": "count", "model": "both", "stream": true});
+        let answer = town.turn(&[], &body).await;
+        assert_eq!(answer.text.matches("event: error").count(), 1, "{answer:?}");
+        assert_eq!(town.asked(), (1, usize::from(continues)));
+        let kept = town.house.call("GET", "/api/v1/contexts/c/messages").await.json();
+        let kept = &kept["messages"];
+        assert_eq!(kept[1]["status"], "partial", "{kept}");
+        assert!(kept[1].to_string().contains(heard.trim_end()), "{kept}");
+        let again = json!({"model": "demo"});
+        let again = town.house.post("/api/v1/contexts/c/turns/retry", &again).await;
+        assert_eq!(again.status, StatusCode::OK, "{again:?}");
+    }
+}

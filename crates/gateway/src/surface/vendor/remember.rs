@@ -133,7 +133,7 @@ pub(super) fn plain(asked: &mut Asked) {
 }
 
 /// Whether there is a question.
-fn must_ask(messages: &[Message]) -> Result<(), Fault> {
+pub(super) fn must_ask(messages: &[Message]) -> Result<(), Fault> {
     match messages.last().map(|message| message.role) {
         Some(Role::User | Role::Tool) => Ok(()),
         Some(role) => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use context::Key;
+use context::{EntryStatus, Key, NewEntry, Slice, WhenBusy};
 use futures_util::StreamExt as _;
 use http::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use wire::dialect::Asked;
 use wire::event::Event;
 use wire::frame::sse;
+use wire::prompt::Role;
 use wire::{Code, Fault};
 
 use super::Seat;
@@ -30,20 +31,32 @@ use crate::surface::vendor::{Call, answer, remember};
 const LOOK: Duration = Duration::from_millis(5);
 /// A stream that is silent for so long gets a comment, so that nobody between closes it.
 const QUIET: Duration = Duration::from_secs(15);
+/// Limit: messages that one response adds to a conversation.
+const ADDED_MAX: u32 = 500;
 /// Limit: how long a cancelled response may take to end.
 const STOP_MAX: Duration = Duration::from_secs(10);
+
+/// The conversation that a response is added to when it is there.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    /// The conversation.
+    pub(super) key: Key,
+    /// The last entry that the response has from it.
+    pub(super) shared: u32,
+}
 
 /// Begins a response, and answers as soon as its question is stored.
 pub(super) async fn start(
     call: Call,
     (seat, messages): (Seat, u64),
-    mut asked: Asked,
+    (mut asked, home): (Asked, Option<Home>),
 ) -> Result<Response, Fault> {
     let (gate, key, streams) = (call.gate.clone(), seat.key.clone(), call.streams());
     let live = gate.lives().begin(&key);
     let (refuse, refusal) = oneshot::channel();
     asked.stream = true;
-    let task = make((call, seat, asked), messages, Arc::clone(&live), refuse);
+    let context = home.as_ref().map_or_else(|| key.id.clone(), |home| home.key.id.clone());
+    let task = make((call, seat, asked), (messages, home), Arc::clone(&live), refuse);
     gate.tasks().spawn("background response", task);
     begun(&gate, &key, messages, refusal).await?;
     let mut response = if streams {
@@ -57,7 +70,7 @@ pub(super) async fn start(
         }
         axum::Json(found.value).into_response()
     };
-    if let Ok(value) = HeaderValue::from_str(&key.id) {
+    if let Ok(value) = HeaderValue::from_str(&context) {
         response.headers_mut().insert(HeaderName::from_static("x-rapport-context"), value);
     }
     Ok(response)
@@ -66,7 +79,7 @@ pub(super) async fn start(
 /// Makes a response, whoever listens.
 async fn make(
     (call, seat, asked): (Call, Seat, Asked),
-    messages: u64,
+    (messages, home): (u64, Option<Home>),
     live: Arc<Live>,
     refuse: oneshot::Sender<Fault>,
 ) {
@@ -74,7 +87,20 @@ async fn make(
     match remember::turn_in(&call, seat, &asked).await {
         Ok(response) => {
             let mut body = response.into_body().into_data_stream();
+            // The end is told when the conversation has it too: who hears it may ask there at once.
+            let mut last: Option<Bytes> = None;
             while let Some(Ok(bytes)) = body.next().await {
+                if let Some(bytes) = last.replace(bytes) {
+                    live.push(&bytes);
+                }
+            }
+            if let Some(home) = &home
+                && let Err(fault) = add(&gate, home, &key).await
+            {
+                let (response, conversation) = (&key.id, &home.key.id);
+                tracing::warn!(%response, %conversation, "not added: {}", fault.chain());
+            }
+            if let Some(bytes) = last {
                 live.push(&bytes);
             }
         }
@@ -94,6 +120,42 @@ async fn make(
         }
     }
     gate.lives().end(&key, &live);
+}
+
+/// Adds what was asked and answered to the conversation, if there is an answer.
+async fn add(gate: &Gateway, home: &Home, key: &Key) -> Result<(), Fault> {
+    let slice = Slice { after: Some(home.shared), limit: ADDED_MAX, ..Slice::default() };
+    let entries = gate.contexts().messages(key, slice).await?.items;
+    let is_whole = entries.last().is_some_and(|entry| {
+        entry.role == Role::Assistant && entry.status == EntryStatus::Complete
+    });
+    if !is_whole {
+        return Ok(());
+    }
+    let new = entries.into_iter().map(|entry| NewEntry {
+        role: entry.role,
+        content: entry.content,
+        model: entry.model,
+        meta: entry.meta,
+    });
+    let wait = gate.now().settings.limits.queue;
+    let place = gate.desk().sit(&home.key, WhenBusy::Queue, wait).await?;
+    gate.contexts().append(&home.key, new.collect(), None, None).await?;
+    drop(place);
+    Ok(())
+}
+
+/// Waits for what comes with the end of a response, for those who poll.
+pub(super) async fn settled(gate: &Gateway, key: &Key, found: &Stored) {
+    if found.background
+        && !found.is_open
+        && let Some(live) = gate.lives().find(key)
+    {
+        let ended = tokio::time::timeout(STOP_MAX, live.ended()).await;
+        if ended.is_err() {
+            tracing::warn!(response = %key.id, "a response has an answer and does not end");
+        }
+    }
 }
 
 /// Waits until the question is stored, or the call is refused.

@@ -26,7 +26,7 @@ pub(crate) use live::Lives;
 
 use self::wish::Wish;
 use super::remember::{self, Extra, Seat, entry};
-use super::{Call, Who};
+use super::{Call, Who, history};
 use crate::auth::Caller;
 use crate::gate::Gateway;
 use crate::surface::problem::Failed;
@@ -54,7 +54,12 @@ async fn create(gate: State<Gateway>, who: Who, r: Request) -> Result<Response, 
     let mut call = Call::read(gate.0, (who.0.0, who.1.0), r, "openai_responses").await?;
     compact::open(&mut call)?;
     let mut asked = call.asked()?;
-    let wish = Wish::of(&call, &mut asked)?;
+    let wish = Wish::of(&mut asked)?;
+    if wish.background
+        && let Some((id, is_new)) = conversation(&call, &asked)
+    {
+        return Ok(Box::pin(converse_behind(call, (&id, is_new), (asked, wish))).await?);
+    }
     if let Some(id) = call.context() {
         let extra = Extra { name: fresh(), window: wish.window, ..Extra::default() };
         return Ok(Box::pin(remember::turn_with(call, &id, asked, extra)).await?);
@@ -72,7 +77,7 @@ async fn create(gate: State<Gateway>, who: Who, r: Request) -> Result<Response, 
     remember::lead(&mut asked.prompt);
     let (seat, messages) = begin(&call, after.as_deref(), &asked, &wish).await?;
     if wish.background {
-        return Ok(behind::start(call, (seat, messages), asked).await?);
+        return Ok(behind::start(call, (seat, messages), (asked, None)).await?);
     }
     let (gate, key) = (call.gate.clone(), seat.key.clone());
     match remember::turn_in(&call, seat, &asked).await {
@@ -99,6 +104,60 @@ async fn converse(
     let copy = (asked.store != Some(false)).then(|| metadata(None, &asked, &wish));
     let extra = Extra { name, window: wish.window, copy };
     Box::pin(remember::turn_with(call, id, asked, extra)).await
+}
+
+/// The conversation that a call names, and whether it may begin by that.
+fn conversation(call: &Call, asked: &Asked) -> Option<(String, bool)> {
+    match (call.context(), &asked.link) {
+        (Some(id), _) => Some((id, true)),
+        (None, Some(Link::Conversation(id))) => Some((id.clone(), false)),
+        (None, _) => None,
+    }
+}
+
+/// A response in the background of a conversation: made in a fork of it, and added to it when it
+/// is there, with its question; nothing is added when it fails.
+async fn converse_behind(
+    call: Call,
+    (id, is_new): (&str, bool),
+    (mut asked, wish): (Asked, Wish),
+) -> Result<Response, Fault> {
+    let contexts = call.gate.contexts();
+    let named = Key::new(call.caller.tenant, id)?;
+    if let Err(fault) = contexts.get(&named).await {
+        let is_gone = fault.code() == Code::ContextNotFound;
+        if !(is_gone && is_new) {
+            return Err(no_conversation(fault, id));
+        }
+        let new = New { id: Some(id.to_owned()), ..New::default() };
+        match contexts.create(call.caller.tenant, new).await {
+            // Somebody else was faster, which is as good.
+            Err(fault) if fault.code() != Code::Conflict => return Err(fault),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    remember::lead(&mut asked.prompt);
+    remember::must_ask(&asked.prompt.messages)?;
+    let place = history::place(&call.gate, &named, &asked.prompt.messages, false).await?;
+    asked.prompt.messages.drain(..place.new.start);
+    asked.link = None;
+    asked.echo.retain(|(name, _)| name != "conversation");
+    let echo = stored::raw(&json!({"id": &*place.key.id}));
+    asked.echo.extend(echo.map(|raw| ("conversation".to_owned(), raw)));
+    let earlier = asked.prompt.messages.split_last().map_or(&[][..], |(_, earlier)| earlier);
+    let name = fresh();
+    let new = New {
+        id: Some(name.clone()),
+        metadata: metadata(None, &asked, &wish),
+        messages: earlier.iter().map(entry).collect(),
+        ..New::default()
+    };
+    let made = contexts.fork(&place.key, None, new).await?;
+    let shared = made.fork_seq.unwrap_or(0);
+    let key = Key::new(call.caller.tenant, &name)?;
+    let extra = Extra { name, window: wish.window, ..Extra::default() };
+    let home = Some(behind::Home { key: place.key, shared });
+    behind::start(call, (Seat { key, extra }, made.size.messages), (asked, home)).await
 }
 
 /// The fault of a conversation that is not there, as its own API says it.
@@ -195,6 +254,7 @@ async fn get(
     let key = key(&caller, &id)?;
     let after = stored::after(query)?;
     let found = stored::read(&gate, &key).await.map_err(|fault| missing(fault, &id))?;
+    behind::settled(&gate, &key, &found).await;
     match after {
         None => Ok(axum::Json(found.value).into_response()),
         Some(after) => Ok(behind::listen(&gate, &key, &found, after)?),

@@ -2,10 +2,8 @@
 
 use context::{Plan, Strategy};
 use serde_json::json;
-use wire::dialect::{Asked, Link};
+use wire::dialect::Asked;
 use wire::{Code, Fault};
-
-use crate::surface::vendor::Call;
 
 /// Fields that are ours to act on: no provider is to act on them again.
 const OURS: [&str; 2] = ["background", "truncation"];
@@ -21,7 +19,7 @@ pub(super) struct Wish {
 
 impl Wish {
     /// Reads the fields, and takes those that are ours out of the prompt.
-    pub(super) fn of(call: &Call, asked: &mut Asked) -> Result<Self, Fault> {
+    pub(super) fn of(asked: &mut Asked) -> Result<Self, Fault> {
         let field = |name: &str| {
             let found = asked.echo.iter().find(|(held, _)| held == name);
             found.map(|(_, raw)| raw.get()).filter(|json| *json != "null")
@@ -40,10 +38,6 @@ impl Wish {
         if background {
             if asked.store == Some(false) {
                 return Err(wrong("store", "true, or absent, with `background`"));
-            }
-            if matches!(asked.link, Some(Link::Conversation(_))) || call.context().is_some() {
-                return Err(wrong("background", "false in a conversation")
-                    .hint("go on with `previous_response_id` in the background"));
             }
         }
         if let Some(private) = &mut asked.prompt.private {

@@ -9,7 +9,7 @@ use wire::Fault;
 
 use crate::about::{About, Listen};
 use crate::cache::Cache;
-use crate::flow::{Desk, Replays};
+use crate::flow::{ByModel, Desk, Replays, Vectorising};
 use crate::joined::{self, Home, Joined};
 use crate::limits::Rates;
 use crate::metrics::Metrics;
@@ -57,6 +57,7 @@ struct Inner {
     affinity: Affinity,
     cases: Arc<Cases>,
     hedges: Hedges,
+    vectorising: Vectorising,
     connections: AtomicUsize,
     started: tokio::time::Instant,
 }
@@ -106,7 +107,7 @@ impl Gateway {
         joined::check(&settings.mcp)?;
         let desk = Desk::new(&settings.limits);
         let mcp = crate::surface::mcp::server(None);
-        Ok(Self(Arc::new(Inner {
+        let gate = Self(Arc::new(Inner {
             now: ArcSwap::from_pointee(Snapshot::of(settings, models)),
             about: ArcSwap::from_pointee(parts.about),
             contexts: parts.contexts,
@@ -124,9 +125,12 @@ impl Gateway {
             affinity: Affinity::default(),
             cases: Arc::new(Cases::over(recorder)),
             hedges: Hedges::default(),
+            vectorising: Vectorising::default(),
             connections: AtomicUsize::new(0),
             started: tokio::time::Instant::now(),
-        })))
+        }));
+        gate.contexts().set_embedder(Arc::new(ByModel::new(gate.faint())));
+        Ok(gate)
     }
 
     /// Swaps the settings whole; requests that are under way keep the old ones. What is known of
@@ -243,6 +247,11 @@ impl Gateway {
 
     pub(crate) fn cases(&self) -> &Arc<Cases> {
         &self.0.cases
+    }
+
+    /// The contexts whose messages become vectors.
+    pub(crate) fn vectorising(&self) -> &Vectorising {
+        &self.0.vectorising
     }
 
     pub(crate) fn hedges(&self) -> &Hedges {

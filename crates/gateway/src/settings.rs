@@ -78,6 +78,8 @@ pub struct ModelSettings {
     pub interact: String,
     /// The model of all other doors while `default` is not set: `demo`.
     pub context: String,
+    /// `models.embed`: what turns messages into vectors for recall; nothing unless set.
+    pub embed: Option<String>,
     /// Every door answers with the `mock` model.
     pub mock: bool,
     /// What becomes of what a provider's API cannot say.
@@ -114,6 +116,7 @@ impl Default for ModelSettings {
             default: None,
             interact: "echo".to_owned(),
             context: "demo".to_owned(),
+            embed: None,
             mock: false,
             unsupported: Unsupported::Drop,
         }
@@ -294,6 +297,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// `limits.upload_bytes`: the largest body that is passed through piece by piece.
     pub upload_bytes: u64,
+    /// `limits.import_bytes`: the largest document that is imported.
+    pub import_bytes: u64,
     /// `limits.line_bytes`: the longest raw-TCP line or WebSocket message.
     pub line_bytes: usize,
     /// `limits.json_depth`: the deepest nesting of arrays and objects.
@@ -322,6 +327,7 @@ impl Default for Limits {
             connections: 10_000,
             body_bytes: 64 * 1024 * 1024,
             upload_bytes: 1024 * 1024 * 1024,
+            import_bytes: 16 * 1024 * 1024 * 1024,
             line_bytes: 4 * 1024 * 1024,
             json_depth: 128,
             turns: 1_024,

@@ -18,6 +18,7 @@ mod summary;
 mod told;
 mod tools;
 mod translate;
+mod vectors;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub(crate) use told::listening;
 pub use tools::ToolPlan;
 pub use translate::Overrides;
 pub(crate) use translate::{plain, provider_of, usage_value};
+pub(crate) use vectors::{ByModel, Vectorising, consider as vectorise};
 
 use crate::gate::{Gateway, Snapshot};
 use crate::model::{Door, Target};
@@ -121,10 +123,15 @@ pub async fn turn(
     ask: Ask,
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Answered, Fault> {
-    match tools::wanted(gate, &ask).await? {
+    let key = gate.now().settings.models.embed.is_some().then(|| ask.key.clone());
+    let answered = match tools::wanted(gate, &ask).await? {
         None => once(gate, ask, steps).await,
         Some(tools) => Box::pin(tools.run(gate, ask, steps)).await,
+    };
+    if let Some(key) = key {
+        vectors::consider(gate, &key);
     }
+    answered
 }
 
 /// Asks once: the model's calls of tools are for the caller.

@@ -17,6 +17,7 @@ mod tests;
 mod token;
 mod trail;
 mod upstream;
+pub(crate) mod vectors;
 
 use std::sync::Arc;
 
@@ -150,6 +151,12 @@ impl Models {
         let models = Self { choice: settings.models.clone(), sites, routes };
         if problems.is_empty() {
             problems.extend(models.broken_routes());
+        }
+        if problems.is_empty()
+            && let Err(fault) = models.vectoriser()
+        {
+            let hint = fault.hint_text().unwrap_or("choose another model").to_owned();
+            problems.push(config(format!("models.embed: {}", fault.text())).hint(hint));
         }
         let choice = &settings.models;
         let named = [

@@ -79,6 +79,8 @@ mod untouched;
 #[cfg(test)]
 mod upstream;
 #[cfg(test)]
+mod vectors;
+#[cfg(test)]
 mod vendor;
 #[cfg(test)]
 mod versions;

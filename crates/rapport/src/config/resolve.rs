@@ -190,6 +190,7 @@ fn settings(values: &mut Values<'_>) -> Settings {
             default: values.text("models.default"),
             interact: values.text("models.interact").unwrap_or_default(),
             context: values.text("models.context").unwrap_or_default(),
+            embed: values.text("models.embed").filter(|name| !name.is_empty()),
             mock: values.bool("models.mock"),
             unsupported: values
                 .choice("models.unsupported", &Unsupported::WORDS)
@@ -307,6 +308,7 @@ fn limits(values: &mut Values<'_>) -> Limits {
         connections: values.size("limits.connections"),
         body_bytes: values.size("limits.body_bytes"),
         upload_bytes: values.count("limits.upload_bytes"),
+        import_bytes: values.count("limits.import_bytes"),
         line_bytes: values.size("limits.line_bytes"),
         json_depth: values.size("limits.json_depth"),
         turns: values.size("limits.turns"),

@@ -194,8 +194,10 @@ pub(crate) async fn forget_checkpoint(
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Rollback {
-    /// Keep the messages up to this one; 0 keeps none. The state stays.
+    /// Keep the messages up to this one; 0 keeps none. The state stays, unless `state` is set.
     to: Option<u64>,
+    /// With `to`: bring back the state that the message saw last.
+    state: bool,
     /// Back to this checkpoint, with its state.
     checkpoint: Option<String>,
     /// Back to this branch, with the state it had.
@@ -206,8 +208,14 @@ pub(crate) struct Rollback {
 
 impl Rollback {
     fn goal(self) -> Result<To, Fault> {
+        if self.state && self.to.is_none() {
+            let text = "`state` goes with `to` only";
+            return Err(Fault::new(Code::InvalidInput, text)
+                .hint("checkpoints and branches bring their state back by themselves")
+                .details(json!({"field": "state"})));
+        }
         let goals = [
-            self.to.map(To::Seq),
+            self.to.map(|to| if self.state { To::Moment(to) } else { To::Seq(to) }),
             self.checkpoint.map(To::Checkpoint),
             self.branch.map(To::Branch),
             self.undo.then_some(To::Undo),

@@ -109,6 +109,7 @@ pub(crate) async fn append(
     let entries = entries(asked)?;
     let expect = read::expected(&headers)?;
     let (changed, entries) = gate.contexts().append(&key, entries, expect, idem).await?;
+    crate::flow::vectorise(&gate, &key);
     let messages: Vec<Value> = entries.iter().map(shape::message).collect();
     let body = json!({"messages": messages, "revision": changed.revision});
     let mut response = (StatusCode::CREATED, axum::Json(body)).into_response();

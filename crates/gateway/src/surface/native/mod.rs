@@ -5,6 +5,7 @@ pub(crate) mod branches;
 pub(crate) mod contexts;
 pub(crate) mod events;
 pub(crate) mod hooks;
+pub(crate) mod import;
 pub(crate) mod knowledge;
 pub(crate) mod messages;
 pub(crate) mod models;
@@ -33,6 +34,8 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(contexts::get, contexts::edit, contexts::delete))
         .routes(routes!(contexts::close))
         .routes(routes!(state::get, state::patch, state::put))
+        .routes(routes!(state::history))
+        .routes(routes!(state::restore))
         .routes(routes!(knowledge::notes, knowledge::note))
         .routes(routes!(knowledge::forget))
         .routes(routes!(knowledge::profile, knowledge::edit_profile, knowledge::delete_profile))
@@ -63,7 +66,7 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(search::search))
         .routes(routes!(search::recall))
         .routes(routes!(transfer::export))
-        .routes(routes!(transfer::import))
+        .routes(routes!(import::import))
         .routes(routes!(events::events))
         .routes(routes!(redact::redact))
         .routes(routes!(hooks::create, hooks::list))

@@ -2,8 +2,10 @@
 
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
+use context::By;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use wire::{Code, Fault};
 
 use super::contexts::{bad_query, touched};
 use super::read;
@@ -59,12 +61,15 @@ pub(crate) struct RecallQuery {
     limit: Option<u32>,
     /// Only messages before this number.
     before: Option<u32>,
+    /// `both` (default), `words` or `vectors`; without `models.embed` there are words only.
+    by: Option<String>,
 }
 
 /// Finds the messages of a context that have to do with a question, with their neighbours.
 #[utoipa::path(get, path = "/api/v1/contexts/{id}/recall", tag = "search",
     params(("id" = String, Path), RecallQuery),
-    responses((status = 200, description = "`recalled`, the best first", body = Object),
+    responses((status = 200, description = "`recalled`, the best first; `vectors`: how many there are",
+               body = Object),
               (status = 404, body = Problem)))]
 pub(crate) async fn recall(
     State(gate): State<Gateway>,
@@ -75,13 +80,31 @@ pub(crate) async fn recall(
     let Query(query) = query.map_err(|e| bad_query(&e))?;
     let key = read::key(&caller, &id)?;
     let limit = query.limit.unwrap_or(5).clamp(1, 50);
-    let found = gate.contexts().recall(&key, &query.q, limit, query.before).await?;
+    let by = by(query.by.as_deref())?;
+    let found = gate.contexts().recall_by(&key, &query.q, (limit, query.before), by).await?;
+    let vectors = gate.contexts().vectorised(&key).await?;
+    crate::flow::vectorise(&gate, &key);
     let recalled: Vec<Value> = found
         .iter()
         .map(|found| {
             let messages: Vec<Value> = found.entries.iter().map(shape::message).collect();
-            json!({"seq": found.seq, "score": found.score, "messages": messages})
+            json!({"seq": found.seq, "score": found.score, "words": found.words,
+                   "vectors": found.vectors, "messages": messages})
         })
         .collect();
-    Ok(touched(axum::Json(json!({"recalled": recalled})).into_response(), &key))
+    let vectors = vectors
+        .map(|known| json!({"model": &*known.model, "done": known.done, "waiting": known.waiting}));
+    let told = json!({"recalled": recalled, "vectors": vectors});
+    Ok(touched(axum::Json(told).into_response(), &key))
+}
+
+/// How to look.
+fn by(word: Option<&str>) -> Result<By, Fault> {
+    let Some(word) = word else { return Ok(By::Both) };
+    By::parse(word).ok_or_else(|| {
+        let text = format!("`by` cannot be `{}`", word.escape_default());
+        Fault::new(Code::InvalidInput, text)
+            .hint("use `both`, `words` or `vectors`")
+            .details(json!({"field": "by"}))
+    })
 }

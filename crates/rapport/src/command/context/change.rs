@@ -195,37 +195,6 @@ pub(super) async fn edit(client: &mut Client<'_>, asked: &Edit) -> Result<(), Fa
     told(client, &reply, &format!("`{id}` has revision {revision} now"))
 }
 
-/// Flags of `context state`.
-#[derive(Clone, Debug, Args)]
-pub(super) struct State {
-    /// The context; `-` or nothing is the current one
-    id: Option<String>,
-    /// Merge patch as a JSON object; null removes a key
-    #[arg(long, value_name = "JSON", conflicts_with = "replace")]
-    patch: Option<String>,
-    /// New state as a JSON object
-    #[arg(long, value_name = "JSON")]
-    replace: Option<String>,
-}
-
-/// Shows or changes the state; prints what it is then.
-pub(super) async fn state(client: &mut Client<'_>, state: &State) -> Result<(), Failure> {
-    let id = find(client, state.id.as_deref()).await?;
-    let path = path(&id).then("state");
-    let ask = match (&state.patch, &state.replace) {
-        (Some(text), _) => Ask::patch(path, &given::object(text, "--patch")?),
-        (None, Some(text)) => Ask::put(path, &given::object(text, "--replace")?),
-        (None, None) => Ask::get(path),
-    };
-    let reply = client.server.json(&ask).await?;
-    if client.is_json() {
-        client.raw(&reply.raw);
-    } else {
-        client.printer.line(&format!("{:#}", reply.value));
-    }
-    Ok(())
-}
-
 /// Makes a context the current one; without an id it says which one that is.
 pub(super) async fn choose(client: &mut Client<'_>, id: Option<&str>) -> Result<(), Failure> {
     let id = find(client, id).await?;

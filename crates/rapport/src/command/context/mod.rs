@@ -10,6 +10,7 @@ mod list;
 mod redact;
 mod rewind;
 mod share;
+mod state;
 mod transfer;
 mod tree;
 mod view;
@@ -61,8 +62,8 @@ enum Verb {
     Messages(view::Messages),
     /// Show everything that is said in a context, as it is said
     Events(follow::Events),
-    /// Show the state of a context, or change it
-    State(change::State),
+    /// Show the state of a context, its history, or change it
+    State(state::State),
     /// Change title, user, instructions, settings, metadata or lifetime
     Edit(change::Edit),
     /// Find messages in all contexts
@@ -148,7 +149,7 @@ async fn work(client: &mut Client<'_>, verb: &Verb) -> Result<(), Failure> {
         Verb::Cancel(named) => change::cancel(client, id(named).as_deref()).await,
         Verb::Messages(messages) => view::messages(client, messages).await,
         Verb::Events(events) => follow::events(client, events).await,
-        Verb::State(state) => change::state(client, state).await,
+        Verb::State(state) => state::state(client, state).await,
         Verb::Edit(edit) => change::edit(client, edit).await,
         Verb::Search(search) => branch::search(client, search).await,
         Verb::Recall(recall) => window::recall(client, recall).await,

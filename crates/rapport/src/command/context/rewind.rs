@@ -71,7 +71,7 @@ async fn list(client: &mut Client<'_>, id: &str) -> Result<(), Failure> {
 #[derive(Clone, Debug, Args)]
 #[group(id = "goal", required = true, multiple = false)]
 pub(super) struct Goal {
-    /// Keep the messages up to this one, 0 for none; the state stays
+    /// Keep the messages up to this one, 0 for none; the state stays without --state
     #[arg(long, value_name = "SEQ", group = "goal")]
     to: Option<u64>,
     /// Back to this checkpoint, with its state
@@ -89,12 +89,16 @@ pub(super) struct Rollback {
     id: String,
     #[command(flatten)]
     goal: Goal,
+    /// With --to: bring back the state that the message saw last
+    #[arg(long, requires = "to")]
+    state: bool,
 }
 
 /// Takes a context back to an earlier place.
 pub(super) async fn rollback(client: &mut Client<'_>, asked: &Rollback) -> Result<(), Failure> {
     let goal = &asked.goal;
     let body = match (goal.to, &goal.checkpoint, goal.branch) {
+        (Some(to), _, _) if asked.state => json!({"to": to, "state": true}),
         (Some(to), _, _) => json!({"to": to}),
         (None, Some(name), _) => json!({"checkpoint": name}),
         (None, None, branch) => json!({"branch": branch}),

@@ -22,6 +22,13 @@ pub(super) const KEYS: &[Key] = &[
         "The largest body that is passed through piece by piece: forms, files, `/provider/…`.",
     ),
     key(
+        "limits.import_bytes",
+        Bytes(1024, 1024 * GIB),
+        "16 GiB",
+        Live,
+        "The largest document that is imported; it is stored as it comes.",
+    ),
+    key(
         "limits.line_bytes",
         Bytes(1024, GIB),
         "4 MiB",

@@ -27,6 +27,15 @@ pub(super) const KEYS: &[Key] = &[
         Live,
         "The model of all other doors while `models.default` is not set.",
     ),
+    key(
+        "models.embed",
+        Text,
+        "",
+        Live,
+        "What turns messages into vectors, so that recall also finds what is said in other words: \
+         a model such as `openai/text-embedding-3-small`, or the built-in `hash-embed`. Nothing \
+         unless set.",
+    ),
     key("models.mock", Bool, "false", Live, "Every door answers with the built-in mock model."),
     key(
         "models.unsupported",

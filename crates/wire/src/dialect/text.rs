@@ -1,20 +1,41 @@
 //! Writes JSON text piece by piece: keys in the order given, raw values untouched.
 
+/// Bytes that are looked at together.
+const LOOK: usize = 32;
+
 /// Appends a JSON string.
 pub(super) fn string(out: &mut String, text: &str) {
+    out.reserve(text.len().saturating_add(2));
     out.push('"');
-    for c in text.chars() {
+    let mut rest = text;
+    loop {
+        // What has to be escaped is ASCII, so the text can be cut before and after it.
+        let (plain, marked) = rest.split_at_checked(plain(rest.as_bytes())).unwrap_or((rest, ""));
+        out.push_str(plain);
+        let mut left = marked.chars();
+        let Some(c) = left.next() else { break };
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            '\0'..='\u{1f}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            _ => out.push(c),
+            c => out.push_str(&format!("\\u{:04x}", u32::from(c))),
         }
+        rest = left.as_str();
     }
     out.push('"');
+}
+
+/// How many bytes come before the first that has to be escaped. Long texts have few of them: the
+/// inner loop has no way out, so that the compiler can look at many bytes at once.
+fn plain(bytes: &[u8]) -> usize {
+    let is_marked = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let (looks, _) = bytes.as_chunks::<LOOK>();
+    let has_mark = |look: &[u8; LOOK]| look.iter().fold(false, |any, byte| any | is_marked(byte));
+    let skipped = looks.iter().take_while(|look| !has_mark(look)).count().saturating_mul(LOOK);
+    let rest = bytes.get(skipped..).unwrap_or_default();
+    skipped.saturating_add(rest.iter().position(is_marked).unwrap_or(rest.len()))
 }
 
 /// An object that is being written.
@@ -99,5 +120,17 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!(value["a\"b"], text);
         assert!(out.ends_with(r#""n":1.0,"list":["x",null]}"#), "{out}");
+    }
+
+    #[test]
+    fn a_mark_is_escaped_wherever_it_stands() {
+        for before in 0..80 {
+            for mark in ["\"", "\\", "\n", "\u{1}", "\u{e9}\"", "\u{1f600}\t\u{1f600}", ""] {
+                let text = format!("{}{mark}{}", "a".repeat(before), "\u{e9}".repeat(40));
+                let mut out = String::new();
+                string(&mut out, &text);
+                assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+            }
+        }
     }
 }

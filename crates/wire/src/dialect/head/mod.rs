@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use super::ask::Link;
 use super::fields::{self, Fields};
 use super::text;
+use crate::frame::json::string_end;
 
 pub(super) use parts::{Edit, Parts};
 
@@ -175,16 +176,9 @@ impl Cursor<'_> {
     fn string(&mut self) -> Option<Range<usize>> {
         let start = self.at;
         self.take(b'"')?;
-        loop {
-            let rest = self.body.get(self.at..)?;
-            let step = mark(rest)?;
-            self.at = self.at.saturating_add(step);
-            if self.takes(b'"') {
-                return Some(start..self.at);
-            }
-            // A backslash and what it escapes.
-            self.at = self.at.saturating_add(2);
-        }
+        let length = string_end(self.body.get(self.at..)?)?;
+        self.at = self.at.saturating_add(length);
+        Some(start..self.at)
     }
 
     /// Steps over a value; gives where it stands.
@@ -223,24 +217,4 @@ impl Cursor<'_> {
             }
         }
     }
-}
-
-/// How far it is to the next quote or backslash, eight bytes at a look: most of a body is the
-/// inside of long strings.
-fn mark(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const TOPS: u64 = u64::from_le_bytes([0x80; 8]);
-    let has = |word: u64, byte: u8| {
-        let found = word ^ u64::from_le_bytes([byte; 8]);
-        found.wrapping_sub(ONES) & !found & TOPS != 0
-    };
-    let (words, _) = bytes.as_chunks::<8>();
-    let is_plain = |word: &&[u8; 8]| {
-        let word = u64::from_le_bytes(**word);
-        !has(word, b'"') && !has(word, b'\\')
-    };
-    let skipped = words.iter().take_while(is_plain).count().saturating_mul(8);
-    let rest = bytes.get(skipped..)?;
-    let step = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-    Some(skipped.saturating_add(step))
 }

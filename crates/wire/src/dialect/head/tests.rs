@@ -170,9 +170,10 @@ proptest! {
     }
 
     #[test]
-    fn a_mark_is_found_at_any_distance(before in "[a-z\u{e9}]{0,40}", after in "[a-z\"]{0,9}") {
-        let text = format!("{before}\"{after}");
-        prop_assert_eq!(mark(text.as_bytes()), Some(before.len()));
-        prop_assert_eq!(mark(before.as_bytes()), None);
+    fn the_end_of_a_string_is_found_at_any_distance(text in ".{0,60}", after in "[a-z\"]{0,9}") {
+        let string = serde_json::to_string(&text).unwrap();
+        let body = format!("{string}{after}");
+        prop_assert_eq!(string_end(&body.as_bytes()[1..]), Some(string.len() - 1));
+        prop_assert_eq!(string_end(&string.as_bytes()[1..string.len() - 1]), None);
     }
 }

@@ -9,16 +9,15 @@ use wire::{Code, Fault};
 use super::Format;
 use super::read::{FORMAT, broken};
 
+/// Fields that tell something by being there.
+const TELLING: [&str; 5] = ["input", "mapping", "chat_messages", "system", "type"];
+
 /// The fields that tell formats apart.
 #[derive(Debug, Default)]
 struct Marks {
     format: Option<Value>,
-    has_messages: bool,
-    has_input: bool,
-    has_mapping: bool,
-    has_chat_messages: bool,
-    has_system: bool,
-    has_type: bool,
+    /// Names of fields that tell something by being there.
+    there: Vec<String>,
     /// The document is a list, and this is what its first item is like.
     first: Option<Mark>,
     /// Messages, as far as they were seen.
@@ -35,9 +34,9 @@ struct Mark {
 
 impl Mark {
     fn of(value: &Value) -> Self {
-        let mut mark = Self::default();
-        mark.role = value.get("role").and_then(Value::as_str).map(str::to_owned);
-        mark.has_calls = value.get("tool_calls").is_some();
+        let role = value.get("role").and_then(Value::as_str).map(str::to_owned);
+        let has_calls = value.get("tool_calls").is_some();
+        let mut mark = Self { role, has_calls, kinds: Vec::new() };
         mark.parts(value.get("content"));
         mark
     }
@@ -72,6 +71,8 @@ fn unknown(why: &str) -> Fault {
 impl Marks {
     fn judge(mut self, more: bool) -> Result<Format, Fault> {
         let is_list = self.first.is_some();
+        let there = std::mem::take(&mut self.there);
+        let has = |name: &str| there.iter().any(|there| there == name);
         match &self.format {
             Some(Value::String(name)) if name == FORMAT => {
                 return Ok(if more { Format::JsonLines } else { Format::Rapport });
@@ -81,17 +82,17 @@ impl Marks {
             }
             _ => {}
         }
-        if self.has_mapping {
+        if has("mapping") {
             Ok(Format::ChatGpt)
-        } else if self.has_chat_messages {
+        } else if has("chat_messages") {
             Ok(Format::Claude)
-        } else if self.has_input || (is_list && self.has_type) {
+        } else if has("input") || (is_list && has("type")) {
             Ok(Format::OpenAiResponses)
         } else if let Some(first) = self.first.take().filter(|first| first.role.is_some()) {
             self.messages.insert(0, first);
             Ok(chat(&self.messages, false))
-        } else if self.has_messages {
-            Ok(chat(&self.messages, self.has_system))
+        } else if has("messages") {
+            Ok(chat(&self.messages, has("system")))
         } else {
             Err(unknown("none of `messages`, `input`, `mapping` and `chat_messages` is there"))
         }
@@ -137,7 +138,7 @@ impl<'de> Visitor<'de> for Look<'_> {
             match name.as_str() {
                 "format" => marks.format = Some(map.next_value()?),
                 "messages" => {
-                    marks.has_messages = true;
+                    marks.there.push(name);
                     map.next_value_seed(Said(&mut marks.messages))?;
                 }
                 "role" => {
@@ -152,18 +153,13 @@ impl<'de> Visitor<'de> for Look<'_> {
                         first.parts(Some(&content));
                     }
                 }
-                other => {
-                    let seen = match other {
-                        "input" => Some(&mut marks.has_input),
-                        "mapping" => Some(&mut marks.has_mapping),
-                        "chat_messages" => Some(&mut marks.has_chat_messages),
-                        "system" => Some(&mut marks.has_system),
-                        "type" => Some(&mut marks.has_type),
-                        "tool_calls" => marks.first.as_mut().map(|first| &mut first.has_calls),
-                        _ => None,
-                    };
-                    if let Some(seen) = seen {
-                        *seen = true;
+                _ => {
+                    let first = marks.first.as_mut().filter(|_| name == "tool_calls");
+                    if let Some(first) = first {
+                        first.has_calls = true;
+                    }
+                    if TELLING.contains(&name.as_str()) {
+                        marks.there.push(name);
                     }
                     map.next_value::<IgnoredAny>()?;
                 }

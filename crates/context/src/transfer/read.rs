@@ -142,7 +142,7 @@ pub fn read(text: &str, format: Option<Format>) -> Result<Parcel, Fault> {
     let tally = read_from(text.as_bytes(), reading, &mut |piece| {
         match (piece, items.last_mut()) {
             (Piece::Begin(begin), _) => {
-                items.push(Item { new: begin.new, fork: begin.fork, ending: Ending::default() })
+                items.push(Item { new: begin.new, fork: begin.fork, ending: Ending::default() });
             }
             (Piece::Messages(messages), Some(item)) => item.new.messages.extend(messages),
             (Piece::End(ending), Some(item)) => item.ending = *ending,

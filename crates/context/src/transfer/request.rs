@@ -174,8 +174,8 @@ impl Request<'_, '_> {
         let prompt = self.dialect.request(body.as_bytes())?.prompt;
         let parts = [prompt.system, self.first.take()];
         let system: Vec<String> = parts.into_iter().flatten().collect();
-        let mut ending = Ending::default();
-        ending.system = (!system.is_empty()).then(|| system.join("\n\n"));
+        let system = (!system.is_empty()).then(|| system.join("\n\n"));
+        let mut ending = Ending { system, ..Ending::default() };
         if prompt.model != "imported" {
             ending.metadata.insert("imported_model".to_owned(), prompt.model.into());
         }

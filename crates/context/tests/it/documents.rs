@@ -37,8 +37,8 @@ impl Read for Endless {
             let Some(next) = self.parts.next() else { return Ok(0) };
             (self.part, self.at) = (next.into_bytes(), 0);
         }
-        let count = (self.part.len() - self.at).min(buffer.len());
-        buffer[..count].copy_from_slice(&self.part[self.at..self.at + count]);
+        let count =
+            self.part.iter().skip(self.at).zip(buffer).map(|(from, to)| *to = *from).count();
         self.at += count;
         self.read.set(self.read.get() + count);
         Ok(count)
@@ -67,7 +67,7 @@ fn bytes_of(piece: &Piece) -> usize {
 
 #[test]
 fn a_document_is_never_held_whole() {
-    const COUNT: usize = 300;
+    const COUNT: usize = 180;
     let long = "x".repeat(100_000);
     let messages = move |at: usize| {
         let role = if at.is_multiple_of(2) { "user" } else { "assistant" };
@@ -166,12 +166,12 @@ fn a_document_that_ends_early_is_none() {
         };
         assert!(reads(whole.as_bytes(), Format::parse(format), false, |_| {}).is_ok(), "{whole}");
         for end in (1..whole.len() - 1).filter(|end| whole.as_bytes()[*end] != b'\n') {
-            let cut = &whole.as_bytes()[..end];
+            let cut = whole.as_bytes().get(..end).unwrap();
             let first_line = whole.find('\n').unwrap_or(0);
             let is_line = (first_line..=first_line + 1).contains(&end);
             let result = reads(cut, Format::parse(format), false, |_| {});
             // Lines may end after any of them.
-            assert!(result.is_err() || is_line, "{format}: {:?}", &whole[..end]);
+            assert!(result.is_err() || is_line, "{format}: {end} bytes of {whole}");
         }
     }
 }

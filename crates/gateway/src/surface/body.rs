@@ -247,7 +247,7 @@ fn render(stack: &[Step]) -> String {
     out
 }
 
-fn slow(limit: Duration) -> Fault {
+pub(super) fn slow(limit: Duration) -> Fault {
     let text = format!("no byte of the body came for {} s", limit.as_secs());
     Fault::new(Code::Timeout, text)
         .details(json!({"stage": "body_read"}))

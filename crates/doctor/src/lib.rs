@@ -15,8 +15,11 @@ mod case;
 mod check;
 mod ladder;
 mod mcp;
+mod firewall;
 mod probe;
 pub mod report;
+#[cfg(target_os = "linux")]
+mod netlink;
 mod request;
 
 pub use check::About;

@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{About, Check, Pending, Step, no_address};
 use crate::case::Case;
+use crate::firewall::{self, Look, Way};
 use crate::probe::dial::{Dialed, classify};
 use crate::report::{Fix, Verdict};
 
@@ -16,6 +17,9 @@ pub(crate) struct Loopback;
 
 /// Limit: one exchange of a byte with ourselves.
 const EXCHANGE: Duration = Duration::from_millis(800);
+
+/// A port no rule is likely to name.
+const ANY: u16 = 49999;
 
 impl Check for Loopback {
     fn about(&self) -> About {
@@ -55,7 +59,7 @@ async fn look(case: &Case) -> Step {
             Step::pass("127.0.0.1 works, ::1 does not").seen([seen])
         }
         (Err(broken), _) => {
-            let verdict = name(broken);
+            let verdict = of_rule(name(broken)).await;
             if super::is_loopback_host(case.host()) {
                 Step::name(verdict)
             } else {
@@ -119,6 +123,25 @@ fn name(broken: Dialed) -> Verdict {
             .because(seen)
             .fix(Fix::run_as_root("see which rule does it", "sudo nft list ruleset")),
         },
+    }
+}
+
+/// Names the rule, when a packet filter blocks loopback and its rules can be read.
+async fn of_rule(mut verdict: Verdict) -> Verdict {
+    if verdict.id != "net.loopback_blocked" {
+        return verdict;
+    }
+    let way = Way { to: Ipv4Addr::LOCALHOST.into(), port: ANY, is_local: true, length: None };
+    match tokio::task::spawn_blocking(move || firewall::look(way)).await {
+        Ok(Look::Read { culprits, .. }) => {
+            if let Some(culprit) = culprits.iter().rfind(|one| one.is_sure) {
+                verdict.evidence.push(culprit.line());
+                verdict.fix.clone_from(&culprit.fixes);
+            }
+            verdict
+        }
+        Ok(Look::Hidden { reason, notes }) => verdict.because(reason).because_all(notes),
+        Err(_) => verdict,
     }
 }
 

@@ -49,6 +49,29 @@ pub fn ephemeral_range() -> Option<RangeInclusive<u16>> {
     }
 }
 
+/// The range of [`ephemeral_range`], when `port` is in it and not kept back from being lent.
+pub(crate) fn lent_range(port: u16) -> Option<(u16, u16)> {
+    let range = ephemeral_range().filter(|range| range.contains(&port))?;
+    (!is_reserved(port)).then(|| (*range.start(), *range.end()))
+}
+
+/// Whether an administrator kept the port back from being lent to outgoing connections.
+fn is_reserved(port: u16) -> bool {
+    let list = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports");
+    list.is_ok_and(|list| reserves(&list, port))
+}
+
+/// Reads a list such as `8080,9000-9010`.
+pub(super) fn reserves(list: &str, port: u16) -> bool {
+    list.trim().split(',').any(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        match (first.parse::<u16>(), last.parse::<u16>()) {
+            (Ok(first), Ok(last)) => (first..=last).contains(&port),
+            _ => false,
+        }
+    })
+}
+
 pub(super) fn read_range(text: &str) -> Option<RangeInclusive<u16>> {
     let mut numbers = text.split_whitespace().map(str::parse::<u16>);
     let first = numbers.next()?.ok()?;
@@ -59,7 +82,7 @@ pub(super) fn read_range(text: &str) -> Option<RangeInclusive<u16>> {
 /// What a server should say before it binds `port`: one line per reason, usually none.
 #[must_use]
 pub fn bind_warnings(port: u16) -> Vec<String> {
-    warnings(port, ephemeral_range().as_ref())
+    warnings(port, ephemeral_range().filter(|_| !is_reserved(port)).as_ref())
 }
 
 pub(super) fn warnings(port: u16, ephemeral: Option<&RangeInclusive<u16>>) -> Vec<String> {

@@ -13,6 +13,7 @@ mod suggest;
 mod tests;
 
 pub use candidates::candidates;
+pub(crate) use class::lent_range;
 pub use class::{Class, bind_warnings, class, ephemeral_range};
 pub use explain::explain;
 pub use invalid::{InvalidPort, Place, Problem};

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use proptest::prelude::*;
 
-use super::class::{read_range, warnings};
+use super::class::{read_range, reserves, warnings};
 use super::*;
 
 fn error(text: &str) -> InvalidPort {
@@ -146,6 +146,10 @@ fn classes_have_their_borders() {
 fn bind_warnings_follow_the_range_of_the_machine() {
     assert_eq!(read_range("32768\t60999\n"), Some(32768..=60999));
     assert_eq!(read_range("9 3"), None);
+    for port in [8080, 9000, 9005, 9010] {
+        assert!(reserves("8080,9000-9010\n", port), "{port}");
+    }
+    assert!(!reserves("8080,9000-9010", 9011) && !reserves("\n", 0));
     assert!(warnings(61900, Some(&(32768..=60999))).is_empty());
     assert_eq!(warnings(61900, Some(&(49152..=65535))).len(), 1);
     assert_eq!(warnings(80, None).len(), 1);

@@ -56,6 +56,10 @@ pub struct Listener {
     pub uid: u32,
     /// Connections that wait to be accepted.
     pub waiting: u32,
+    /// How many may wait before further ones are turned away, when the system says so.
+    pub queue_limit: Option<u32>,
+    /// Whether a socket of IPv6 leaves IPv4 out (`IPV6_V6ONLY`), when the system says so.
+    pub v6_only: Option<bool>,
     /// The process that holds the socket, when it can be seen.
     pub owner: Option<Process>,
     /// A process of the same user with the port in its command line, when the owner is hidden.
@@ -80,6 +84,28 @@ impl Listener {
     pub fn place(&self) -> String {
         std::net::SocketAddr::new(self.address, self.port).to_string()
     }
+
+    /// Whether the queue of connections is full; `None` when its limit is not known.
+    #[must_use]
+    pub fn is_full(&self) -> Option<bool> {
+        // The kernel lets one more wait than the limit says.
+        self.queue_limit.map(|limit| self.waiting > limit)
+    }
+}
+
+/// A TCP socket that holds a port and does not listen on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bound {
+    /// The address it is bound to.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// The user id of the socket.
+    pub uid: u32,
+    /// The system's number for the socket.
+    pub inode: u64,
+    /// The process that holds it, when it can be seen.
+    pub owner: Option<Process>,
 }
 
 /// Another use of a local TCP port: an open, closing or half-closed connection.
@@ -93,6 +119,14 @@ pub struct Connection {
     pub is_established: bool,
     /// Whether the connection only waits to be forgotten (`TIME_WAIT`).
     pub is_time_wait: bool,
+    /// Bytes that arrived and were not read by the program.
+    pub unread: u32,
+    /// Bytes that were written and not confirmed by the other end.
+    pub unsent: u32,
+    /// How often the oldest of them was sent again.
+    pub retransmits: u8,
+    /// The system's number for the socket; 0 when no process has it.
+    pub inode: u64,
 }
 
 /// Everything the tables say at one moment.
@@ -102,6 +136,8 @@ pub struct Table {
     pub listeners: Vec<Listener>,
     /// All other TCP sockets.
     pub connections: Vec<Connection>,
+    /// Sockets that hold a port and do not listen; only some ways to ask show them.
+    pub bound: Vec<Bound>,
     /// UDP sockets that are bound and joined to nobody.
     pub udp: Vec<Listener>,
     /// UNIX sockets that accept connections and have a name.
@@ -212,6 +248,11 @@ impl fmt::Display for Holder {
 ///
 /// Reads files of the system and blocks for some milliseconds.
 ///
+/// The process that holds a socket, when it can be seen.
+pub(crate) fn holder_of(inode: u64) -> Option<Process> {
+    system::holder_of(inode)
+}
+
 /// # Errors
 /// [`Unavailable`] when the system has no such table or does not let it be read.
 pub fn table() -> Result<Table, Unavailable> {

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use super::linux::{Row, read_row, split_stat};
+use super::linux::{Row, from_files, read_row, split_stat};
 use super::{holder, listeners, names_number, processes_naming, redact, table};
 
 #[test]
@@ -32,6 +32,28 @@ fn a_connection_is_no_listener() {
     assert!(!table.listeners.iter().any(|l| l.port == client_port));
     let listening = table.listeners.iter().find(|l| l.port == port).unwrap();
     assert_eq!(listening.waiting, 1, "one connection waits to be accepted");
+}
+
+#[test]
+fn the_kernel_and_its_files_say_the_same_and_the_kernel_says_more() {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let of = |all: &[super::Listener]| all.iter().find(|one| one.port == port).cloned().unwrap();
+    let (asked, read) = (of(&table().unwrap().listeners), of(&from_files().unwrap().listeners));
+    assert_eq!((asked.address, asked.uid, asked.inode), (read.address, read.uid, read.inode));
+    assert!(asked.queue_limit.is_some() && asked.is_full() == Some(false), "{asked:?}");
+    assert_eq!((read.queue_limit, read.is_full()), (None, None));
+}
+
+#[test]
+fn a_port_that_is_held_without_listening_is_seen_with_its_holder() {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    let table = table().unwrap();
+    let bound = table.bound.iter().find(|one| one.port == port).unwrap();
+    assert_eq!(bound.owner.as_ref().unwrap().pid, std::process::id());
+    assert!(!table.listeners.iter().any(|one| one.port == port));
 }
 
 #[test]

@@ -10,7 +10,12 @@
 
 #[cfg(unix)]
 mod config;
+#[cfg(target_os = "linux")]
+mod firewall;
 mod http;
+#[cfg(target_os = "linux")]
+mod lent;
+#[cfg(target_os = "linux")]
 mod mcp;
 #[cfg(target_os = "linux")]
 mod net;
@@ -24,6 +29,7 @@ mod servers;
 #[cfg(target_os = "linux")]
 mod stdio;
 mod switch;
+mod stream;
 mod tls;
 
 use doctor::{Report, Request, diagnose};

@@ -10,7 +10,7 @@ use super::servers::answers;
 use super::{broken, fix, request, verbose};
 
 /// Inside a namespace of its own any port is free.
-const PORT: &str = "45679";
+pub(super) const PORT: &str = "45679";
 
 /// Where the subject listens, and what it diagnoses, when it runs in a namespace.
 const LISTEN: &str = "DOCTOR_LAB_LISTEN";
@@ -50,7 +50,7 @@ fn the_listener_inside() {
 }
 
 /// Whether namespaces can be made here, and the programs of the setup are there.
-fn possible(needs: &str) -> bool {
+pub(super) fn possible(needs: &str) -> bool {
     let script = format!("unshare -mn sh -c 'command -v {needs} && mount --make-rprivate /'");
     let tried = Command::new("sh").args(["-c", &script]).output().unwrap();
     if !tried.status.success() {
@@ -60,7 +60,7 @@ fn possible(needs: &str) -> bool {
 }
 
 /// Runs `setup` in fresh namespaces, then the subject there.
-fn diagnosed(setup: &str, listen: &str, target: &str) -> Value {
+pub(super) fn diagnosed(setup: &str, listen: &str, target: &str) -> Value {
     let own = std::env::current_exe().unwrap();
     let script = format!(
         "mount --make-rprivate /; {setup}\n exec {} --exact net::the_subject --nocapture",
@@ -93,8 +93,8 @@ struct Case {
     mend: &'static str,
 }
 
-const HERE: &str = "127.0.0.1:45679";
-const LO: &str = "ip link set lo up;";
+pub(super) const HERE: &str = "127.0.0.1:45679";
+pub(super) const LO: &str = "ip link set lo up;";
 
 impl Case {
     fn check(&self) {
@@ -114,44 +114,6 @@ impl Case {
             assert_eq!(json["verdict"]["id"], "ok", "after the mending: {json:#}");
         }
     }
-}
-
-fn filter(chain: &str, rule: &str) -> String {
-    format!(
-        "{LO} nft add table inet t; \
-         nft 'add chain inet t c {{ type filter hook {chain} priority 0; }}'; \
-         nft add rule inet t c {rule};"
-    )
-}
-
-/// Rules of one hook cannot name the interface of the other.
-fn firewall_of(chain: &str, rule: &str, id: &'static str, evidence: &'static str) {
-    let mend = if chain == "input" {
-        "nft insert rule inet t c iif lo accept;"
-    } else {
-        "nft insert rule inet t c oif lo accept;"
-    };
-    let setup = filter(chain, rule);
-    Case { needs: "nft", setup, listen: HERE, target: HERE, id, evidence, words: "nft", mend }
-        .check();
-}
-
-#[test]
-fn a_firewall_that_drops_is_named() {
-    let place = "a server listens on port 45679";
-    firewall_of("input", &format!("tcp dport {PORT} drop"), "firewall.drop", place);
-    firewall_of("output", &format!("tcp dport {PORT} drop"), "firewall.drop", place);
-    firewall_of("output", &format!("tcp sport {PORT} drop"), "firewall.drop", place);
-}
-
-#[test]
-fn a_firewall_that_rejects_is_named() {
-    for how in ["reject with tcp reset", "reject", "reject with icmpx type admin-prohibited"] {
-        let rule = format!("tcp dport {PORT} {how}");
-        firewall_of("input", &rule, "firewall.reject", "a server listens on port 45679");
-    }
-    let rule = format!("tcp dport {PORT} ct state new numgen inc mod 2 0 reject with tcp reset");
-    firewall_of("input", &rule, "firewall.intermittent", "now and then");
 }
 
 #[test]

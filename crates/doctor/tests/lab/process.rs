@@ -108,7 +108,7 @@ async fn a_full_queue_is_told_from_a_firewall() {
     while let Ok(stream) = std::net::TcpStream::connect_timeout(&place, limit) {
         waiting.push(stream);
     }
-    let report = broken(&request(&place.to_string()), "tcp.backlog_full", "connections wait").await;
+    let report = broken(&request(&place.to_string()), "tcp.backlog_full", "(limit 1)").await;
     fix(&report, "restart");
 }
 
@@ -201,6 +201,8 @@ async fn a_port_that_is_open_in_another_way_is_named() {
     let (bound, port) = shared("127.0.0.1:0", false);
     let target = format!("localhost:{port}");
     let report = broken(&request(&target), "listen.bound_only", "address in use").await;
+    let own = format!("is PID {}", std::process::id());
+    assert!(report.verdict.evidence.iter().any(|line| line.contains(&own)), "{report:?}");
     fix(&report, "restart");
     bound.listen(8).unwrap();
     let report = doctor::diagnose(&request(&target)).await;

@@ -9,6 +9,9 @@ use crate::probe::dial::{Dial, Dialed};
 use crate::report::{Fix, Verdict};
 use crate::sockets::Listener;
 
+/// What shows the rules of a firewall when they cannot be read here.
+const SEE_RULES: &str = "sudo nft list ruleset";
+
 pub(super) fn judge(scene: &Scene<'_>) -> Step {
     let seen: Vec<String> = scene.dials.iter().chain(&scene.extra).map(Dial::line).collect();
     // A reset comes after the handshake: somebody listens, and the next rung says what he does.
@@ -142,7 +145,7 @@ fn failed(scene: &Scene<'_>) -> Step {
 }
 
 /// The failure that says most: a denial, then silence, then a refusal.
-fn worst(dials: &[Dial]) -> Option<&Dial> {
+pub(super) fn worst(dials: &[Dial]) -> Option<&Dial> {
     dials.iter().min_by_key(|dial| match dial.dialed {
         Dialed::Forbidden => 0,
         Dialed::Denied => 1,
@@ -234,9 +237,11 @@ fn local(scene: &Scene<'_>, dial: &Dial) -> Step {
 
 /// Whether a socket takes connections to `address`.
 fn covers(row: &Listener, address: IpAddr) -> bool {
+    let same_family = row.address.is_ipv4() == address.is_ipv4();
+    let takes_both = row.address.is_ipv6() && row.v6_only != Some(true);
     row.address == address
         || address.is_unspecified()
-        || (row.address.is_unspecified() && (row.address.is_ipv6() || address.is_ipv4()))
+        || (row.address.is_unspecified() && (same_family || takes_both))
 }
 
 /// The server listens on an address the client does not use.
@@ -258,7 +263,11 @@ fn other_address(scene: &Scene<'_>, rows: &[Listener]) -> Option<Verdict> {
             );
             Verdict::certain("name.family_mismatch", sentence)
         };
-        return Some(verdict.because(evidence).fix(use_it));
+        let six_only = rows.iter().find(|row| row.v6_only == Some(true) && covers(row, ip));
+        let six_only = six_only.filter(|row| row.address.is_unspecified()).map(|row| {
+            format!("{} leaves IPv4 out (IPV6_V6ONLY, or net.ipv6.bindv6only=1)", row.place())
+        });
+        return Some(verdict.because(evidence).because_all(six_only).fix(use_it));
     }
     let row = rows.first()?;
     if scene.dials.iter().any(|dial| rows.iter().any(|row| covers(row, dial.address.ip()))) {
@@ -280,12 +289,14 @@ fn other_address(scene: &Scene<'_>, rows: &[Listener]) -> Option<Verdict> {
 fn filtered(scene: &Scene<'_>, dial: &Dial, row: &Listener) -> Verdict {
     let port = scene.port;
     let listening = format!("{} is {}", row.place(), row.holder_text());
-    if dial.dialed == Dialed::TimedOut && row.waiting > 0 {
+    // Where the limit of the queue is not known, any connection that waits makes it suspect.
+    if dial.dialed == Dialed::TimedOut && row.is_full().unwrap_or(row.waiting > 0) {
         let sentence = format!(
             "the program on port {port} no longer accepts connections, and its queue is full"
         );
+        let limit = row.queue_limit.map_or(String::new(), |limit| format!(" (limit {limit})"));
         return Verdict::likely("tcp.backlog_full", sentence)
-            .because(format!("{} connections wait at {}", row.waiting, row.place()))
+            .because(format!("{} connections wait at {}{limit}", row.waiting, row.place()))
             .because(listening)
             .fix(Fix::say("restart it, and look for what blocks its main loop"));
     }
@@ -311,6 +322,6 @@ fn filtered(scene: &Scene<'_>, dial: &Dial, row: &Listener) -> Verdict {
 fn see_rules(verdict: Verdict) -> Verdict {
     verdict.fix(Fix::run_as_root(
         "find the rule and let loopback pass; do not turn the firewall off",
-        "sudo nft list ruleset",
+        SEE_RULES,
     ))
 }

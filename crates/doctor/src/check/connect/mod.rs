@@ -1,5 +1,6 @@
 //! Rung 2: a TCP connection succeeds, and when it does not, the socket table tells why.
 
+mod filter;
 mod judge;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ impl Check for Connect {
             verdicts: &[
                 "firewall.drop",
                 "firewall.intermittent",
+                "firewall.redirect",
                 "firewall.reject",
                 "listen.external_only",
                 "listen.family",
@@ -118,7 +120,7 @@ async fn look(case: &Case) -> Step {
         rows,
         accepted_later,
     };
-    judge::judge(&scene)
+    filter::named(judge::judge(&scene), &scene).await
 }
 
 /// The loopback addresses the host did not resolve to, when it stands for loopback at all.

@@ -25,6 +25,8 @@ fn row(address: &str, pid: u32, waiting: u32) -> Listener {
         inode: 1,
         uid: 0,
         waiting,
+        queue_limit: None,
+        v6_only: None,
         owner: Some(owner),
         guess: None,
     }

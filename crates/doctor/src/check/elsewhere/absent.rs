@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpSocket;
 
+use super::lent;
 use crate::case::Case;
 use crate::report::{Fix, Verdict};
 use crate::sockets::{Process, Table, elsewhere};
@@ -14,10 +15,18 @@ pub(super) async fn name(case: &Case, port: u16, table: &Table) -> Option<Verdic
     if let Some(verdict) = udp_only(port, table) {
         return Some(verdict);
     }
-    let found = tokio::task::spawn_blocking(move || (is_held(port), elsewhere(port))).await;
+    let found = tokio::task::spawn_blocking(move || (bind(port), elsewhere(port))).await;
     let (held, inside) = found.unwrap_or_default();
-    if held && !table.connections.iter().any(|connection| connection.port == port) {
-        return Some(bound_only(port));
+    if let Some(error) = held {
+        let used = table.connections.iter().any(|connection| connection.port == port);
+        let verdict = match error.kind() {
+            ErrorKind::AddrInUse if used => lent::name(port, table),
+            ErrorKind::AddrInUse => Some(bound_only(port, table)),
+            _ => super::kept::name(port, &error, std::env::consts::OS),
+        };
+        if verdict.is_some() {
+            return verdict;
+        }
     }
     let first = inside.first()?;
     let owner = first.owner.as_ref().map_or("a process".to_owned(), ToString::to_string);
@@ -55,18 +64,22 @@ fn udp_only(port: u16, table: &Table) -> Option<Verdict> {
     )
 }
 
-/// Whether the port cannot be bound, though nothing listens on it; nothing listens meanwhile.
-fn is_held(port: u16) -> bool {
+/// Why the port cannot be bound, though nothing listens on it; nothing listens meanwhile.
+fn bind(port: u16) -> Option<std::io::Error> {
     let place = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-    let bound = TcpSocket::new_v4().and_then(|socket| socket.bind(place));
-    bound.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+    TcpSocket::new_v4().and_then(|socket| socket.bind(place)).err()
 }
 
-fn bound_only(port: u16) -> Verdict {
+fn bound_only(port: u16, table: &Table) -> Verdict {
+    let holder = table.bound.iter().find(|bound| bound.port == port);
+    let holder = holder.and_then(|bound| Some((bound.address, bound.owner.as_ref()?)));
     let sentence =
         format!("a process holds port {port} without listening on it: it bound it and stopped");
     Verdict::certain("listen.bound_only", sentence)
         .because("connections are refused, and the port cannot be bound (address in use)")
+        .because_all(
+            holder.map(|(address, owner)| format!("{} is {owner}", SocketAddr::new(address, port))),
+        )
         .fix(Fix::say(format!(
             "restart the program that should serve port {port}; until then no other can use it"
         )))

@@ -2,6 +2,8 @@
 
 mod absent;
 mod impossible;
+mod kept;
+mod lent;
 mod look;
 mod missing;
 #[cfg(test)]
@@ -30,10 +32,13 @@ impl Check for Elsewhere {
                 "container.loopback_bind",
                 "container.not_published",
                 "listen.bound_only",
+                "listen.ephemeral_collision",
+                "listen.excluded_range",
                 "listen.none",
                 "listen.not_yet",
                 "listen.other_port",
                 "listen.privileged",
+                "listen.time_wait",
                 "listen.udp_only",
                 "listen.unix_socket",
             ],

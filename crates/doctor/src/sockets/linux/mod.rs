@@ -1,12 +1,13 @@
-//! Linux: `/proc/net/tcp`, `/proc/net/tcp6` and `/proc/PID`.
+//! Linux: the kernel's own tables of sockets (netlink, or `/proc/net/tcp`), and `/proc/PID`.
 
+mod diag;
 mod spaces;
 mod vitals;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Connection, Listener, Process, Table, Unavailable, UnixListener, redact};
+use super::{Bound, Connection, Listener, Process, Table, Unavailable, UnixListener, redact};
 
 pub(super) use spaces::elsewhere;
 pub(super) use vitals::{runnable, vitals};
@@ -19,10 +20,9 @@ const ANCESTORS_MAX: usize = 32;
 
 pub(super) fn table() -> Result<Table, Unavailable> {
     let mut table = Table::default();
-    read_into(&mut table, "/proc/net/tcp")?;
-    // A kernel without IPv6 has no such file.
-    if std::path::Path::new("/proc/net/tcp6").exists() {
-        read_into(&mut table, "/proc/net/tcp6")?;
+    if diag::read_into(&mut table).is_err() {
+        // A sandbox or an old kernel may refuse the question; the files say nearly as much.
+        table = from_files()?;
     }
     for path in ["/proc/net/udp", "/proc/net/udp6"] {
         let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -36,7 +36,23 @@ pub(super) fn table() -> Result<Table, Unavailable> {
 
 fn name_owners(table: &mut Table) {
     let sockets = table.listeners.iter().chain(&table.udp).map(|listener| listener.inode);
-    let inodes: HashSet<u64> = sockets.chain(table.unix.iter().map(|unix| unix.inode)).collect();
+/// The TCP sockets as the files in `/proc/net` list them.
+pub(super) fn from_files() -> Result<Table, Unavailable> {
+    let mut table = Table::default();
+    read_into(&mut table, "/proc/net/tcp")?;
+    // A kernel without IPv6 has no such file.
+    if std::path::Path::new("/proc/net/tcp6").exists() {
+        read_into(&mut table, "/proc/net/tcp6")?;
+    }
+    Ok(table)
+}
+
+pub(super) fn holder_of(inode: u64) -> Option<Process> {
+    process(*owners(&HashSet::from([inode])).get(&inode)?)
+}
+
+    let sockets = sockets.chain(table.unix.iter().map(|unix| unix.inode));
+    let inodes: HashSet<u64> = sockets.chain(table.bound.iter().map(|one| one.inode)).collect();
     let owners = owners(&inodes);
     let mut known: HashMap<u32, Process> = HashMap::new();
     let mut owner = |inode: u64| {
@@ -56,6 +72,9 @@ fn name_owners(table: &mut Table) {
     }
     for listener in table.listeners.iter_mut().filter(|listener| listener.owner.is_none()) {
         listener.guess = guess(listener.uid, listener.port);
+    for bound in &mut table.bound {
+        bound.owner = owner(bound.inode);
+    }
     }
 }
 
@@ -67,15 +86,13 @@ fn read_udp(line: &str) -> Option<Listener> {
     let (address, port) = read_address(fields.nth(1)?)?;
     let uid = fields.nth(5)?.parse().ok()?;
     let inode = fields.nth(1)?.parse().ok()?;
-    (unconnected && connection.port == port).then_some(Listener {
-        address,
-        port,
-        inode,
-        uid,
-        waiting: 0,
-        owner: None,
-        guess: None,
-    })
+    (unconnected && connection.port == port).then(|| listener((address, port), uid, inode))
+}
+
+/// A socket of which nothing but its place, user and number is known.
+fn listener((address, port): (IpAddr, u16), uid: u32, inode: u64) -> Listener {
+    let (queue_limit, v6_only, owner, guess) = (None, None, None, None);
+    Listener { address, port, inode, uid, waiting: 0, queue_limit, v6_only, owner, guess }
 }
 
 /// A UNIX socket that accepts connections and has a name: `Num: Ref Protocol Flags … Inode Path`.
@@ -99,6 +116,7 @@ fn read_into(table: &mut Table, path: &str) -> Result<(), Unavailable> {
             Row::Connected(connection) => table.connections.push(connection),
         }
     }
+            Row::Bound(bound) => table.bound.push(bound),
     Ok(())
 }
 
@@ -109,26 +127,23 @@ pub(super) enum Row {
     Connected(Connection),
 }
 
+    Bound(Bound),
 /// Reads `sl local remote state tx:rx timer retransmits uid timeout inode …`, numbers in hex.
 pub(super) fn read_row(line: &str) -> Option<Row> {
     let mut fields = line.split_whitespace();
     let (address, port) = read_address(fields.nth(1)?)?;
     let (_, remote_port) = read_address(fields.next()?)?;
     let state = fields.next()?;
-    let (_, waiting) = fields.next()?.split_once(':')?;
-    let waiting = u32::from_str_radix(waiting, 16).ok()?;
-    let uid = fields.nth(2)?.parse().ok()?;
+    let (unsent, unread) = fields.next()?.split_once(':')?;
+    let hex = |text| u32::from_str_radix(text, 16).ok();
+    let (unsent, unread) = (hex(unsent)?, hex(unread)?);
+    let retransmits = u8::from_str_radix(fields.nth(1)?, 16).unwrap_or(u8::MAX);
+    let uid = fields.next()?.parse().ok()?;
     let inode = fields.nth(1)?.parse().ok()?;
     Some(match state {
-        "0A" => Row::Listening(Listener {
-            address,
-            port,
-            inode,
-            uid,
-            waiting,
-            owner: None,
-            guess: None,
-        }),
+        "0A" => {
+            Row::Listening(Listener { waiting: unread, ..listener((address, port), uid, inode) })
+        }
         _ => Row::Connected(Connection {
             port,
             remote_port,
@@ -136,6 +151,10 @@ pub(super) fn read_row(line: &str) -> Option<Row> {
             is_time_wait: state == "06",
         }),
     })
+            unread,
+            unsent,
+            retransmits,
+            inode,
 }
 
 /// The kernel prints each 32-bit word of an address in its own byte order.

@@ -25,12 +25,41 @@ def server_legs(name, url, folder):
 
 def client_legs(command, folder):
     """What is run against a client that is started with an address."""
-    legs = []
+    start = ["client", "--command", command]
+    legs = [("client, 0.1.16, everything", LEGACY, [*start, "--suite", "all"])]
     for revision in REVISIONS:
         leg = f"client, 0.2.0-alpha.12, {revision}"
-        words = ["client", "--command", command, "--requirements", revision]
-        legs.append((leg, BOTH, [*words, "-o", str(folder / slug(leg))]))
-    return legs
+        legs.append((leg, BOTH, [*start, "--requirements", revision]))
+    legs.append(("client, 0.2.0-alpha.12, 2025-03-26", BOTH, [*start, "--suite", "backcompat"]))
+    return [(leg, program, [*words, "-o", str(folder / slug(leg))]) for leg, program, words in legs]
+
+
+# What our client does not pass, by the beginning of the leg's name, and why. None of it is scored.
+# A scenario that passes although it stands here fails the run, so that the list stays true.
+DPOP = "proof of possession is an extension that no server in use asks for yet"
+EXPECTED = {
+    "client, 0.1.16": {
+        "auth/2025-03-26-oauth-metadata-backcompat": (
+            "its server names another issuer than the one that was asked, which must be refused; "
+            "0.2.0 has put that right, and there it passes"
+        ),
+    },
+    "client, 0.2.0-alpha.12, 2025-11-25": {"auth/dpop": DPOP, "auth/dpop-nonce": DPOP},
+    "client, 0.2.0-alpha.12, 2026-07-28": {"auth/dpop": DPOP, "auth/dpop-nonce": DPOP},
+}
+
+
+def expected(leg):
+    """The scenarios that this leg may fail."""
+    return next((known for start, known in EXPECTED.items() if leg.startswith(start)), {})
+
+
+def unexpected(leg, wrong):
+    """What went wrong, or right, against what is known."""
+    failed = {line.split()[1].rstrip(":") for line in wrong if line.startswith("✗")}
+    known = set(expected(leg))
+    surprises = [line for line in wrong if line.split()[1:2] and line.split()[1].rstrip(":") not in known]
+    return surprises + [f"passes now: {name}" for name in sorted(known - failed)]
 
 
 def slug(text):

@@ -75,7 +75,7 @@ async fn main() {
         upstream.close();
         Ok::<_, mcp::client::Failure>(())
     };
-    if let Err(failure) = done.await {
+    if let Err(failure) = Box::pin(done).await {
         eprintln!("{scenario}: {failure}");
         std::process::exit(1);
     }

@@ -1,9 +1,15 @@
 //! Joined servers from outside: what clients of both eras see of them, and how they fail.
 
+mod far;
 mod faults;
 mod house;
+mod logins;
+mod loops;
 mod rules;
+mod tasks;
 mod turns;
+mod village;
+mod watching;
 mod web;
 
 use serde_json::{Value, json};

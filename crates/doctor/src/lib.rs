@@ -4,8 +4,10 @@
 //! read from the socket table alone and never concluded from a process that could not be found; no
 //! probe sends a credential; no check changes anything on the machine.
 
+pub mod conversation;
 pub mod files;
 pub mod knowledge;
+pub mod own;
 pub mod port;
 pub mod sockets;
 pub mod stdio;
@@ -13,14 +15,15 @@ pub mod target;
 
 mod case;
 mod check;
+mod firewall;
 mod ladder;
 mod mcp;
-mod firewall;
-mod probe;
-pub mod report;
 #[cfg(target_os = "linux")]
 mod netlink;
+mod probe;
+pub mod report;
 mod request;
+mod routes;
 
 pub use check::About;
 pub use ladder::{checks, diagnose};

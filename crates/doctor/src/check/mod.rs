@@ -7,6 +7,7 @@ mod cors;
 mod elsewhere;
 mod filter;
 mod http;
+mod limits;
 mod listen;
 mod loopback;
 mod mcp;
@@ -36,6 +37,7 @@ pub(crate) const CHECKS: &[&dyn Check] = &[
     &protocol::Protocol,
     &tls::Tls,
     &process::OfProcess,
+    &limits::Limits,
     &http::Http,
     &mcp::Mcp,
     &stream::Streams,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{About, Check, Pending, Step};
+use super::{About, Check, Pending, Step, limits};
 use crate::case::Case;
 use crate::report::{Fix, Verdict};
 use crate::sockets::{Disk, Process, Vitals, runnable, vitals};
@@ -70,6 +70,13 @@ async fn look(case: &Case) -> Step {
 
 fn disk_fault(disk: &Disk, fails: bool) -> Option<Verdict> {
     let folder = &disk.folder;
+    if disk.is_read_only && fails {
+        let sentence = format!("the disk of {folder}, where the server works, is read-only");
+        return Some(Verdict::likely("resource.read_only", sentence).fix(Fix::run_as_root(
+            "let it be written again, or move the data",
+            format!("sudo mount -o remount,rw {folder}"),
+        )));
+    }
     if disk.is_full {
         let sentence = format!("the disk of {folder}, where the server works, is full");
         return Some(
@@ -86,13 +93,6 @@ fn disk_fault(disk: &Disk, fails: bool) -> Option<Verdict> {
                 .fix(Fix::run("remove small files there", format!("df -i {folder}"))),
         );
     }
-    if disk.is_read_only && fails {
-        let sentence = format!("the disk of {folder}, where the server works, is read-only");
-        return Some(Verdict::likely("resource.read_only", sentence).fix(Fix::run_as_root(
-            "let it be written again, or move the data",
-            format!("sudo mount -o remount,rw {folder}"),
-        )));
-    }
     None
 }
 
@@ -107,6 +107,9 @@ pub(super) async fn asleep(owner: &Process, port: u16) -> Option<Verdict> {
                 .fix(Fix::run("let it go on", format!("kill -CONT {pid}"))),
         );
     }
+    if let Some(verdict) = limits::traced(owner, port) {
+        return Some(verdict);
+    }
     let seen = tokio::task::spawn_blocking(move || vitals(pid)).await.unwrap_or_default();
     frozen(owner, port, &seen)
 }
@@ -118,8 +121,13 @@ pub(super) async fn mute(owner: &Process, port: u16, idle_peers: &[u16]) -> Opti
     tokio::time::sleep(SAMPLE).await;
     let (after, span) = (runnable(pid), since.elapsed());
     let seen = tokio::task::spawn_blocking(move || vitals(pid)).await.unwrap_or_default();
-    descriptors(owner, &seen)
-        .or_else(|| busy(owner, port, share(&before, &after, span)))
+    if let Some(verdict) = descriptors(owner, &seen) {
+        return Some(verdict);
+    }
+    if let Some(verdict) = limits::mute(owner).await {
+        return Some(verdict);
+    }
+    busy(owner, port, share(&before, &after, span))
         .or_else(|| one_at_a_time(owner, port, idle_peers))
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::tls::client_certificate;
 use super::websocket::stripped;
-use super::{About, Check, Pending, Step, listen, process};
+use super::{About, Check, Pending, Step, limits, listen, process};
 use crate::case::{Case, Learned};
 use crate::probe::first::Protocol as Tongue;
 use crate::probe::http::End;
@@ -31,6 +31,7 @@ impl Check for Protocol {
                 "process.frozen",
                 "process.single_threaded",
                 "process.stopped",
+                "process.traced",
                 "protocol.ftp",
                 "protocol.h2c",
                 "protocol.http",
@@ -45,7 +46,9 @@ impl Check for Protocol {
                 "protocol.unknown",
                 "protocol.websocket",
                 "proxy.ws_upgrade_stripped",
+                "resource.cpu_throttled",
                 "resource.fd_limit",
+                "resource.pids",
                 "tcp.closed_at_once",
                 "tcp.reset",
                 "tls.client_cert",
@@ -221,7 +224,12 @@ async fn mute(case: &Case, target: &Target, port: u16, spoken: &Spoken) -> Verdi
     let look_at_log = || Fix::say("look at the server's log for the reason");
     let holder =
         listening(case, port).map(|row| format!("{} is {}", row.place(), row.holder_text()));
+    let held = match case.owner().filter(|_| spoken.end != End::Silent) {
+        Some(owner) => limits::mute(owner).await,
+        None => None,
+    };
     let verdict = match spoken.end {
+        _ if let Some(verdict) = held => verdict,
         End::Closed => {
             let sentence =
                 format!("the server on port {port} closes every connection without an answer");

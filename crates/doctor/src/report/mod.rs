@@ -209,6 +209,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// The report of something that is judged in one step; `understood` says what it is.
+    pub(crate) fn of(text: &str, understood: &str, verdict: Verdict) -> Self {
+        let target = Subject {
+            text: text.to_owned(),
+            understood: understood.to_owned(),
+            ..Subject::default()
+        };
+        let (findings, also, ports) = (Vec::new(), Vec::new(), Vec::new());
+        Self { target, verdict, findings, also, ports, duration_ms: 0.0, verbose: false }
+    }
+
     /// Whether the address works; warnings are allowed.
     #[must_use]
     pub fn is_healthy(&self) -> bool {

@@ -136,6 +136,9 @@ fn word(page: &Page, finding: &Finding) -> String {
 }
 
 fn short_ladder(page: &mut Page, report: &Report) {
+    if report.findings.is_empty() {
+        return;
+    }
     page.gap();
     let steps: Vec<String> = report
         .findings
@@ -158,6 +161,9 @@ fn short_ladder(page: &mut Page, report: &Report) {
 }
 
 fn ladder(page: &mut Page, report: &Report) {
+    if report.findings.is_empty() {
+        return;
+    }
     page.gap();
     page.line("  Checks");
     for finding in &report.findings {

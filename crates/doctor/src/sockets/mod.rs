@@ -183,6 +183,59 @@ pub(crate) struct Disk {
     pub(crate) is_full: bool,
     pub(crate) has_no_inode: bool,
     pub(crate) is_read_only: bool,
+    /// What an ordinary user may still write.
+    pub(crate) free_bytes: u64,
+}
+
+/// The file system of a folder; `None` when it is not there.
+pub(crate) fn disk(folder: &std::path::Path) -> Option<Disk> {
+    system::disk(folder)
+}
+
+/// The control group of a process, as far as it limits it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// Processes and threads now, and how many are allowed.
+    pub(crate) tasks: Option<(u64, u64)>,
+    /// Bytes that are used and allowed.
+    pub(crate) memory: Option<(u64, u64)>,
+    /// Processes of the group that were killed for lack of memory.
+    pub(crate) kills: Option<u64>,
+    /// How much of one processor it may use.
+    pub(crate) quota_percent: Option<u64>,
+    /// Periods in which it was held back, of all.
+    pub(crate) throttled: Option<(u64, u64)>,
+    /// Where each of these is set.
+    pub(crate) tasks_place: String,
+    pub(crate) memory_place: String,
+    pub(crate) processor_place: String,
+}
+
+/// A process that the kernel killed for lack of memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kill {
+    /// Which.
+    pub pid: u32,
+    /// Its program.
+    pub name: String,
+    /// When.
+    pub seconds_ago: u64,
+}
+
+/// What limits a process; reads files of the system.
+pub(crate) fn group(pid: u32) -> Group {
+    system::group(pid)
+}
+
+/// Processes that the kernel killed for lack of memory, as far as its log may be read.
+#[must_use]
+pub fn kills() -> Vec<Kill> {
+    system::kills()
+}
+
+/// The debugger of a process.
+pub(crate) fn tracer(pid: u32) -> Option<Process> {
+    system::tracer(pid)
 }
 
 /// The state of one process; reads files of the system.
@@ -193,6 +246,11 @@ pub(crate) fn vitals(pid: u32) -> Vitals {
 /// For each thread of a process, the time it ran or waited to run so far, in nanoseconds.
 pub(crate) fn runnable(pid: u32) -> Vec<(u32, u64)> {
     system::runnable(pid)
+}
+
+/// The process that holds a socket, when it can be seen.
+pub(crate) fn holder_of(inode: u64) -> Option<Process> {
+    system::holder_of(inode)
 }
 
 /// Who listens on `port` in other network namespaces; empty without the right to look.
@@ -248,11 +306,6 @@ impl fmt::Display for Holder {
 ///
 /// Reads files of the system and blocks for some milliseconds.
 ///
-/// The process that holds a socket, when it can be seen.
-pub(crate) fn holder_of(inode: u64) -> Option<Process> {
-    system::holder_of(inode)
-}
-
 /// # Errors
 /// [`Unavailable`] when the system has no such table or does not let it be read.
 pub fn table() -> Result<Table, Unavailable> {

@@ -14,8 +14,28 @@ pub(super) fn vitals(_pid: u32) -> Vitals {
     Vitals::default()
 }
 
+pub(super) fn disk(_folder: &std::path::Path) -> Option<super::Disk> {
+    None
+}
+
+pub(super) fn group(_pid: u32) -> super::Group {
+    super::Group::default()
+}
+
+pub(super) fn kills() -> Vec<super::Kill> {
+    Vec::new()
+}
+
+pub(super) fn tracer(_pid: u32) -> Option<Process> {
+    None
+}
+
 pub(super) fn runnable(_pid: u32) -> Vec<(u32, u64)> {
     Vec::new()
+}
+
+pub(super) fn holder_of(_inode: u64) -> Option<Process> {
+    None
 }
 
 pub(super) fn elsewhere(_port: u16) -> Vec<Elsewhere> {
@@ -25,7 +45,3 @@ pub(super) fn elsewhere(_port: u16) -> Vec<Elsewhere> {
 pub(super) fn user(uid: u32) -> String {
     uid.to_string()
 }
-pub(super) fn holder_of(_inode: u64) -> Option<Process> {
-    None
-}
-

@@ -16,6 +16,7 @@ fn the_page_and_the_code_name_the_same_verdicts() {
     let page = include_str!("../../../../docs/doctor.md");
     let mut known: BTreeSet<String> = checks()
         .chain([doctor::stdio::about(), doctor::files::about()])
+        .chain([doctor::conversation::about(), doctor::own::about()])
         .flat_map(|about| about.verdicts.iter().map(|id| (*id).to_owned()))
         .collect();
     known.extend([doctor::report::HEALTHY, doctor::report::UNKNOWN].map(str::to_owned));

@@ -16,6 +16,7 @@ mod http;
 #[cfg(target_os = "linux")]
 mod lent;
 #[cfg(target_os = "linux")]
+mod limits;
 mod mcp;
 #[cfg(target_os = "linux")]
 mod net;
@@ -28,9 +29,10 @@ mod programs;
 mod servers;
 #[cfg(target_os = "linux")]
 mod stdio;
-mod switch;
 mod stream;
+mod switch;
 mod tls;
+mod web;
 
 use doctor::{Report, Request, diagnose};
 

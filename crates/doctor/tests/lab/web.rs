@@ -1,4 +1,4 @@
-//! What browsers demand, WebSockets that do not open, redirects in circles, and clocks.
+//! What browsers demand, sockets of the web that do not open, redirects in circles, and clocks.
 
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,7 @@
 //! Linux: the kernel's own tables of sockets (netlink, or `/proc/net/tcp`), and `/proc/PID`.
 
 mod diag;
+mod group;
 mod spaces;
 mod vitals;
 
@@ -9,8 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Bound, Connection, Listener, Process, Table, Unavailable, UnixListener, redact};
 
+pub(super) use group::{group, kills};
 pub(super) use spaces::elsewhere;
-pub(super) use vitals::{runnable, vitals};
+pub(super) use vitals::{disk, runnable, tracer, vitals};
 
 /// Ticks per second of the start time in `/proc/PID/stat`; 100 on every Linux a user meets.
 const TICKS_PER_SECOND: u64 = 100;
@@ -34,8 +36,6 @@ pub(super) fn table() -> Result<Table, Unavailable> {
     Ok(table)
 }
 
-fn name_owners(table: &mut Table) {
-    let sockets = table.listeners.iter().chain(&table.udp).map(|listener| listener.inode);
 /// The TCP sockets as the files in `/proc/net` list them.
 pub(super) fn from_files() -> Result<Table, Unavailable> {
     let mut table = Table::default();
@@ -51,6 +51,8 @@ pub(super) fn holder_of(inode: u64) -> Option<Process> {
     process(*owners(&HashSet::from([inode])).get(&inode)?)
 }
 
+fn name_owners(table: &mut Table) {
+    let sockets = table.listeners.iter().chain(&table.udp).map(|listener| listener.inode);
     let sockets = sockets.chain(table.unix.iter().map(|unix| unix.inode));
     let inodes: HashSet<u64> = sockets.chain(table.bound.iter().map(|one| one.inode)).collect();
     let owners = owners(&inodes);
@@ -70,11 +72,11 @@ pub(super) fn holder_of(inode: u64) -> Option<Process> {
     for unix in &mut table.unix {
         unix.owner = owner(unix.inode);
     }
-    for listener in table.listeners.iter_mut().filter(|listener| listener.owner.is_none()) {
-        listener.guess = guess(listener.uid, listener.port);
     for bound in &mut table.bound {
         bound.owner = owner(bound.inode);
     }
+    for listener in table.listeners.iter_mut().filter(|listener| listener.owner.is_none()) {
+        listener.guess = guess(listener.uid, listener.port);
     }
 }
 
@@ -114,9 +116,9 @@ fn read_into(table: &mut Table, path: &str) -> Result<(), Unavailable> {
         match row {
             Row::Listening(listener) => table.listeners.push(listener),
             Row::Connected(connection) => table.connections.push(connection),
+            Row::Bound(bound) => table.bound.push(bound),
         }
     }
-            Row::Bound(bound) => table.bound.push(bound),
     Ok(())
 }
 
@@ -125,9 +127,9 @@ fn read_into(table: &mut Table, path: &str) -> Result<(), Unavailable> {
 pub(super) enum Row {
     Listening(Listener),
     Connected(Connection),
+    Bound(Bound),
 }
 
-    Bound(Bound),
 /// Reads `sl local remote state tx:rx timer retransmits uid timeout inode …`, numbers in hex.
 pub(super) fn read_row(line: &str) -> Option<Row> {
     let mut fields = line.split_whitespace();
@@ -149,12 +151,12 @@ pub(super) fn read_row(line: &str) -> Option<Row> {
             remote_port,
             is_established: state == "01",
             is_time_wait: state == "06",
-        }),
-    })
             unread,
             unsent,
             retransmits,
             inode,
+        }),
+    })
 }
 
 /// The kernel prints each 32-bit word of an address in its own byte order.

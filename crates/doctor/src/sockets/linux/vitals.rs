@@ -1,6 +1,6 @@
 //! The state of one process: frozen, out of descriptors, replaced on disk, on a full disk, busy.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::sockets::{Disk, Vitals};
 
@@ -12,8 +12,19 @@ pub(in crate::sockets) fn vitals(pid: u32) -> Vitals {
         descriptors: descriptors(pid),
         deleted_program: program
             .and_then(|path| path.strip_suffix(" (deleted)").map(str::to_owned)),
-        disk: link("cwd").and_then(|folder| disk(&folder)),
+        // Through the process itself, which may see other disks than this program.
+        disk: disk(Path::new(&format!("/proc/{pid}/cwd"))).map(|disk| {
+            let folder = link("cwd").map(|path| path.display().to_string());
+            Disk { folder: folder.unwrap_or_default(), ..disk }
+        }),
     }
+}
+
+/// The debugger of a process.
+pub(in crate::sockets) fn tracer(pid: u32) -> Option<crate::sockets::Process> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?;
+    super::process(line.trim().parse().ok().filter(|tracer| *tracer != 0)?)
 }
 
 /// For each thread, the time it ran or waited to run so far, in nanoseconds.
@@ -58,12 +69,14 @@ fn frozen(pid: u32) -> Option<String> {
     })
 }
 
-fn disk(folder: &PathBuf) -> Option<Disk> {
+/// The file system of a folder.
+pub(in crate::sockets) fn disk(folder: &Path) -> Option<Disk> {
     let seen = rustix::fs::statvfs(folder).ok()?;
     Some(Disk {
         folder: folder.display().to_string(),
         is_full: seen.f_blocks > 0 && seen.f_bavail == 0,
         has_no_inode: seen.f_files > 0 && seen.f_favail == 0,
         is_read_only: seen.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
+        free_bytes: seen.f_bavail.saturating_mul(seen.f_frsize),
     })
 }

@@ -1,0 +1,105 @@
+//! Judges this product's own surroundings: its configuration, its data folder, a joined program.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::check::About;
+use crate::report::{Fix, HEALTHY, Report, Verdict};
+
+/// Limit: problems of a configuration that are shown.
+const PROBLEMS_MAX: usize = 8;
+
+/// What this module proves, for the list of checks.
+#[must_use]
+pub fn about() -> About {
+    About {
+        id: "own",
+        title: "this product's own surroundings",
+        proves: "the configuration can be used, the data folder can be written, programs exist",
+        rung: 0,
+        budget: Duration::from_secs(1),
+        verdicts: &[
+            "config.refused",
+            "config.command_not_found",
+            "store.disk_full",
+            "store.no_inode",
+            "store.read_only",
+        ],
+    }
+}
+
+/// Judges a configuration by the problems that its reader has with it.
+#[must_use]
+pub fn configuration(place: &str, problems: &[String]) -> Report {
+    let count = problems.len();
+    let understood = "this product's configuration";
+    if count == 0 {
+        let sentence = format!("the configuration can be used ({place})");
+        return Report::of(place, understood, Verdict::certain(HEALTHY, sentence));
+    }
+    let has = if count == 1 { "a problem" } else { "problems" };
+    let sentence = format!("the configuration has {has} and is refused: {place}");
+    let verdict = Verdict::certain("config.refused", sentence)
+        .because_all(problems.iter().take(PROBLEMS_MAX).cloned())
+        .fix(Fix::run("see them all, with what would be right", "rapport config check"))
+        .fix(Fix::run("see what can be mended safely", "rapport doctor --config FILE --fix"));
+    Report::of(place, understood, verdict)
+}
+
+/// Judges the folder in which contexts are kept.
+#[must_use]
+pub fn folder(path: &Path) -> Report {
+    let shown = path.display();
+    let (text, understood) = (shown.to_string(), "the folder of contexts and logs");
+    let Some(disk) = crate::sockets::disk(path) else {
+        let sentence = format!("the data folder {shown} is made when the server starts");
+        return Report::of(&text, understood, Verdict::certain(HEALTHY, sentence));
+    };
+    let free = disk.free_bytes / (1024 * 1024);
+    let verdict = if disk.is_read_only {
+        Verdict::certain(
+            "store.read_only",
+            format!("the data folder {shown} is on a read-only disk"),
+        )
+        .fix(Fix::run_as_root("make it writable", format!("mount -o remount,rw {shown}")))
+        .fix(Fix::say("or use another folder: --data DIR, or data.dir in the configuration"))
+    } else if disk.is_full {
+        Verdict::certain("store.disk_full", format!("the disk of the data folder {shown} is full"))
+            .because(format!("{free} MiB are free"))
+            .fix(Fix::run("see what takes the space", format!("du -xh {shown} | sort -h | tail")))
+            .fix(Fix::say("delete what is not needed, then start the server again"))
+    } else if disk.has_no_inode {
+        Verdict::certain(
+            "store.no_inode",
+            format!("the disk of the data folder {shown} takes no new file, though it has space"),
+        )
+        .fix(Fix::run(
+            "see where the files are",
+            format!("du --inodes -x {shown} | sort -n | tail"),
+        ))
+    } else {
+        let sentence = format!("the data folder {shown} can be written; {free} MiB are free");
+        Verdict::certain(HEALTHY, sentence)
+    };
+    Report::of(&text, understood, verdict)
+}
+
+/// Judges a program that is to be started, without starting it.
+#[must_use]
+pub fn program(name: &str, command: &str, search: &[PathBuf]) -> Report {
+    let found = if command.contains('/') {
+        Path::new(command).is_file()
+    } else {
+        search.iter().any(|folder| folder.join(command).is_file())
+    };
+    let understood = "a program that is started for its tools";
+    let verdict = if found {
+        let sentence = format!("the program `{command}` of {name} is there (it was not started)");
+        Verdict::certain(HEALTHY, sentence)
+    } else {
+        let sentence = format!("the program `{command}` of {name} is not on the PATH");
+        Verdict::certain("config.command_not_found", sentence)
+            .fix(Fix::run("install it, or write its full path", format!("which {command}")))
+    };
+    Report::of(name, understood, verdict)
+}

@@ -13,8 +13,10 @@ pub mod capture;
 pub mod decode;
 pub mod export;
 pub mod http;
+pub mod http2;
 pub mod measure;
 pub mod redact;
+pub mod screen;
 
 mod diff;
 mod filter;
@@ -23,11 +25,13 @@ mod replay;
 mod rule;
 mod stdio;
 mod tasks;
+mod visible;
 
 pub use capture::{Book, Ending, Exchange, Kind, News, Room};
 pub use diff::{Difference, diff};
 pub use filter::Filter;
-pub use proxy::{Proxy, Settings, Target};
+pub use proxy::{Proxy, Settings, Spent, Target, Verdict};
 pub use replay::replay;
 pub use rule::{Rule, Unreadable};
 pub use stdio::wrap;
+pub use visible::visible;

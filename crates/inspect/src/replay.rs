@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::capture::{Book, Ending, Entry, Exchange, Kind, Way};
-use crate::http::{Head, Meter, Side};
+use crate::http::{Head, Meter, Side, Version};
 use crate::proxy::{Duplex, Target};
 
 /// Limit: how long an answer may take.
@@ -28,10 +28,16 @@ pub async fn replay(exchange: &Exchange, target: &Target, book: &Book) -> Result
         return Err(format!("exchange {number} was too long to be kept whole"));
     }
     let mut bytes = exchange.asked.bytes().to_vec();
-    if target.to_string() != exchange.target {
-        // Another server answers to another name.
+    if target.to_string() != exchange.target || head.version == Version::Two {
         let mut head = head.clone();
+        // Another server answers to another name.
         head.set("Host", &target.authority());
+        if head.version == Version::Two {
+            // A stream is sent as HTTP/1, which says in its head how long the body is.
+            head.version = Version::One;
+            head.set("te", "");
+            head.set("Content-Length", &exchange.ask_raw().len().to_string());
+        }
         bytes = head.write();
         bytes.extend_from_slice(exchange.ask_raw());
     }
@@ -39,7 +45,7 @@ pub async fn replay(exchange: &Exchange, target: &Target, book: &Book) -> Result
     entry.push(Way::Asked, &bytes);
     let sent = Head::read(&bytes, Side::Ask).ok().flatten();
     entry.change(|page| {
-        page.ask_framing = head.ask_framing();
+        page.ask_framing = sent.as_ref().map_or(head.ask_framing(), Head::ask_framing);
         page.ask = sent;
     });
     let ending = match tokio::time::timeout(PATIENCE, send(&entry, target, &bytes)).await {

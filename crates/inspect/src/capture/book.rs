@@ -104,6 +104,7 @@ impl Book {
             answered: Tape::default(),
             answer: None,
             answer_framing: Framing::Close,
+            trailers: Vec::new(),
             aside: Tape::default(),
             times: Times::default(),
             ending: Ending::Open,
@@ -147,6 +148,13 @@ impl Book {
                 break;
             }
         }
+    }
+
+    /// The number of the oldest that is remembered.
+    #[must_use]
+    pub fn first(&self) -> Option<u64> {
+        let first = self.inner.lock().exchanges.front().cloned();
+        first.map(|page| page.lock().number)
     }
 
     /// How many are remembered, how many were forgotten, and the bytes of those remembered.

@@ -119,6 +119,8 @@ pub struct Exchange {
     pub answer: Option<Head>,
     /// How the answer's body is framed.
     pub answer_framing: Framing,
+    /// Header lines behind the answer of a stream of HTTP/2.
+    pub trailers: Vec<(String, String)>,
     /// What a program wrote to its standard error.
     pub aside: Tape,
     /// When what happened.

@@ -51,7 +51,11 @@ pub fn body(exchange: &Exchange, side: Side) -> Body {
             (exchange.answer.as_ref(), exchange.answer_framing, raw, exchange.answered.is_whole())
         }
     };
-    read(head, framing, raw, is_whole)
+    let mut body = read(head, framing, raw, is_whole);
+    if side == Side::Answer {
+        body.trailers.extend(exchange.trailers.iter().cloned());
+    }
+    body
 }
 
 fn read(head: Option<&Head>, framing: Framing, raw: &[u8], is_whole: bool) -> Body {

@@ -33,6 +33,7 @@ pub struct Item {
 #[must_use]
 pub(super) fn items(exchange: &Exchange) -> Vec<Item> {
     let mut items = match exchange.kind {
+        Kind::Http if is_grpc(exchange) => frames::grpc(exchange),
         Kind::Http => {
             match exchange.answer.as_ref().map(crate::http::Head::media_type).as_deref() {
                 Some("text/event-stream") => events(exchange),
@@ -50,6 +51,12 @@ pub(super) fn items(exchange: &Exchange) -> Vec<Item> {
     items.sort_by(|a, b| a.at_ms.total_cmp(&b.at_ms));
     items.truncate(ITEMS_MAX);
     items
+}
+
+/// Whether the exchange is a call of gRPC.
+pub(super) fn is_grpc(exchange: &Exchange) -> bool {
+    let heads = [exchange.ask.as_ref(), exchange.answer.as_ref()];
+    heads.into_iter().flatten().any(|head| head.media_type().starts_with("application/grpc"))
 }
 
 pub(super) fn ms(at: Duration) -> f64 {

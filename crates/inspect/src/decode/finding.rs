@@ -55,6 +55,7 @@ pub(super) fn all(
     if exchange.kind == Kind::Http {
         bodies(exchange, &mut found);
         stream(exchange, items, &mut found);
+        grpc(exchange, &mut found);
         mcp_over_http(exchange, rpc, &mut found);
     }
     if matches!(exchange.kind, Kind::Stdio) {
@@ -173,6 +174,30 @@ fn stream(exchange: &Exchange, items: &[Item], found: &mut Found) {
     if longest.0 > 15_000.0 {
         let text = format!("nothing came for {:.0} s within the stream", longest.0 / 1e3);
         found.warn("stalled", text);
+    }
+}
+
+/// The status of gRPC stands behind the answer, or in its head when there is nothing else.
+fn grpc(exchange: &Exchange, found: &mut Found) {
+    if !super::events::is_grpc(exchange) || exchange.is_open() {
+        return;
+    }
+    let of = |name: &str| {
+        let trailer = exchange.trailers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let trailer = trailer.map(|(_, value)| value.as_str());
+        trailer.or_else(|| exchange.answer.as_ref()?.header(name)).map(ToOwned::to_owned)
+    };
+    match of("grpc-status") {
+        Some(code) if code != "0" => {
+            let text = of("grpc-message").unwrap_or_default();
+            let name = super::frames::grpc_status(&code);
+            found.error("grpc_error", format!("gRPC status {code} {name}: {text}"));
+        }
+        Some(_) => {}
+        None if exchange.answer.is_some() => {
+            found.error("grpc_no_status", "the answer of gRPC ended without `grpc-status`");
+        }
+        None => {}
     }
 }
 

@@ -6,6 +6,7 @@ mod finding;
 mod frames;
 mod model;
 mod picture;
+mod price;
 mod rpc;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use body::{Body, body};
 pub use events::Item;
 pub use finding::{Finding, Severity};
 pub use model::ModelCall;
+pub use price::{Cost, Priced, Prices, dollars};
 pub use rpc::Rpc;
 
 use crate::capture::{Exchange, Kind};
@@ -36,6 +38,8 @@ pub struct View {
     /// Messages of JSON-RPC.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rpc: Vec<Rpc>,
+    /// What it was about, in a few words.
+    pub about: String,
     /// A call of a model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelCall>,
@@ -46,19 +50,42 @@ pub struct View {
 /// Reads an exchange.
 #[must_use]
 pub fn view(exchange: &Exchange) -> View {
+    priced(exchange, &Prices::default())
+}
+
+/// Reads an exchange, and says what a call of a model cost where its price is known.
+#[must_use]
+pub fn priced(exchange: &Exchange, prices: &Prices) -> View {
     let items = events::items(exchange);
     let rpc = rpc::read(exchange, &items);
-    let model = model::read(exchange);
+    let model = call(exchange, prices);
     let findings = finding::all(exchange, &items, &rpc, model.as_ref());
     let speaks = match (&model, rpc.is_empty(), exchange.kind) {
         (Some(_), ..) => "model",
         (None, false, _) => "mcp",
+        (None, true, Kind::Http) if events::is_grpc(exchange) => "grpc",
         (None, true, Kind::Http) if is_stream(exchange) => "sse",
         (None, true, kind) => kind.as_str(),
     };
     let status = exchange.answer.as_ref().map_or(0, crate::http::Head::status);
     let line = line(exchange, (&items, &rpc, model.as_ref()), &findings);
-    View { number: exchange.number, speaks, line, status, items, rpc, model, findings }
+    let about = about(&items, &rpc, model.as_ref());
+    View { number: exchange.number, speaks, line, status, items, rpc, about, model, findings }
+}
+
+/// The call of a model that an exchange is, with what it cost; nothing when it is none.
+pub(crate) fn call(exchange: &Exchange, prices: &Prices) -> Option<ModelCall> {
+    let mut call = model::read(exchange)?;
+    if !exchange.is_open() {
+        call.cost = prices.of(&exchange.target, &call);
+    }
+    Some(call)
+}
+
+/// What the prompt of a call of a model says: who, and what; nothing when it is none.
+#[must_use]
+pub fn prompt(exchange: &Exchange) -> Vec<(String, String)> {
+    model::prompt(exchange)
 }
 
 fn is_stream(exchange: &Exchange) -> bool {
@@ -86,20 +113,26 @@ fn line(exchange: &Exchange, (items, rpc, model): Read<'_>, findings: &[Finding]
         size(exchange.asked.total()),
         size(exchange.answered.total())
     ));
-    if let Some(model) = model {
-        text.push_str(&format!("  {}", model.line()));
-    } else if !rpc.is_empty() {
-        let names: Vec<String> = rpc.iter().take(4).map(Rpc::line).collect();
-        let more =
-            if rpc.len() > 4 { format!(" and {} more", rpc.len() - 4) } else { String::new() };
-        text.push_str(&format!("  {}{more}", names.join(", ")));
-    } else if !items.is_empty() {
-        text.push_str(&format!("  {} messages", items.len()));
+    let about = about(items, rpc, model);
+    if !about.is_empty() {
+        text.push_str(&format!("  {about}"));
     }
     if let Some(worst) = findings.first() {
         text.push_str(&format!("  ! {}", worst.text));
     }
     text
+}
+
+fn about(items: &[Item], rpc: &[Rpc], model: Option<&ModelCall>) -> String {
+    if let Some(model) = model {
+        return model.line();
+    }
+    if rpc.is_empty() {
+        return if items.is_empty() { String::new() } else { format!("{} messages", items.len()) };
+    }
+    let names: Vec<String> = rpc.iter().take(4).map(Rpc::line).collect();
+    let more = if rpc.len() > 4 { format!(" and {} more", rpc.len() - 4) } else { String::new() };
+    format!("{}{more}", names.join(", "))
 }
 
 /// A time as people read it.

@@ -6,6 +6,7 @@ use wire::event::Event;
 use wire::prompt::{Block, Message, Prompt};
 use wire::reply::{Reply, Usage};
 
+use super::{Cost, dollars};
 use crate::capture::{Exchange, Kind};
 use crate::http::Head;
 
@@ -53,6 +54,9 @@ pub struct ModelCall {
     pub tokens_out: u64,
     /// What the tokens are was not said, but estimated.
     pub estimated: bool,
+    /// What it cost, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// Why the request is none of the dialect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bad_request: Option<String>,
@@ -73,6 +77,10 @@ impl ModelCall {
         let about = if self.estimated { "~" } else { "" };
         let mut text =
             format!("{} {about}{}→{about}{} tokens", self.model, self.tokens_in, self.tokens_out);
+        if let Some(cost) = self.cost {
+            let about = if self.estimated || cost.is_upper_bound { "~" } else { "" };
+            text.push_str(&format!(", {about}{}", dollars(cost.micro_usd)));
+        }
         if let Some(failed) = &self.failed {
             text.push_str(&format!(", {failed}"));
         } else if let Some(stop) = &self.stop {
@@ -115,6 +123,35 @@ fn dialect_of(head: &Head) -> Option<&'static dyn Dialect> {
     let path = head.path().split('?').next().unwrap_or_default();
     let (_, name) = PATHS.iter().find(|(end, _)| path.ends_with(end))?;
     named(name)
+}
+
+/// The messages of the prompt of a call, each with who says it.
+pub(super) fn prompt(exchange: &Exchange) -> Vec<(String, String)> {
+    let head = exchange.ask.as_ref().filter(|head| head.method() == "POST");
+    let Some(dialect) = head.and_then(dialect_of) else { return Vec::new() };
+    let Ok(asked) = dialect.request(&exchange.ask_body()) else { return Vec::new() };
+    let system = asked.prompt.system.iter().map(|text| ("system".to_owned(), text.clone()));
+    let tools = asked.prompt.tools.iter().map(|tool| {
+        let about = tool.description.clone().unwrap_or_default();
+        (format!("tool {}", tool.name), about)
+    });
+    let said = asked.prompt.messages.iter().flat_map(|message| {
+        let role = message.role.as_str().to_owned();
+        message.blocks.iter().map(move |block| (role.clone(), shown(block)))
+    });
+    system.chain(tools).chain(said).collect()
+}
+
+fn shown(block: &Block) -> String {
+    match block {
+        Block::Text(text) | Block::Thinking { text, .. } => text.clone(),
+        Block::ToolUse { name, input, .. } => format!("calls {name} {input}"),
+        Block::ToolResult { content, is_error: true, .. } => format!("the tool failed: {content}"),
+        Block::ToolResult { content, .. } => content.clone(),
+        Block::Image(_) | Block::Document(_) | Block::Audio(_) | Block::Other { .. } => {
+            format!("({})", block.kind())
+        }
+    }
 }
 
 /// Some dialects have the model in the path.

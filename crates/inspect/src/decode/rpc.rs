@@ -30,6 +30,9 @@ pub struct Rpc {
     /// What an error says; also of a tool's result that is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The message itself.
+    #[serde(skip)]
+    pub body: Value,
 }
 
 impl Rpc {
@@ -99,7 +102,8 @@ fn message(value: &Value, from_caller: bool, at_ms: f64) -> Option<Rpc> {
         .and_then(|params| params.get("name").or_else(|| params.get("uri")))
         .and_then(Value::as_str)
         .map(ToOwned::to_owned);
-    Some(Rpc { from_caller, at_ms, kind, method, name, id, took_ms: None, error })
+    let (took_ms, body) = (None, value.clone());
+    Some(Rpc { from_caller, at_ms, kind, method, name, id, took_ms, error, body })
 }
 
 fn said(error: &Value) -> String {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::{Arrival, Ending, Exchange, Kind, Tape, Times, unpacked};
 use crate::http::{Framing, Head, Side, Unpacker, find_end};
+use crate::http2::{self, PREFACE};
 use crate::redact;
 
 /// Whether secrets are kept in what is written.
@@ -47,6 +48,8 @@ struct Line {
     rules: Vec<String>,
     asked: TapeLine,
     answered: TapeLine,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    trailers: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "TapeLine::is_empty")]
     aside: TapeLine,
 }
@@ -91,6 +94,16 @@ pub fn line(exchange: &Exchange, secrets: Secrets) -> String {
     let asked = laid_open(&exchange.asked, exchange.ask.as_ref(), ask_body, secrets);
     let answer_body = (exchange.answer_framing, exchange.answer_raw());
     let answered = laid_open(&exchange.answered, exchange.answer.as_ref(), answer_body, secrets);
+    let blank = |tape: &Tape, skip| {
+        let is_http2 = exchange.kind == Kind::Http2 && secrets == Secrets::Hidden;
+        is_http2.then(|| blanked(tape, skip))
+    };
+    let asked = asked.or_else(|| blank(&exchange.asked, PREFACE.len()));
+    let answered = answered.or_else(|| blank(&exchange.answered, 0));
+    let trailer = |name: &str, value: &str| match secrets {
+        Secrets::Hidden => (name.to_owned(), redact::header(name, value)),
+        Secrets::Kept => (name.to_owned(), value.to_owned()),
+    };
     let line = Line {
         number: exchange.number,
         kind: exchange.kind.as_str().to_owned(),
@@ -109,6 +122,7 @@ pub fn line(exchange: &Exchange, secrets: Secrets) -> String {
         rules: exchange.rules.clone(),
         asked: tape(asked.as_ref().unwrap_or(&exchange.asked), has_head, secrets),
         answered: tape(answered.as_ref().unwrap_or(&exchange.answered), has_head, secrets),
+        trailers: exchange.trailers.iter().map(|(name, value)| trailer(name, value)).collect(),
         aside: tape(&exchange.aside, false, secrets),
     };
     serde_json::to_string(&line).unwrap_or_default()
@@ -137,6 +151,16 @@ fn laid_open(
     bytes.extend_from_slice(hidden.as_bytes());
     let (end, at) = (bytes.len() as u64, tape.at(tape.total()));
     Some(Tape::restore(bytes, vec![Arrival { end, at }], end))
+}
+
+/// A connection of HTTP/2 without what may hold secrets; its streams stand beside it, readable.
+fn blanked(tape: &Tape, skip: usize) -> Tape {
+    let is_secret = |data: &[u8]| {
+        let text = String::from_utf8_lossy(data);
+        redact::text(&text) != text
+    };
+    let bytes = http2::blanked(tape.bytes(), skip, is_secret);
+    Tape::restore(bytes, tape.arrivals().to_vec(), tape.total())
 }
 
 fn micros(time: Duration) -> u64 {
@@ -242,6 +266,7 @@ pub fn read(text: &str) -> Result<Exchange, Broken> {
         answered,
         answer,
         answer_framing,
+        trailers: line.trailers,
         aside: restored(line.aside)?,
         times: Times {
             connected: time(line.times_us.connected),

@@ -7,18 +7,19 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::target::Duplex;
-use super::{Shared, exchange, tunnel};
+use super::{Shared, exchange, tls, tunnel};
 use crate::capture::Kind;
+use crate::http2::PREFACE;
 
-/// What every connection of HTTP/2 over plain text begins with.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The first byte of TLS.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// Room for a read.
 pub(super) const READ_BYTES: usize = 32 * 1024;
 
 /// A connection of a caller, with the one to the target once there is one.
 pub(super) struct Caller {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Box<dyn Duplex>,
     pub(super) peer: SocketAddr,
     /// Read from the caller, and not yet passed on.
     pub(super) ahead: BytesMut,
@@ -27,20 +28,28 @@ pub(super) struct Caller {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(shared: &Shared, mut stream: TcpStream, peer: SocketAddr) {
-    let mut ahead = BytesMut::with_capacity(READ_BYTES);
+pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: SocketAddr) {
+    let (stream, target) = match &shared.tls {
+        Some(config) if is_tls(&stream).await => {
+            match tls::accept(shared, config, stream, peer).await {
+                Some(ends) => ends,
+                None => return,
+            }
+        }
+        _ => (Box::new(stream) as Box<dyn Duplex>, None),
+    };
+    let mut caller = Caller { stream, peer, ahead: BytesMut::with_capacity(READ_BYTES), target };
     let kind = loop {
-        if let Some(kind) = kind_of(&ahead) {
+        if let Some(kind) = kind_of(&caller.ahead) {
             break kind;
         }
-        match stream.read_buf(&mut ahead).await {
+        match caller.stream.read_buf(&mut caller.ahead).await {
             // Whoever says nothing may wait for the target to speak first.
-            Ok(0) | Err(_) if ahead.is_empty() => return,
+            Ok(0) | Err(_) if caller.ahead.is_empty() => return,
             Ok(0) | Err(_) => break Kind::Lines,
             Ok(_) => {}
         }
     };
-    let caller = Caller { stream, peer, ahead, target: None };
     if kind == Kind::Http {
         exchange::all(shared, caller).await;
     } else {
@@ -48,12 +57,18 @@ pub(super) async fn serve(shared: &Shared, mut stream: TcpStream, peer: SocketAd
     }
 }
 
+/// Whether the caller begins with TLS; its bytes stay where they are.
+async fn is_tls(stream: &TcpStream) -> bool {
+    let mut first = [0];
+    matches!(stream.peek(&mut first).await, Ok(1)) && first == [TLS_HANDSHAKE]
+}
+
 /// What is spoken; nothing when more bytes have to be seen.
 fn kind_of(bytes: &[u8]) -> Option<Kind> {
     const METHODS: &[&str] =
         &["GET ", "POST ", "PUT ", "PATCH ", "DELETE ", "HEAD ", "OPTIONS ", "TRACE ", "CONNECT "];
     let (first, _) = bytes.split_first()?;
-    if *first == 0x16 {
+    if *first == TLS_HANDSHAKE {
         return Some(Kind::Tls);
     }
     if bytes.starts_with(PREFACE) {

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 
 use super::connection::{Caller, READ_BYTES};
 use super::forward::{self, Outcome};
+use super::held::Verdict;
 use super::target::Duplex;
 use super::{Shared, local, tunnel};
 use crate::capture::{Ending, Entry, Kind, Way};
@@ -135,8 +136,12 @@ async fn judged(
         tokio::time::sleep(delay).await;
     }
     if deed.pause {
-        let new = shared.held.hold(entry.number()).await;
-        payload = new.or(payload);
+        entry.change(|_| {});
+        match shared.held.hold(entry.number()).await {
+            Verdict::Go => {}
+            Verdict::GoWith(body) => payload = Some(body),
+            Verdict::Drop => deed.drop = true,
+        }
     }
     if deed.drop {
         entry.end(Ending::ByRule("the connection was closed".to_owned()));
@@ -196,6 +201,8 @@ fn edit(shared: &Shared, request: &mut Request, deed: &Deed, payload: Option<Vec
             None => payload,
         };
         if new != as_it_came {
+            // What was written by hand is not packed.
+            request.head.set("Content-Encoding", "");
             request.head.set("Transfer-Encoding", "");
             request.head.set("Content-Length", &new.len().to_string());
             request.body = Some(new);

@@ -53,7 +53,7 @@ pub(super) async fn both(
     let method = request.head.method().to_owned();
     let alive = request.head.keeps_alive();
     let (mut target_read, mut target_write) = tokio::io::split(target);
-    let (mut caller_read, mut caller_write) = caller.stream.split();
+    let (mut caller_read, mut caller_write) = tokio::io::split(&mut caller.stream);
     let mut whole = false;
     let outcome = {
         let said = Said { entry, request, ahead: &mut caller.ahead, whole: &mut whole };

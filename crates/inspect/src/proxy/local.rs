@@ -8,6 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::Shared;
 use super::connection::{Caller, READ_BYTES};
 use super::exchange::Next;
+use super::held::Verdict;
 use super::target::Target;
 use crate::capture::{Exchange, News};
 use crate::decode;
@@ -165,7 +166,7 @@ fn list(shared: &Shared, query: &str) -> Answer {
     };
     let mut rows = Vec::new();
     shared.book.each(after, |exchange| {
-        let view = decode::view(exchange);
+        let view = decode::priced(exchange, &shared.prices);
         if filter.takes(exchange, &view) {
             rows.push(row(exchange, &view));
         }
@@ -177,6 +178,7 @@ fn list(shared: &Shared, query: &str) -> Answer {
         json!({
             "target": shared.target.to_string(), "exchanges": rows, "kept": kept,
             "forgotten": forgotten, "bytes": bytes, "held": shared.held.numbers(),
+            "spent": shared.purse.now(),
         }),
     )
 }
@@ -211,9 +213,16 @@ async fn one(
             Answer::Bytes("application/octet-stream", clean(shared, exchange, false))
         }
         ("POST", ["go"]) => {
-            let body = (!body.is_empty()).then(|| body.to_vec());
-            if shared.held.let_go(exchange.number, body) {
+            let verdict =
+                if body.is_empty() { Verdict::Go } else { Verdict::GoWith(body.to_vec()) };
+            if shared.held.decide(exchange.number, verdict) {
                 return Answer::Json(200, json!({"let_go": exchange.number}));
+            }
+            wrong(&format!("exchange {} is not held", exchange.number))
+        }
+        ("POST", ["drop"]) => {
+            if shared.held.decide(exchange.number, Verdict::Drop) {
+                return Answer::Json(200, json!({"dropped": exchange.number}));
             }
             wrong(&format!("exchange {} is not held", exchange.number))
         }
@@ -244,7 +253,7 @@ fn clean(shared: &Shared, exchange: &Exchange, asked: bool) -> Vec<u8> {
 
 fn detail(shared: &Shared, exchange: &Exchange) -> Answer {
     let exchange = shown(shared, exchange);
-    let view = decode::view(&exchange);
+    let view = decode::priced(&exchange, &shared.prices);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let times = exchange.times;
     let mut value = row(&exchange, &view);
@@ -328,7 +337,7 @@ async fn events(shared: &Shared, caller: &mut Caller) -> Next {
             Err(RecvError::Closed) => return Next::Close,
         };
         let Some(exchange) = shared.book.get(number) else { continue };
-        let value = row(&exchange, &decode::view(&exchange)).to_string();
+        let value = row(&exchange, &decode::priced(&exchange, &shared.prices)).to_string();
         let event = wire::frame::sse::encode(Some("exchange"), Some(number), &value);
         if caller.stream.write_all(&event).await.is_err() {
             return Next::Close;

@@ -3,8 +3,11 @@
 mod connection;
 mod exchange;
 mod forward;
+mod held;
 mod local;
+mod purse;
 mod target;
+mod tls;
 mod tunnel;
 
 use std::io;
@@ -13,15 +16,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+pub(crate) use held::Held;
+pub use held::Verdict;
+pub(crate) use purse::Purse;
+pub use purse::Spent;
 pub(crate) use target::Duplex;
 pub use target::Target;
 
 use crate::capture::{Book, Room};
-use crate::rule::Rule;
+use crate::decode::Prices;
+use crate::rule::{Rule, Unreadable};
 use crate::tasks;
 
 /// Limit: connections at the same time.
@@ -42,6 +51,10 @@ pub struct Settings {
     pub host: Option<String>,
     /// Show secrets in what the local API gives out.
     pub shows_secrets: bool,
+    /// What calls of models cost.
+    pub prices: Prices,
+    /// The certificate for callers that speak TLS; without one theirs is passed on unread.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// A running proxy; it ends when this drops.
@@ -50,6 +63,7 @@ pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
     listener: JoinHandle<()>,
+    counter: JoinHandle<()>,
 }
 
 /// What all connections share.
@@ -60,50 +74,11 @@ pub(crate) struct Shared {
     pub(crate) rules: Mutex<Arc<Vec<Rule>>>,
     pub(crate) host: Option<String>,
     pub(crate) shows_secrets: bool,
+    pub(crate) prices: Prices,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) purse: Purse,
     pub(crate) held: Held,
     pub(crate) address: SocketAddr,
-}
-
-/// Requests that a rule holds.
-#[derive(Debug, Default)]
-pub(crate) struct Held(Mutex<Vec<Holding>>);
-
-#[derive(Debug)]
-struct Holding {
-    number: u64,
-    go: Arc<Notify>,
-    body: Option<Vec<u8>>,
-}
-
-impl Held {
-    /// How long a request is held when nobody lets it go: callers have deadlines too.
-    const PATIENCE: Duration = Duration::from_secs(60);
-
-    /// Waits until somebody lets the request go; its new body, if it was given one.
-    pub(crate) async fn hold(&self, number: u64) -> Option<Vec<u8>> {
-        let go = Arc::new(Notify::new());
-        self.0.lock().push(Holding { number, go: Arc::clone(&go), body: None });
-        let _late = tokio::time::timeout(Self::PATIENCE, go.notified()).await;
-        let mut held = self.0.lock();
-        let place = held.iter().position(|holding| holding.number == number)?;
-        held.swap_remove(place).body
-    }
-
-    /// Lets a request go, with another body if one is given; `false` when it is not held.
-    pub(crate) fn let_go(&self, number: u64, body: Option<Vec<u8>>) -> bool {
-        let mut held = self.0.lock();
-        let Some(holding) = held.iter_mut().find(|holding| holding.number == number) else {
-            return false;
-        };
-        holding.body = body;
-        holding.go.notify_one();
-        true
-    }
-
-    /// The numbers of those that are held.
-    pub(crate) fn numbers(&self) -> Vec<u64> {
-        self.0.lock().iter().map(|holding| holding.number).collect()
-    }
 }
 
 impl Proxy {
@@ -120,11 +95,15 @@ impl Proxy {
             rules: Mutex::new(Arc::new(settings.rules)),
             host: settings.host,
             shows_secrets: settings.shows_secrets,
+            prices: settings.prices,
+            tls: settings.tls,
+            purse: Purse::default(),
             held: Held::default(),
             address,
         });
+        let counter = tasks::spawn(purse::count(Arc::clone(&shared)));
         let listener = tasks::spawn(accept(listener, Arc::clone(&shared)));
-        Ok(Self { address, shared, listener })
+        Ok(Self { address, shared, listener, counter })
     }
 
     /// Where it listens.
@@ -139,10 +118,44 @@ impl Proxy {
         &self.shared.book
     }
 
-    /// Lets a request go that a rule holds; `false` when it is not held.
+    /// What all calls of models cost so far.
     #[must_use]
-    pub fn let_go(&self, number: u64) -> bool {
-        self.shared.held.let_go(number, None)
+    pub fn spent(&self) -> Spent {
+        self.shared.purse.now()
+    }
+
+    /// What calls of models cost.
+    #[must_use]
+    pub fn prices(&self) -> &Prices {
+        &self.shared.prices
+    }
+
+    /// Where everything goes.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.shared.target
+    }
+
+    /// The rules as they are now.
+    #[must_use]
+    pub fn rules(&self) -> Vec<String> {
+        self.shared.rules.lock().iter().map(|rule| rule.text().to_owned()).collect()
+    }
+
+    /// Puts rules in the place of those that were; they count anew.
+    ///
+    /// # Errors
+    /// When one cannot be read; then nothing changes.
+    pub fn set_rules(&self, texts: &[String]) -> Result<(), Unreadable> {
+        let rules: Result<Vec<Rule>, _> = texts.iter().map(|text| Rule::parse(text)).collect();
+        *self.shared.rules.lock() = Arc::new(rules?);
+        Ok(())
+    }
+
+    /// Decides about a request that a rule holds; `false` when it is not held.
+    #[must_use]
+    pub fn decide(&self, number: u64, verdict: Verdict) -> bool {
+        self.shared.held.decide(number, verdict)
     }
 
     /// The requests that a rule holds.
@@ -155,6 +168,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.listener.abort();
+        self.counter.abort();
     }
 }
 

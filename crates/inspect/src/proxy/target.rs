@@ -75,8 +75,17 @@ impl Target {
         self.tls
     }
 
-    /// Connects; every address of the name is tried.
+    /// Connects to speak HTTP/1, or whatever a bare connection speaks.
     pub(crate) async fn connect(&self) -> Result<Box<dyn Duplex>, String> {
+        Ok(self.connect_as(&[b"http/1.1"]).await?.0)
+    }
+
+    /// Connects; every address of the name is tried. With TLS one of the `protocols` is asked
+    /// for, and the one that was chosen is given back.
+    pub(crate) async fn connect_as(
+        &self,
+        protocols: &[&[u8]],
+    ) -> Result<(Box<dyn Duplex>, Option<Vec<u8>>), String> {
         let place = (self.host.as_str(), self.port);
         let connected = tokio::time::timeout(CONNECT, TcpStream::connect(place)).await;
         let stream = match connected {
@@ -86,17 +95,24 @@ impl Target {
         };
         let _slower = stream.set_nodelay(true);
         if !self.tls {
-            return Ok(Box::new(stream));
+            return Ok((Box::new(stream), None));
         }
         let config = match self.config.get_or_init(load) {
-            Ok(config) => Arc::clone(config),
+            Ok(config) => {
+                let mut config = ClientConfig::clone(config);
+                config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+                Arc::new(config)
+            }
             Err(text) => return Err(text.clone()),
         };
         let name = ServerName::try_from(self.host.clone()).map_err(|cause| cause.to_string())?;
         let shaken =
             tokio::time::timeout(CONNECT, TlsConnector::from(config).connect(name, stream));
         match shaken.await {
-            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Ok(stream)) => {
+                let chosen = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+                Ok((Box::new(stream), chosen))
+            }
             Ok(Err(error)) => Err(format!("refused TLS: {error}")),
             Err(_) => Err(format!("did not finish the TLS handshake within {CONNECT:?}")),
         }
@@ -118,8 +134,5 @@ fn load() -> Result<Arc<ClientConfig>, String> {
     let builder = ClientConfig::builder_with_provider(crypto);
     let builder = builder.with_safe_default_protocol_versions().map_err(unreadable)?;
     let builder = builder.with_platform_verifier().map_err(unreadable)?;
-    let mut config = builder.with_no_client_auth();
-    // What is read here is HTTP/1; a server that offered more would speak more.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Arc::new(builder.with_no_client_auth()))
 }

@@ -1,10 +1,13 @@
 //! Both ways of a connection at once, without a look at what is in them.
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::Shared;
 use super::connection::{Caller, READ_BYTES};
+use super::target::Duplex;
 use crate::capture::{Ending, Entry, Kind, Way};
+use crate::http2::Streams;
 
 /// Who ended a way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +20,13 @@ enum End {
 
 /// Passes on a connection that is no HTTP/1.
 pub(super) async fn bare(shared: &Shared, caller: Caller, kind: Kind) {
-    let Caller { mut stream, peer, ahead, .. } = caller;
+    let Caller { mut stream, peer, ahead, target } = caller;
     let entry = shared.book.open(kind, peer.to_string(), shared.target.to_string());
     entry.push(Way::Asked, &ahead);
     entry.change(|_| {});
-    let mut target = match shared.target.connect().await {
+    let streams = (kind == Kind::Http2)
+        .then(|| Streams::new(&shared.book, &peer.to_string(), &shared.target.to_string()));
+    let mut target = match reached(shared, kind, target).await {
         Ok(target) => target,
         Err(why) => {
             // A bare connection has no words for it: closing is what the target would do.
@@ -35,7 +40,46 @@ pub(super) async fn bare(shared: &Shared, caller: Caller, kind: Kind) {
         entry.end(Ending::CutByTarget);
         return;
     }
-    both(&entry, &mut stream, &mut target).await;
+    let mut seen = Seen { entry: &entry, streams: streams.map(Mutex::new) };
+    seen.streams(Way::Asked, &ahead);
+    let ending = pass(&seen, &mut stream, &mut target).await;
+    if let Some(streams) = &mut seen.streams {
+        streams.get_mut().end(&ending);
+    }
+    entry.end(ending);
+}
+
+async fn reached(
+    shared: &Shared,
+    kind: Kind,
+    open: Option<Box<dyn Duplex>>,
+) -> Result<Box<dyn Duplex>, String> {
+    if let Some(open) = open {
+        return Ok(open);
+    }
+    if kind != Kind::Http2 {
+        return shared.target.connect().await;
+    }
+    let (target, chosen) = shared.target.connect_as(&[b"h2"]).await?;
+    if shared.target.has_tls() && chosen.as_deref() != Some(b"h2") {
+        return Err("speaks no HTTP/2, and the caller nothing else".to_owned());
+    }
+    Ok(target)
+}
+
+/// Where what goes by is written down.
+struct Seen<'a> {
+    entry: &'a Entry,
+    /// The streams of HTTP/2.
+    streams: Option<Mutex<Streams>>,
+}
+
+impl Seen<'_> {
+    fn streams(&self, way: Way, piece: &[u8]) {
+        if let Some(streams) = &self.streams {
+            streams.lock().push(way, piece);
+        }
+    }
 }
 
 /// Passes on both ways until both are over, and ends the exchange.
@@ -44,19 +88,28 @@ where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
+    let ending = pass(&Seen { entry, streams: None }, caller, target).await;
+    entry.end(ending);
+}
+
+async fn pass<A, B>(seen: &Seen<'_>, caller: &mut A, target: &mut B) -> Ending
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
     let (mut caller_read, mut caller_write) = tokio::io::split(caller);
     let (mut target_read, mut target_write) = tokio::io::split(target);
-    let ask = one(entry, Way::Asked, &mut caller_read, &mut target_write);
-    let answer = one(entry, Way::Answered, &mut target_read, &mut caller_write);
+    let ask = one(seen, Way::Asked, &mut caller_read, &mut target_write);
+    let answer = one(seen, Way::Answered, &mut target_read, &mut caller_write);
     let (ask, answer) = tokio::join!(ask, answer);
-    entry.end(match (ask, answer) {
+    match (ask, answer) {
         (_, End::Unheard) => Ending::CutByCaller,
         (End::Unheard, _) => Ending::CutByTarget,
         _ => Ending::Whole,
-    });
+    }
 }
 
-async fn one<R, W>(entry: &Entry, way: Way, from: &mut R, to: &mut W) -> End
+async fn one<R, W>(seen: &Seen<'_>, way: Way, from: &mut R, to: &mut W) -> End
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
@@ -71,8 +124,9 @@ where
             return End::Said;
         }
         let written = to.write_all(piece).await;
-        entry.push(way, piece);
-        first(entry, way);
+        seen.entry.push(way, piece);
+        first(seen.entry, way);
+        seen.streams(way, piece);
         if written.is_err() {
             return End::Unheard;
         }

@@ -70,6 +70,8 @@ pub(crate) async fn with_room(target: SocketAddr, rules: &[&str], room: Room) ->
         rules: rules.iter().map(|rule| Rule::parse(rule).unwrap()).collect(),
         host: None,
         shows_secrets: false,
+        prices: inspect::decode::Prices::default(),
+        tls: None,
     };
     Proxy::start(settings).await.unwrap()
 }

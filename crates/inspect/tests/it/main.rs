@@ -12,3 +12,5 @@ mod passes;
 mod reads;
 #[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod two;

@@ -14,8 +14,8 @@ use crate::print::Exit;
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// A URL, HOST:PORT or a port; this machine's server when left out
-    #[arg(allow_hyphen_values = true, default_value = "localhost:61900")]
-    target: String,
+    #[arg(allow_negative_numbers = true)]
+    target: Option<String>,
     /// The path that is asked
     #[arg(long, value_name = "PATH", default_value = "/health")]
     path: String,
@@ -33,18 +33,21 @@ pub(super) struct Options {
     websocket: bool,
     /// Connections at the same time
     #[arg(long, short, value_name = "N", default_value_t = 8)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
     /// Questions in all
     #[arg(long, short = 'n', value_name = "N", default_value_t = 10_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
     /// The longest it may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     within: u64,
 }
 
 /// Runs `bench`.
 pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
-    let target = match super::inspect::target(frame, &options.target, "the address") {
+    let target = match super::inspect::addressed(frame, options.target.as_deref()) {
         Ok(target) => target,
         Err(exit) => return Ok(exit),
     };

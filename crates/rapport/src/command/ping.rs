@@ -13,10 +13,11 @@ use crate::print::Exit;
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// A URL, HOST:PORT or a port; this machine's server when left out
-    #[arg(allow_hyphen_values = true, default_value = "localhost:61900")]
-    target: String,
+    #[arg(allow_negative_numbers = true)]
+    target: Option<String>,
     /// How many connections
     #[arg(long, short, value_name = "N", default_value_t = 4)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
     /// Seconds between two
     #[arg(long, short, value_name = "SECONDS", default_value_t = 0.25)]
@@ -25,12 +26,12 @@ pub(super) struct Options {
 
 /// Runs `ping`.
 pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
-    let target = match super::inspect::target(frame, &options.target, "the address") {
+    let target = match super::inspect::addressed(frame, options.target.as_deref()) {
         Ok(target) => target,
         Err(exit) => return Ok(exit),
     };
     let pause = Duration::try_from_secs_f64(options.interval).unwrap_or_default();
-    let count = options.count.max(1);
+    let count = options.count;
     block_on(async {
         let (mut times, mut speaks, mut why) = (Vec::new(), None, None);
         for number in 0..count {

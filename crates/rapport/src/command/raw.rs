@@ -35,7 +35,7 @@ pub(super) struct Options {
 
 /// Runs `raw`.
 pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
-    let target = match super::inspect::target(frame, &options.target, "the address") {
+    let target = match super::inspect::addressed(frame, Some(&options.target)) {
         Ok(target) => target,
         Err(exit) => return Ok(exit),
     };

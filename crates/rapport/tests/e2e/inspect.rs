@@ -92,9 +92,9 @@ fn a_rule_makes_trouble_and_a_wrong_one_is_named() {
     let wrong = house.run(&["inspect", "--to", &to, "--rule", "stauts=500"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(String::from_utf8(wrong.stderr).unwrap().contains("`stauts=500`"));
-    let port = house.run(&["inspect", "--to", "localhost:619009"]);
+    let port = house.run(&["inspect", "--to", "localhost:700000"]);
     assert_eq!(port.status.code(), Some(3));
-    assert!(String::from_utf8(port.stderr).unwrap().contains("61900"));
+    assert!(String::from_utf8(port.stderr).unwrap().contains("65535"));
 }
 
 #[test]

@@ -13,11 +13,15 @@ mod connect;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod doctor_all;
+#[cfg(test)]
 mod doctor_store;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
 mod inspect;
+#[cfg(all(test, target_os = "linux"))]
+mod inspect_screen;
 #[cfg(test)]
 mod joined;
 #[cfg(test)]
@@ -26,6 +30,8 @@ mod models;
 mod ports;
 #[cfg(test)]
 mod shutdown;
+#[cfg(test)]
+mod slips;
 #[cfg(test)]
 mod tls;
 

@@ -2,6 +2,7 @@
 //! servers.
 
 mod apps;
+pub(super) mod attach;
 mod doctor;
 mod edit;
 mod entry;
@@ -12,7 +13,7 @@ mod machine;
 mod running;
 mod target;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -25,6 +26,16 @@ use entry::State;
 use machine::Machine;
 
 pub(super) use doctor::run as claude_desktop;
+
+/// The lists of MCP servers that applications of this machine have: whose each is, and where.
+pub(super) fn client_files(env: &crate::config::Environment) -> Vec<(&'static str, PathBuf)> {
+    let machine = Machine::here(env);
+    let files = apps::APPS.iter().flat_map(|app| {
+        let all = (app.files)(&machine).into_iter().filter(|file| file.is_file());
+        all.map(|file| (app.id, file))
+    });
+    files.collect()
+}
 
 /// Flags of both commands.
 #[derive(Clone, Debug, Args)]

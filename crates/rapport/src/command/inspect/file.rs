@@ -5,10 +5,12 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
 use anyhow::Context as _;
+use doctor::port::Place;
 use inspect::export::{har, read};
 use inspect::{Book, Exchange, Filter, Room, Target, decode, diff};
 
 use super::super::{Frame, block_on};
+use super::price::prices;
 use super::{Options, live, show};
 use crate::print::Exit;
 
@@ -39,9 +41,9 @@ pub(super) fn run(
     if let Some(number) = options.show {
         let Some(exchange) = find(frame, &all, number) else { return Ok(Exit::Usage) };
         if frame.printer.is_json() {
-            frame.printer.line(&show::json(exchange, secrets)?);
+            frame.printer.line(&show::json(exchange, secrets, &prices())?);
         } else {
-            let lines = show::lines(exchange, true, secrets);
+            let lines = show::lines(exchange, true, secrets, &prices());
             frame.printer.line(&lines.join("\n"));
         }
         return Ok(Exit::Fine);
@@ -51,9 +53,9 @@ pub(super) fn run(
             continue;
         }
         if frame.printer.is_json() {
-            frame.printer.line(&show::json(exchange, secrets)?);
+            frame.printer.line(&show::json(exchange, secrets, &prices())?);
         } else {
-            let lines = show::lines(exchange, options.verbose, secrets);
+            let lines = show::lines(exchange, options.verbose, secrets, &prices());
             frame.printer.line(&lines.join("\n"));
         }
     }
@@ -119,7 +121,7 @@ fn differences(frame: &mut Frame, a: &Exchange, b: &Exchange) -> anyhow::Result<
 
 fn replay(frame: &mut Frame, options: &Options, exchange: &Exchange) -> anyhow::Result<Exit> {
     let text = options.to.as_deref().unwrap_or(&exchange.target);
-    let target: Target = match super::target(frame, text, "--to") {
+    let target: Target = match super::target(frame, text, &Place::Flag("--to".to_owned())) {
         Ok(target) => target,
         Err(exit) => return Ok(exit),
     };
@@ -138,7 +140,8 @@ fn replay(frame: &mut Frame, options: &Options, exchange: &Exchange) -> anyhow::
         }
     };
     let Some(again) = book.get(number) else { return Ok(Exit::Problem) };
-    frame.printer.line(&show::lines(&again, options.verbose, live::secrets(options)).join("\n"));
+    let lines = show::lines(&again, options.verbose, live::secrets(options), &prices());
+    frame.printer.line(&lines.join("\n"));
     differences(frame, exchange, &again)?;
     let failed = again.answer.as_ref().is_none_or(|head| head.status() >= 400);
     Ok(if failed { Exit::Problem } else { Exit::Fine })

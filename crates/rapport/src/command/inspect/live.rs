@@ -1,35 +1,59 @@
 //! Inspecting while it happens: the proxy, the program in between, the lines, the recording.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use doctor::port;
+use inspect::decode::{self, Prices};
 use inspect::export::{Secrets, line};
-use inspect::{Book, Exchange, Filter, News, Proxy, Room, Rule, Settings, Target, decode};
+use inspect::screen::Screen;
+use inspect::{Book, Exchange, Filter, News, Proxy, Room, Rule, Settings, Spent, Target};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::super::Frame;
+use super::super::connect::attach::Place;
+use super::price::prices;
 use super::{Options, show};
+use crate::config::{Tls, TlsMode};
+use crate::listen::tls;
 use crate::print::Exit;
+
+/// What the flags say, read.
+pub(super) struct Wanted {
+    pub(super) listen: SocketAddr,
+    pub(super) target: Target,
+    pub(super) rules: Vec<Rule>,
+    pub(super) filter: Filter,
+    /// What is pointed at the inspector while it runs.
+    pub(super) place: Option<Place>,
+}
 
 /// What becomes of finished exchanges.
 struct Ends<'a> {
     frame: &'a mut Frame,
     options: &'a Options,
     filter: Filter,
+    prices: Prices,
     /// The recording, while it can be written.
     record: Option<File>,
+    /// Lines are printed: no live view shows the same.
+    prints: bool,
+    /// What has to be said once the live view is over.
+    lost: Option<String>,
 }
 
 /// Serves until a signal ends it.
 pub(super) async fn proxy(
     frame: &mut Frame,
     options: &Options,
-    (listen, target, rules, filter): (SocketAddr, Target, Vec<Rule>, Filter),
+    wanted: Wanted,
 ) -> anyhow::Result<Exit> {
+    let Wanted { listen, target, rules, filter, place } = wanted;
     let host = match options.host_header.as_deref() {
         Some("keep") => None,
         Some(name) => Some(name.to_owned()),
@@ -37,6 +61,7 @@ pub(super) async fn proxy(
         None => (!target.is_loopback()).then(|| target.authority()),
     };
     let shown = target.to_string();
+    let certificate = certificate(frame, options)?;
     let settings = Settings {
         listen,
         target,
@@ -44,6 +69,8 @@ pub(super) async fn proxy(
         rules,
         host,
         shows_secrets: options.show_secrets,
+        prices: prices(),
+        tls: certificate.as_ref().map(|made| Arc::clone(&made.config)),
     };
     let record = options.record.as_deref().map(open).transpose()?;
     let proxy = match Proxy::start(settings).await {
@@ -58,17 +85,38 @@ pub(super) async fn proxy(
     let address = proxy.address();
     frame.printer.note(&format!("inspecting {shown}: point your program at http://{address}"));
     frame.printer.note(&format!("in a browser: http://{address}/__rapport__/    end: Ctrl-C"));
+    if let Some(path) = certificate.and_then(|made| made.generated) {
+        frame.printer.note(&format!("https://localhost:{} too; to trust it:", address.port()));
+        for line in tls::trust(&path, address.port()) {
+            frame.printer.note(&format!("    {line}"));
+        }
+    }
     if !listen.ip().is_loopback() {
         frame.printer.warn("other machines can reach this, and all goes on to the server");
     }
-    let mut ends = Ends { frame, options, filter, record };
+    let prices = proxy.prices().clone();
+    let _attached = super::attach::attach(frame, place, address)?;
+    let screen = is_seen(frame, options).then(|| screen(frame, options));
+    let mut ends =
+        Ends { frame, options, filter, prices, record, prints: screen.is_none(), lost: None };
     let mut news = proxy.book().watch();
     let stop = crate::serve::stop_asked();
     tokio::pin!(stop);
+    let view = async {
+        match &screen {
+            Some(screen) => inspect::screen::show(&proxy, screen).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(view);
     loop {
         tokio::select! {
             stopped = &mut stop => {
                 stopped?;
+                break;
+            }
+            seen = &mut view => {
+                seen.context("the terminal cannot be used: add --no-tui")?;
                 break;
             }
             number = next(&mut news) => match number {
@@ -77,10 +125,62 @@ pub(super) async fn proxy(
             },
         }
     }
+    if let Some(text) = ends.lost.take() {
+        ends.frame.printer.error(&text);
+    }
     let (kept, forgotten, _) = proxy.book().size();
     let total = kept as u64 + forgotten;
-    ends.frame.printer.note(&format!("{total} exchanges"));
+    ends.frame.printer.note(&sum(total, proxy.spent()));
     Ok(Exit::Fine)
+}
+
+/// The certificate for callers that speak TLS: the one that `serve` uses.
+fn certificate(frame: &mut Frame, options: &Options) -> anyhow::Result<Option<tls::Loaded>> {
+    if !options.tls {
+        return Ok(None);
+    }
+    let inputs = frame.inputs();
+    let loaded = frame.load(&inputs);
+    let config = loaded.map_err(|_said| anyhow::anyhow!("correct the configuration first"))?.config;
+    let wanted = Tls { mode: TlsMode::Optional, files: config.tls.files.clone() };
+    tls::load(&wanted, &config.data)
+}
+
+/// Whether somebody sits before a terminal that can show the live view.
+fn is_seen(frame: &Frame, options: &Options) -> bool {
+    let is_plain = options.no_tui || options.verbose || frame.printer.is_json();
+    let is_dumb = frame.env.get("TERM").is_none_or(|name| name == "dumb") && !cfg!(windows);
+    !is_plain && !is_dumb && std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
+}
+
+fn screen(frame: &Frame, options: &Options) -> Screen {
+    let known = ["VISUAL", "EDITOR"].iter().find_map(|name| frame.env.get(name));
+    let usual = if cfg!(windows) { "notepad" } else { "vi" };
+    let words = known.unwrap_or(usual).split_whitespace().map(ToOwned::to_owned);
+    Screen {
+        filter: options.filter.clone(),
+        editor: words.collect(),
+        secrets: secrets(options),
+        target: Box::new(|text| {
+            super::read_target(text, &port::Place::Argument).map_err(|bad| bad.text)
+        }),
+    }
+}
+
+/// What was seen and what it cost, in a line.
+fn sum(total: u64, spent: Spent) -> String {
+    let mut text = format!("{total} exchanges");
+    if spent.calls > 0 {
+        let Spent { calls, tokens_in, tokens_out, .. } = spent;
+        text.push_str(&format!(", {calls} calls of models, {tokens_in}→{tokens_out} tokens"));
+    }
+    if spent.calls > spent.unpriced {
+        text.push_str(&format!(", {}", decode::dollars(spent.micro_usd)));
+        if spent.unpriced > 0 {
+            text.push_str(&format!(" and {} calls without a known price", spent.unpriced));
+        }
+    }
+    text
 }
 
 /// Stands between our standard input and output and a program's, until it ends.
@@ -98,7 +198,7 @@ pub(super) async fn stdio(frame: &mut Frame, options: &Options) -> anyhow::Resul
     };
     let Some(exchange) = book.get(1) else { return Ok(Exit::Problem) };
     // Standard output is the program's: what we have to say goes beside it.
-    for text in show::lines(&exchange, options.verbose, secrets(options)) {
+    for text in show::lines(&exchange, options.verbose, secrets(options), &prices()) {
         frame.printer.note(&text);
     }
     if let Some(file) = &mut record {
@@ -134,16 +234,20 @@ impl Ends<'_> {
     fn over(&mut self, book: &Book, number: u64) -> anyhow::Result<()> {
         let Some(exchange) = book.get(number) else { return Ok(()) };
         self.write(&exchange);
-        let view = decode::view(&exchange);
+        if !self.prints {
+            return Ok(());
+        }
+        let view = decode::priced(&exchange, &self.prices);
         if !self.filter.takes(&exchange, &view) {
             return Ok(());
         }
         let printer = &mut self.frame.printer;
         if printer.is_json() {
-            printer.line(&show::json(&exchange, secrets(self.options))?);
+            printer.line(&show::json(&exchange, secrets(self.options), &self.prices)?);
             return Ok(());
         }
-        for text in show::lines(&exchange, self.options.verbose, secrets(self.options)) {
+        let whole = self.options.verbose;
+        for text in show::lines(&exchange, whole, secrets(self.options), &self.prices) {
             printer.line(&text);
         }
         Ok(())
@@ -155,7 +259,11 @@ impl Ends<'_> {
         if let Err(error) = writeln!(file, "{}", line(exchange, secrets(self.options))) {
             self.record = None;
             let text = format!("the recording ended: {error}; traffic goes on");
-            self.frame.printer.error(&text);
+            if self.prints {
+                self.frame.printer.error(&text);
+            } else {
+                self.lost = Some(text);
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `rapport inspect`: stand between a program and its server and show what goes over the wire.
 
+mod attach;
 mod file;
 mod live;
+mod price;
 mod show;
 
 use std::net::SocketAddr;
@@ -12,6 +14,7 @@ use doctor::port;
 use inspect::{Filter, Rule, Target};
 
 use super::{Frame, block_on};
+use crate::config::load;
 use crate::print::Exit;
 
 /// Where it listens without `--listen`.
@@ -31,9 +34,16 @@ pub(super) struct Options {
     /// The server that everything goes to: a URL, HOST:PORT or a port
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     to: Option<String>,
-    /// Where to listen
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8888")]
-    listen: String,
+    /// Where to listen; without it `--host` and `--port`, else 127.0.0.1:8888
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Point a configuration file, or the one of an application such as `cursor`, at the
+    /// inspector while it runs; at the end it is as it was
+    #[arg(long, value_name = "FILE|CLIENT", conflicts_with_all = ["stdio", "open"])]
+    attach_config: Option<String>,
+    /// Of the file: the MCP server whose address is meant
+    #[arg(long, value_name = "NAME", requires = "attach_config")]
+    server: Option<String>,
     /// Start a program and stand between its input and output and ours
     #[arg(long, requires = "command", conflicts_with_all = ["to", "open"])]
     stdio: bool,
@@ -50,7 +60,13 @@ pub(super) struct Options {
     /// the server's own elsewhere
     #[arg(long, value_name = "NAME")]
     host_header: Option<String>,
-    /// Show heads, bodies and events of each exchange
+    /// Speak TLS with callers too, with a certificate made for this machine
+    #[arg(long, conflicts_with_all = ["stdio", "open"])]
+    tls: bool,
+    /// Print lines on a terminal too, instead of the live view
+    #[arg(long)]
+    no_tui: bool,
+    /// Show heads, bodies and events of each exchange, line by line
     #[arg(long, short)]
     verbose: bool,
     /// Leave keys and tokens in what is shown and written
@@ -88,16 +104,23 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
     if options.stdio {
         return block_on(live::stdio(frame, options))?;
     }
-    let Some(text) = &options.to else {
+    let place = match attach::place(frame, options) {
+        Ok(place) => place,
+        Err(why) => return Ok(usage(frame, &format!("{why:#}"), "")),
+    };
+    let Some(text) = options.to.as_ref().or(place.as_ref().map(|place| &place.leads_to)) else {
         let hint = "say which server: `rapport inspect --to localhost:61900`, or a program: \
                     `rapport inspect --stdio -- CMD`";
         return Ok(usage(frame, "nothing to inspect was named", hint));
     };
-    let target = match target(frame, text, "--to") {
+    let target = match target(frame, text, &port::Place::Flag("--to".to_owned())) {
         Ok(target) => target,
         Err(exit) => return Ok(exit),
     };
-    let Some(listen) = listen(frame, &options.listen) else { return Ok(Exit::Usage) };
+    let listen = match listen(frame, options.listen.as_deref()) {
+        Ok(listen) => listen,
+        Err(exit) => return Ok(exit),
+    };
     let mut rules = Vec::new();
     for text in &options.rules {
         match Rule::parse(text) {
@@ -105,7 +128,14 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
             Err(why) => return Ok(usage(frame, &why.to_string(), "")),
         }
     }
-    block_on(live::proxy(frame, options, (listen, target, rules, filter)))?
+    // What is shown must not hold up what goes by: the traffic has threads of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("inspect")
+        .enable_all()
+        .build()?;
+    let wanted = live::Wanted { listen, target, rules, filter, place };
+    runtime.block_on(live::proxy(frame, options, wanted))
 }
 
 fn usage(frame: &mut Frame, text: &str, hint: &str) -> Exit {
@@ -116,58 +146,130 @@ fn usage(frame: &mut Frame, text: &str, hint: &str) -> Exit {
     Exit::Usage
 }
 
+/// The address of a command that talks to a server: the one that was written, else what `--host`,
+/// `--port` and the configuration say.
+pub(super) fn addressed(frame: &mut Frame, text: Option<&str>) -> Result<Target, Exit> {
+    if let Some(text) = text {
+        return target(frame, text, &port::Place::Argument);
+    }
+    let host = frame.globals.host.clone().unwrap_or_else(|| "localhost".to_owned());
+    let host =
+        if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
+    let said = frame.globals.port.clone();
+    let configured = || load(&frame.inputs()).map_or(port::HOME, |loaded| loaded.config.ports.port);
+    // A server that was told to take any free port has none that could be known here.
+    let known = |port: u16| if port == 0 { port::HOME } else { port };
+    let number = said.unwrap_or_else(|| known(configured()).to_string());
+    target(frame, &format!("{host}:{number}"), &port::Place::Flag("--port".to_owned()))
+}
+
+/// Why a text is no address of a server.
+pub(super) struct NoTarget {
+    /// What is wrong.
+    pub(super) text: String,
+    /// What would be right.
+    hint: String,
+    exit: Exit,
+}
+
 /// Reads the server's address as `doctor` does: a number that is no port is named as such.
-pub(super) fn target(frame: &mut Frame, text: &str, from: &str) -> Result<Target, Exit> {
-    let text = text.strip_prefix(':').unwrap_or(text);
-    let read = match doctor::target::Target::parse(text) {
-        Ok(read) => read,
-        Err(bad) => {
-            frame.printer.error(&bad.to_string());
-            return Err(Exit::Usage);
+pub(super) fn target(frame: &mut Frame, text: &str, from: &port::Place) -> Result<Target, Exit> {
+    let text = &real(frame, text);
+    match read_target(text, from) {
+        Ok(target) => {
+            if let Some(path) = path_of(text) {
+                let text =
+                    format!("paths are passed on as the caller writes them; `{path}` is left out");
+                frame.printer.warn(&text);
+            }
+            Ok(target)
         }
+        Err(bad) => {
+            frame.printer.error(&bad.text);
+            if !bad.hint.is_empty() {
+                frame.printer.hint(&bad.hint);
+            }
+            Err(bad.exit)
+        }
+    }
+}
+
+/// The address with a number that is a name for a port, such as 619009, in the port's own number.
+fn real(frame: &mut Frame, text: &str) -> String {
+    // A broken configuration is no reason to refuse; the usual names are known without it.
+    let (strict, logical) = match load(&frame.inputs()) {
+        Ok(loaded) => (loaded.config.ports.strict, loaded.config.ports.logical),
+        Err(_) => (frame.globals.strict_ports, port::LogicalMap::default()),
     };
+    let read = doctor::target::Target::parse(text.strip_prefix(':').unwrap_or(text)).ok();
+    let Some(written) = read.and_then(|read| read.port) else { return text.to_owned() };
+    match port::resolve(&written, port::Place::Argument, strict, &logical) {
+        Ok(port::Resolved { port, warning: Some(warning) }) => {
+            frame.printer.warn(&warning);
+            if text == written {
+                return port.to_string();
+            }
+            text.replacen(&format!(":{written}"), &format!(":{port}"), 1)
+        }
+        Ok(_) | Err(_) => text.to_owned(),
+    }
+}
+
+fn path_of(text: &str) -> Option<String> {
+    let read = doctor::target::Target::parse(text.strip_prefix(':').unwrap_or(text)).ok()?;
+    read.path.filter(|path| path != "/")
+}
+
+fn read_target(text: &str, from: &port::Place) -> Result<Target, NoTarget> {
+    let text = text.strip_prefix(':').unwrap_or(text);
+    let usage = |text: String, hint: String| NoTarget { text, hint, exit: Exit::Usage };
+    let read =
+        doctor::target::Target::parse(text).map_err(|bad| usage(bad.to_string(), String::new()))?;
     let tls = read.scheme.is_some_and(doctor::target::Scheme::is_tls);
     let number = match &read.port {
         Some(text) => {
-            let place = port::Place::Flag(from.to_owned());
-            match port::parse(text, place.clone()).and_then(|port| port::for_client(port, place)) {
-                Ok(number) => number,
-                Err(invalid) => {
-                    frame.printer.error(&invalid.to_string());
-                    return Err(Exit::InvalidPort);
-                }
-            }
+            let number = port::parse(text, from.clone())
+                .and_then(|port| port::for_client(port, from.clone()));
+            number.map_err(|invalid| NoTarget {
+                text: invalid.to_string(),
+                hint: String::new(),
+                exit: Exit::InvalidPort,
+            })?
         }
-        None => match read.scheme.and_then(doctor::target::Scheme::default_port) {
-            Some(number) => number,
-            None => {
-                frame.printer.error(&format!("`{text}` names no port"));
-                frame.printer.hint(&format!("write `{text}:61900`, or a URL with `https://`"));
-                return Err(Exit::Usage);
-            }
-        },
+        None => read.scheme.and_then(doctor::target::Scheme::default_port).ok_or_else(|| {
+            let hint = format!("write `{text}:61900`, or a URL with `https://`");
+            usage(format!("`{text}` names no port"), hint)
+        })?,
     };
-    if let Some(path) = read.path.filter(|path| path != "/") {
-        let text = format!("paths are passed on as the caller writes them; `{path}` is left out");
-        frame.printer.warn(&text);
-    }
     Ok(Target::new(&read.host, number, tls))
 }
 
-fn listen(frame: &mut Frame, text: &str) -> Option<SocketAddr> {
+fn listen(frame: &mut Frame, said: Option<&str>) -> Result<SocketAddr, Exit> {
+    let flag = |name: &str| port::Place::Flag(name.to_owned());
+    let (text, place) = match (said, &frame.globals.host, &frame.globals.port) {
+        (Some(text), ..) => (text.to_owned(), flag("--listen")),
+        (None, host, port) => {
+            let host = host.as_deref().unwrap_or("127.0.0.1");
+            let bare = host.contains(':') && !host.starts_with('[');
+            let host = if bare { format!("[{host}]") } else { host.to_owned() };
+            let port = port.clone().unwrap_or_else(|| HOME.to_string());
+            (format!("{host}:{port}"), flag("--port"))
+        }
+    };
     let with_host = match text.parse::<u64>() {
         Ok(_) => format!("127.0.0.1:{text}"),
         Err(_) => text.replace("localhost", "127.0.0.1"),
     };
-    let (_, number) = with_host.rsplit_once(':')?;
-    if let Err(invalid) = port::parse(number, port::Place::Flag("--listen".to_owned())) {
+    let number = with_host.rsplit_once(':').map(|(_, number)| number);
+    if let Some(number) = number
+        && let Err(invalid) = port::parse(number, place)
+    {
         frame.printer.error(&invalid.to_string());
-        return None;
+        return Err(Exit::InvalidPort);
     }
-    if let Ok(address) = with_host.parse() {
-        return Some(address);
-    }
-    frame.printer.error(&format!("`{text}` is no address to listen on"));
-    frame.printer.hint(&format!("write `127.0.0.1:{HOME}` or a port"));
-    None
+    with_host.parse().map_err(|_error| {
+        frame.printer.error(&format!("`{text}` is no address to listen on"));
+        frame.printer.hint(&format!("write `127.0.0.1:{HOME}` or a port"));
+        Exit::Usage
+    })
 }

@@ -1,7 +1,9 @@
 //! One exchange for people: a line, or all of it.
 
+use inspect::decode::{self, Body, Prices};
 use inspect::export::{self, Secrets};
-use inspect::{Exchange, decode};
+use inspect::http::Side;
+use inspect::{Exchange, visible};
 use serde_json::{Value, json};
 
 /// Limit: characters of a body that are shown.
@@ -16,9 +18,13 @@ pub(super) fn seen(exchange: &Exchange, secrets: Secrets) -> Exchange {
 }
 
 /// The exchange as JSON, on one line.
-pub(super) fn json(exchange: &Exchange, secrets: Secrets) -> anyhow::Result<String> {
+pub(super) fn json(
+    exchange: &Exchange,
+    secrets: Secrets,
+    prices: &Prices,
+) -> anyhow::Result<String> {
     let exchange = seen(exchange, secrets);
-    let view = decode::view(&exchange);
+    let view = decode::priced(&exchange, prices);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let ms = |time: Option<std::time::Duration>| time.map(|time| time.as_secs_f64() * 1e3);
     let value: Value = json!({
@@ -38,29 +44,42 @@ pub(super) fn json(exchange: &Exchange, secrets: Secrets) -> anyhow::Result<Stri
     Ok(serde_json::to_string(&value)?)
 }
 
-/// The exchange as lines of text; with its heads, bodies and events when `whole`.
-pub(super) fn lines(exchange: &Exchange, whole: bool, secrets: Secrets) -> Vec<String> {
+/// The exchange as lines of text; with its heads, bodies and events when `whole`. What a terminal
+/// would take for a command is shown as what it is.
+pub(super) fn lines(
+    exchange: &Exchange,
+    whole: bool,
+    secrets: Secrets,
+    prices: &Prices,
+) -> Vec<String> {
     let exchange = seen(exchange, secrets);
-    let view = decode::view(&exchange);
+    let view = decode::priced(&exchange, prices);
     let mut lines = vec![view.line.clone()];
-    if !whole {
+    if whole {
+        all(&exchange, &view, &mut lines);
+    } else {
         // The worst stands in the line already.
         lines.extend(view.findings.iter().skip(1).map(|finding| format!("    ! {}", finding.text)));
-        return lines;
     }
+    lines.iter().map(|line| visible(line)).collect()
+}
+
+fn all(exchange: &Exchange, view: &decode::View, lines: &mut Vec<String>) {
     lines.extend(view.findings.iter().map(|finding| format!("    ! {}", finding.text)));
     lines.extend(exchange.rules.iter().map(|rule| format!("    rule: {rule}")));
     if let Some(head) = &exchange.ask {
         lines.push(format!("  > {} {}", head.method(), head.path()));
         lines.extend(head.headers.iter().map(|(name, value)| format!("  > {name}: {value}")));
-        body(&mut lines, "  > ", &exchange.ask_body());
+        body(lines, "  > ", &decode::body(exchange, Side::Ask));
     }
     if let Some(head) = &exchange.answer {
         lines.push(format!("  < {}", head.status()));
         lines.extend(head.headers.iter().map(|(name, value)| format!("  < {name}: {value}")));
+        let read = decode::body(exchange, Side::Answer);
         if view.items.is_empty() {
-            body(&mut lines, "  < ", &exchange.answer_body());
+            body(lines, "  < ", &read);
         }
+        lines.extend(read.trailers.iter().map(|(name, value)| format!("  < {name}: {value}")));
     }
     for item in view.items.iter().take(ITEMS_MAX) {
         let way = if item.from_caller { '>' } else { '<' };
@@ -80,25 +99,22 @@ pub(super) fn lines(exchange: &Exchange, whole: bool, secrets: Secrets) -> Vec<S
         }
         lines.extend(model.calls.iter().map(|call| format!("  = calls {call}")));
     }
-    lines
 }
 
-fn body(lines: &mut Vec<String>, mark: &str, bytes: &[u8]) {
-    if bytes.is_empty() {
+fn body(lines: &mut Vec<String>, mark: &str, read: &Body) {
+    if read.bytes == 0 {
         return;
     }
     lines.push(mark.trim_end().to_owned());
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        lines.push(format!("{mark}{} bytes that are no text", bytes.len()));
-        return;
-    };
-    let pretty = serde_json::from_str::<Value>(text)
-        .ok()
-        .and_then(|value| serde_json::to_string_pretty(&value).ok());
-    let text = pretty.as_deref().unwrap_or(text);
-    let short: String = text.chars().take(BODY_MAX).collect();
+    if let Some(packed) = &read.packed {
+        lines.push(format!("{mark}({packed}: {} bytes of {})", read.sent_bytes, read.bytes));
+    }
+    let short: String = read.text.chars().take(BODY_MAX).collect();
     lines.extend(short.lines().map(|line| format!("{mark}{line}")));
-    if short.len() < text.len() {
-        lines.push(format!("{mark}… {} bytes more", text.len() - short.len()));
+    if short.len() < read.text.len() {
+        lines.push(format!("{mark}… {} bytes more", read.text.len() - short.len()));
+    }
+    if let Some(why) = &read.broken {
+        lines.push(format!("{mark}({why})"));
     }
 }

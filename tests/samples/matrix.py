@@ -98,5 +98,23 @@ def m02_every_package(world):
     table(world, lambda m, port: world.python("every_client.py", m, port=port), PYTHON)
 
 
+BESIDE = [
+    "openai embed translated tokens moderate draw speak hear files batch",
+    "anthropic batch files",
+    "google-genai embed",
+    "ollama embed",
+    "cohere embed rerank",
+]
+
+
+def m05_beside(world):
+    town = Town(world.binary)
+    try:
+        seen = world.python("beside_client.py", port=town.server.port)
+        expect.equal(seen.out.splitlines(), BESIDE, seen.err[-2000:])
+    finally:
+        town.close()
+
+
 def m03_vercel(world):
     table(world, lambda m, port: world.node("every_client.mjs", m, port=port), NODE)

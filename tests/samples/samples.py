@@ -339,5 +339,6 @@ SAMPLES = [
     ("M01", "the packages of Anthropic and OpenAI", m01_vendor_packages, []),
     ("M04", "state, its whole life, with their packages", m04_state, []),
     ("M02", "every vendor's package before every upstream's API", matrix.m02_every_package, []),
+    ("M05", "files, batches, pictures, sound, vectors: with their packages", matrix.m05_beside, []),
     ("M03", "Vercel's ai before every upstream's API", matrix.m03_vercel, ["node (nodejs)"]),
 ]

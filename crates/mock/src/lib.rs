@@ -2,13 +2,15 @@
 //!
 //! It stands in for a real provider in tests, demonstrations and benchmarks: same paths, same
 //! JSON, same event streams, and on demand every way an upstream can fail. Without a script it
-//! answers every conversation with `Hello, how can I help?`. Nothing in it depends on time or
-//! chance, so the same requests always get the same bytes.
+//! answers every conversation with `Hello, how can I help?`, and embeddings, rankings, files,
+//! batches, images and sound with something small. Nothing in it depends on time or chance, so the
+//! same requests always get the same bytes.
 //!
 //! Invariant: it knows no other crate of the workspace; a mistake in our reading of a wire format
 //! must not be able to hide behind the same mistake here.
 
 mod ask;
+mod beside;
 mod content;
 mod control;
 mod dialect;

@@ -1,6 +1,7 @@
 //! One request: which door it came through, which rule answers, and the response that becomes.
 
 use crate::ask::{self, Ask};
+use crate::beside::{self, Refusal, Told, Wish};
 use crate::content::Content;
 use crate::control;
 use crate::dialect::ollama::Api;
@@ -36,7 +37,8 @@ enum Door {
     Conversation,
     Count,
     Models,
-    Unknown,
+    /// Embeddings, rankings, files and the like; or nothing at all.
+    Beside,
 }
 
 /// Everything that is known about one request when its reply is made.
@@ -48,6 +50,7 @@ struct Call<'a> {
     ask: Result<Ask, serde_json::Error>,
     reply: &'a Reply,
     path: &'a str,
+    parts: &'a Parts,
     script: &'a Script,
     body: Bytes,
 }
@@ -102,7 +105,8 @@ pub(crate) async fn answer(
     let plain = Reply::default();
     let reply = if rule.is_none() && door != Door::Conversation { &plain } else { reply };
     let script = &active.script;
-    let call = Call { state: &state, number, door, dialect, ask, reply, path, script, body };
+    let parts = &parts;
+    let call = Call { state: &state, number, door, dialect, ask, reply, path, parts, script, body };
     call.answer(flushes).await
 }
 
@@ -150,9 +154,9 @@ fn door(method: &Method, path: &str, headers: &HeaderMap) -> (Door, Dialect) {
         _ if path.ends_with("/api/tags") => (get, Door::Models, Dialect::Ollama(Api::Chat)),
         _ if path.ends_with("/v1beta/models") => (get, Door::Models, Dialect::Gemini),
         _ if path.ends_with("/models") => (get, Door::Models, by_header),
-        _ => return (Door::Unknown, by_header),
+        _ => return (Door::Beside, by_header),
     };
-    (if *method == wanted { door } else { Door::Unknown }, dialect)
+    (if *method == wanted { door } else { Door::Beside }, dialect)
 }
 
 impl Call<'_> {
@@ -195,7 +199,7 @@ impl Call<'_> {
             return self.error(status, &reply.error);
         }
         match self.door {
-            Door::Unknown => self.error(404, &said(format!("no route `{}`", self.path))),
+            Door::Beside => self.beside(status),
             Door::Models => json(status, self.models()),
             Door::Count | Door::Conversation => match self.checked() {
                 Err(message) => self.error(400, &said(message)),
@@ -209,6 +213,25 @@ impl Call<'_> {
                 }
                 Ok(ask) => self.conversation(status, ask),
             },
+        }
+    }
+
+    /// What a provider has beside conversations.
+    fn beside(&self, status: u16) -> Answer {
+        let wish = Wish {
+            method: &self.parts.method,
+            path: self.path,
+            headers: &self.parts.headers,
+            body: &self.body,
+            dialect: self.dialect,
+        };
+        match beside::answer(&wish, self.state) {
+            Ok(Told { content_type, body }) => {
+                Answer { status, content_type, body: Written::Whole(body) }
+            }
+            Err(Refusal::NoRoute) => self.error(404, &said(format!("no route `{}`", self.path))),
+            Err(Refusal::NotFound(message)) => self.error(404, &said(message)),
+            Err(Refusal::Wrong(message)) => self.error(400, &said(message)),
         }
     }
 

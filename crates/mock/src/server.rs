@@ -1,6 +1,7 @@
 //! The listening server: connections, the active script, what was seen.
 
 use crate::ask::Ask;
+use crate::beside::Shelf;
 use crate::play::Cut;
 use crate::record::{Recorded, Ring};
 use crate::route;
@@ -42,6 +43,7 @@ pub(crate) struct State {
     seen: watch::Sender<u64>,
     left: watch::Sender<u64>,
     cache: Mutex<Cache>,
+    shelf: Mutex<Shelf>,
     tasks: Tasks,
 }
 
@@ -68,6 +70,7 @@ impl Mock {
             seen: watch::Sender::new(0),
             left: watch::Sender::new(0),
             cache: Mutex::default(),
+            shelf: Mutex::default(),
             tasks: Tasks::default(),
         });
         state.tasks.spawn(accept(listener, Arc::clone(&state)));
@@ -187,6 +190,11 @@ impl State {
 
     pub(crate) fn cache(&self) -> parking_lot::MutexGuard<'_, Cache> {
         self.cache.lock()
+    }
+
+    /// The files and batches that are kept.
+    pub(crate) fn shelf(&self) -> parking_lot::MutexGuard<'_, Shelf> {
+        self.shelf.lock()
     }
 
     pub(crate) fn clear(&self) {

@@ -1,7 +1,9 @@
 //! Exact token counts of OpenAI's models, offline; never on the path of a request.
 
+use serde_json::json;
 use tiktoken_rs::{CoreBPE, cl100k_base_singleton, o200k_base_singleton};
 use wire::prompt::{Block, Prompt};
+use wire::{Code, Fault};
 
 /// What OpenAI adds to each message, and to the whole.
 const MESSAGE: u64 = 3;
@@ -66,6 +68,36 @@ pub(crate) async fn count(model: &str, prompt: Prompt) -> Option<u64> {
     Some(counted.saturating_add(framing).saturating_add(system).saturating_add(PROMPT))
 }
 
+/// The texts of lists of tokens, which are taken for those of `cl100k_base`: OpenAI's embedding
+/// models have these, and so do clients that make tokens for a model they do not know.
+///
+/// # Errors
+/// `invalid_input`, naming a token that is none.
+pub(crate) async fn texts_of(lists: Vec<Vec<u64>>) -> Result<Vec<String>, Fault> {
+    let unknown = |token: u64| {
+        Fault::new(Code::InvalidInput, format!("`input` has the token `{token}`, which is none"))
+            .hint(
+                "tokens are read as those of cl100k_base; send texts instead, in LangChain by \
+                   check_embedding_ctx_length=False",
+            )
+            .details(json!({"field": "input", "token": token}))
+    };
+    let read = tokio::task::spawn_blocking(move || {
+        let tables = Tokens::Cl100k.tables();
+        let read = |list: Vec<u64>| {
+            let ranks = list.into_iter().map(|token| u32::try_from(token).map_err(|_| token));
+            let ranks = ranks.collect::<Result<Vec<u32>, u64>>()?;
+            let bytes = tables.decode_bytes(&ranks).map_err(|unread| u64::from(unread.token))?;
+            // A client may cut a long text within a character.
+            Ok::<String, u64>(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        lists.into_iter().map(read).collect::<Result<Vec<String>, u64>>()
+    });
+    let read =
+        read.await.map_err(|cause| Fault::internal("reading tokens ended").because(cause))?;
+    read.map_err(unknown)
+}
+
 /// Everything that is text in a prompt; `None` when there is more, or it is too much.
 fn texts(prompt: &Prompt) -> Option<Vec<String>> {
     let mut out: Vec<String> = prompt.system.iter().cloned().collect();
@@ -111,6 +143,21 @@ mod tests {
         ] {
             assert_eq!(Tokens::O200k.tables().count_ordinary(text), o200k, "{text}");
             assert_eq!(Tokens::Cl100k.tables().count_ordinary(text), cl100k, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tokens_are_read_back() {
+        let tokens = |text: &str| {
+            let ranks = Tokens::Cl100k.tables().encode_ordinary(text);
+            ranks.into_iter().map(u64::from).collect::<Vec<u64>>()
+        };
+        let lists = vec![tokens("hello world"), Vec::new(), tokens("お誕生日おめでとう")];
+        let texts = texts_of(lists).await.unwrap();
+        assert_eq!(texts, ["hello world", "", "お誕生日おめでとう"]);
+        for wrong in [100_255, u64::MAX] {
+            let fault = texts_of(vec![vec![1, wrong]]).await.unwrap_err();
+            assert!(fault.text().contains(&format!("`{wrong}`")), "{fault}");
         }
     }
 

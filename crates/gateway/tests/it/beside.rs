@@ -250,3 +250,18 @@ async fn documents_are_ranked_offline_and_by_providers() {
     assert_eq!(house.post("/v1/rerank", &body).await.text, "{\"results\":[]}");
     assert_eq!(stub.last().text(), body.to_string().replace("there/r", "r"));
 }
+
+#[tokio::test]
+async fn results_of_anthropics_batches_are_asked_here() {
+    let body = r#"{"id":"b","results_url":"https://api.anthropic.com/v1/messages/batches/b/results","n":1.50}"#;
+    let stub = Stub::start(200, "application/json", body).await;
+    let house = before("anthropic", &stub, &["claude-x"]).await;
+    let request = Request::get("/v1/messages/batches/b").header("host", "localhost:61900");
+    let answer = house.send(request.body(axum::body::Body::empty()).unwrap()).await;
+    let ours = body.replace("https://api.anthropic.com", "http://localhost:61900");
+    assert_eq!(answer.text, ours);
+    assert_eq!(answer.header("content-length"), ours.len().to_string());
+    let results = Request::get("/v1/messages/batches/b/results").header("host", "localhost:61900");
+    let answer = house.send(results.body(axum::body::Body::empty()).unwrap()).await;
+    assert_eq!(answer.text, body, "results are the provider's own bytes");
+}

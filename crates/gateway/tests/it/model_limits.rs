@@ -177,6 +177,7 @@ async fn an_answer_that_is_kept_for_others_is_not_for_this_key() {
     for expected in ["miss", "hit"] {
         let answer = estate.house.with_headers("POST", path, &headers, &ask).await;
         assert_eq!(answer.header("x-rapport-cache"), expected);
+        assert_eq!(answer.header("x-rapport-route"), "both");
         assert!(answer.text.contains("from-two"));
     }
     let answer = estate.post(path, &ask).await;

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod anthropic;
 #[cfg(test)]
+mod beside;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod control;

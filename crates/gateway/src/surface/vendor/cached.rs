@@ -24,8 +24,13 @@ const HEADER: HeaderName = HeaderName::from_static("x-rapport-cache");
 /// How alike the question was that was answered before, 0 to 1.
 const ALIKE: HeaderName = HeaderName::from_static("x-rapport-cache-similarity");
 /// Headers that are kept with an answer.
-const KEPT: &[&str] =
-    &["content-type", "x-rapport-provider", "x-rapport-model", "x-rapport-dropped"];
+const KEPT: &[&str] = &[
+    "content-type",
+    "x-rapport-provider",
+    "x-rapport-model",
+    "x-rapport-route",
+    "x-rapport-dropped",
+];
 
 /// What the caller wants of the cache.
 #[derive(Clone, Copy, PartialEq, Eq)]

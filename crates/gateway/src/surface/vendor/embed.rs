@@ -15,8 +15,8 @@ use super::round::{self, Kind, Whole};
 use super::{Call, Who, answer, relay};
 use crate::auth;
 use crate::gate::Gateway;
-use crate::model::Upstream;
 use crate::model::vectors::{self, spoken};
+use crate::model::{Upstream, exact};
 use crate::offline;
 use crate::surface::problem::Failed;
 
@@ -74,7 +74,7 @@ async fn embed(call: Call, embedder: &dyn Embedder) -> Result<Response, Fault> {
     // Without a name, what is built in answers: no chat model can.
     if bare == offline::EMBED || name.is_empty() {
         auth::may_use(&call.caller.models, offline::PROVIDER, offline::EMBED)?;
-        let asked = embedder.request(&call.bytes)?;
+        let asked = readable(embedder.request(&call.bytes)?).await?;
         return built_in(&asked, embedder);
     }
     let kind = Embedding(embedder);
@@ -110,7 +110,7 @@ impl Kind for Embedding<'_> {
             let path = ours.path_for(upstream.model());
             return round::pass(call, upstream, (round::renamed(call, upstream), &path)).await;
         }
-        let asked = ours.request(&call.bytes)?;
+        let asked = readable(ours.request(&call.bytes)?).await?;
         translated(&call.headers, upstream, (&asked, *ours, theirs)).await
     }
 }
@@ -162,7 +162,26 @@ fn built_in(asked: &Asked, embedder: &dyn Embedder) -> Result<Response, Fault> {
     Ok(response)
 }
 
-/// Nobody here can read tokens; but the same tokens are the same words.
+/// Texts in the place of tokens: only those who made the tokens could read them otherwise.
+async fn readable(mut asked: Asked) -> Result<Asked, Fault> {
+    let is_tokens = |input: &Input| matches!(input, Input::Tokens(_));
+    if !asked.inputs.iter().any(is_tokens) {
+        return Ok(asked);
+    }
+    let lists = asked.inputs.iter().map(|input| match input {
+        Input::Tokens(tokens) => tokens.clone(),
+        Input::Text(_) => Vec::new(),
+    });
+    let texts = exact::texts_of(lists.collect()).await?;
+    for (input, text) in asked.inputs.iter_mut().zip(texts) {
+        if is_tokens(input) {
+            *input = Input::Text(text);
+        }
+    }
+    Ok(asked)
+}
+
+/// Tokens as words, for counting: the same tokens are the same words.
 fn words(input: &Input) -> String {
     match input {
         Input::Text(text) => text.clone(),

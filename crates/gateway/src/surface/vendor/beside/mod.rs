@@ -1,5 +1,6 @@
 //! What providers have beside chats: images, audio, files, batches. It is passed through.
 
+mod batches;
 mod choose;
 mod upload;
 
@@ -64,6 +65,15 @@ async fn beside(
     Extension(caller): Extension<Caller>,
     r: Request,
 ) -> Result<Response, Failed> {
+    let ours = batches::address(&r, &caller);
+    let response = Box::pin(passed(gate, caller, r)).await?;
+    Ok(match ours {
+        Some(address) => batches::here(response, &address).await?,
+        None => response,
+    })
+}
+
+async fn passed(gate: Gateway, caller: Caller, r: Request) -> Result<Response, Fault> {
     let path = r.uri().path();
     let what = PASSED.iter().rev().find(|(folder, _)| path.starts_with(folder));
     let what = what.map_or("files", |(_, what)| what);
@@ -89,7 +99,7 @@ async fn beside(
             _ => bytes,
         };
         let length = Some(bytes.len() as u64);
-        return Ok(send(&raw, &mut head, (Body::from(bytes), length)).await?);
+        return send(&raw, &mut head, (Body::from(bytes), length)).await;
     }
     let mut upload = Upload::new(body, &head.headers, limits)?;
     let model = if is_form { upload.model().await? } else { None };
@@ -101,7 +111,7 @@ async fn beside(
     {
         upload.rename(place, &own);
     }
-    Ok(stream(&raw, &mut head, upload).await?)
+    stream(&raw, &mut head, upload).await
 }
 
 /// Passes anything on to the provider that the path names: any method, path, query and body.

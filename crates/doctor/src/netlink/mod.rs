@@ -47,6 +47,15 @@ pub(crate) fn dump(protocol: Option<Protocol>, kind: u16, body: &[u8]) -> io::Re
     ask(protocol, kind, REQUEST | DUMP, body)
 }
 
+/// Asks for one row.
+///
+/// # Errors
+/// As [`dump`].
+pub(crate) fn one(protocol: Option<Protocol>, kind: u16, body: &[u8]) -> io::Result<Message> {
+    let found = ask(protocol, kind, REQUEST, body)?;
+    found.into_iter().next().ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
 fn ask(protocol: Option<Protocol>, kind: u16, flags: u16, body: &[u8]) -> io::Result<Vec<Message>> {
     let family = AddressFamily::NETLINK;
     let socket = socket_with(family, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;

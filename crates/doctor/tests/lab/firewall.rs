@@ -48,7 +48,7 @@ fn a_rule_that_drops_is_named_and_its_fix_heals() {
         ("output", format!("tcp dport {PORT} drop")),
         ("output", format!("tcp sport {PORT} drop")),
         ("input", format!("tcp sport {PORT} drop")),
-        ("prerouting", format!("tcp dport 45000-46000 counter drop")),
+        ("prerouting", "tcp dport 45000-46000 counter drop".to_owned()),
         ("postrouting", format!("ip daddr 127.0.0.0/8 tcp dport {PORT} drop")),
     ] {
         let place = format!("table inet t, chain c ({hook})");

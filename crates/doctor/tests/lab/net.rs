@@ -155,11 +155,66 @@ fn a_server_on_another_address_is_found() {
     }
 }
 
+/// The routes of a network, which the fix of the verdict takes away.
+#[test]
+fn ways_that_the_routing_forbids_are_named_and_their_fix_heals() {
+    if !possible("ip") {
+        return;
+    }
+    let own = format!("{LO} ip addr add 10.7.7.8/32 dev lo;");
+    let remove = "ip route flush table local 10.7.7.8 dev lo;";
+    let at = "10.7.7.8:45679";
+    let cases = [
+        // A rule before all others, as kill switches set it.
+        ("ip rule add priority 0 to 10.7.7.8 prohibit;", "rule 0: to 10.7.7.8/32 prohibit"),
+        ("ip rule add priority 0 to 10.7.7.0/24 blackhole;", "to 10.7.7.0/24 blackhole"),
+        ("ip rule add priority 0 to 10.7.0.0/16 unreachable;", "10.7.0.0/16 unreachable"),
+    ];
+    for (barrier, proof) in cases {
+        // The table of local addresses is asked after that rule.
+        let barrier =
+            format!("ip rule add priority 1 lookup local; ip rule del priority 0; {barrier}");
+        let setup = format!("{own} {barrier}");
+        let json = diagnosed(&setup, at, at);
+        assert_eq!(json["verdict"]["id"], "net.route_forbidden", "{json:#}");
+        assert!(json["verdict"]["evidence"].to_string().contains(proof), "{json:#}");
+        let command = json["verdict"]["fix"][0]["command"].as_str().unwrap();
+        let mend = command.strip_prefix("sudo ").unwrap();
+        let json = diagnosed(&format!("{setup} {mend};"), at, at);
+        assert_eq!(json["verdict"]["id"], "ok", "after `{mend}`: {json:#}");
+    }
+    let setup = format!("{own} {remove} ip route add prohibit 10.9.9.0/24;");
+    let json = diagnosed(&setup, "", "10.9.9.9:80");
+    assert_eq!(json["verdict"]["id"], "net.route_forbidden", "{json:#}");
+    assert!(json["verdict"]["fix"].to_string().contains("route del prohibit 10.9.9.0/24"));
+}
+
+#[test]
+fn a_way_through_a_vpn_that_ends_there_is_named() {
+    Case {
+        needs: "ip",
+        // A tunnel to nowhere takes the packets and gives none back.
+        setup: format!(
+            "{LO} ip link add wg9 type veth peer name far9; ip link set wg9 up; \
+             ip link set far9 up; ip addr add 10.8.0.2/24 dev wg9; \
+             ip route add 10.9.9.9/32 dev wg9; \
+             ip neigh add 10.9.9.9 lladdr 02:00:00:00:00:01 dev wg9;"
+        ),
+        listen: "",
+        target: "10.9.9.9:80",
+        id: "net.vpn",
+        evidence: "wg9",
+        words: "split tunnelling",
+        mend: "",
+    }
+    .check();
+}
+
 #[test]
 fn a_host_without_a_route_is_named() {
     Case {
         needs: "ip",
-        setup: format!("{LO} ip route add unreachable 10.9.9.9/32;"),
+        setup: LO.to_owned(),
         listen: "",
         target: "10.9.9.9:80",
         id: "net.unreachable",

@@ -2,6 +2,7 @@
 
 mod filter;
 mod judge;
+mod route;
 #[cfg(test)]
 mod tests;
 
@@ -50,8 +51,10 @@ impl Check for Connect {
                 "name.family_mismatch",
                 "name.ipv6_disabled",
                 "net.ephemeral_exhausted",
+                "net.route_forbidden",
                 "net.timeout",
                 "net.unreachable",
+                "net.vpn",
                 "sandbox.landlock",
                 "sandbox.seccomp",
                 "tcp.backlog_full",
@@ -120,7 +123,8 @@ async fn look(case: &Case) -> Step {
         rows,
         accepted_later,
     };
-    filter::named(judge::judge(&scene), &scene).await
+    let step = route::named(judge::judge(&scene), &scene).await;
+    filter::named(step, &scene).await
 }
 
 /// The loopback addresses the host did not resolve to, when it stands for loopback at all.

@@ -15,6 +15,7 @@ mod checks;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
+mod documents;
 mod doors;
 #[cfg(test)]
 mod hang_ups;
@@ -66,6 +67,8 @@ mod routes;
 mod routes_side;
 #[cfg(test)]
 mod routes_turns;
+#[cfg(test)]
+mod settings;
 #[cfg(test)]
 mod stub;
 #[cfg(test)]

@@ -71,8 +71,11 @@ struct Switch {
 struct Deliveries {
     /// The number of the webhook
     number: u64,
-    /// Those that were given up, instead of those that wait
-    #[arg(long)]
+    /// waiting, or dead: those that were given up
+    #[arg(long, default_value = "waiting", value_parser = ["waiting", "dead"])]
+    status: String,
+    /// The same as --status dead
+    #[arg(long, conflicts_with = "status")]
     dead: bool,
 }
 
@@ -167,7 +170,7 @@ async fn list(client: &mut Client<'_>) -> Result<(), Failure> {
 }
 
 async fn deliveries(client: &mut Client<'_>, wanted: &Deliveries) -> Result<(), Failure> {
-    let status = if wanted.dead { "dead" } else { "waiting" };
+    let status = if wanted.dead { "dead" } else { wanted.status.as_str() };
     let path = path(wanted.number).then("deliveries").query("status", Some(status));
     let reply = client.server.json(&Ask::get(path)).await?;
     let mut rows = table(&["delivery", "event", "happened", "tries", "next try", "error"]);

@@ -53,7 +53,7 @@ impl Answer {
     ///
     /// # Errors
     /// [`Class::Timeout`], or a cut of the connection.
-    pub(super) async fn part(&mut self) -> Result<Option<Bytes>, Failure> {
+    pub(crate) async fn part(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             let Some(frame) = self.patience.wait(self.body.frame()).await? else { return Ok(None) };
             let frame = frame.map_err(|error| broken(&error))?;

@@ -97,21 +97,6 @@ impl Server {
         .await
     }
 
-    /// Sends a request whose answer is a text of any kind.
-    ///
-    /// # Errors
-    /// As [`Server::json`].
-    pub(crate) async fn text(&self, ask: &Ask) -> Result<String, Failure> {
-        let until = self.until();
-        self.repeat(ask, || async move {
-            let raw = self.send(ask, until).await?.whole().await?;
-            String::from_utf8(raw.to_vec()).map_err(|error| {
-                Failure::new(Class::Protocol, format!("the answer is not UTF-8: {error}"))
-            })
-        })
-        .await
-    }
-
     /// Sends a request whose answer is a stream of events, up to the head of the answer.
     ///
     /// # Errors
@@ -147,6 +132,44 @@ impl Server {
         }
         trace.request(&request, b"");
         sender.send_request(request).await.map_err(|error| broken(&error))
+    }
+
+    /// Sends a request whose answer is read as it comes; up to the head of the answer.
+    ///
+    /// # Errors
+    /// As [`Server::json`].
+    pub(crate) async fn open(&self, ask: &Ask) -> Result<(HeaderMap, Answer), Failure> {
+        let until = self.until();
+        self.repeat(ask, || self.send_whole(ask, until)).await
+    }
+
+    /// Sends a request once, with a body of any length, whose answer is a stream of events that
+    /// begins while the body is still under way.
+    ///
+    /// # Errors
+    /// As [`Server::json`].
+    pub(crate) async fn upload<B>(
+        &self,
+        ask: &Ask,
+        (body, bytes): (B, Option<u64>),
+    ) -> Result<Events, Failure>
+    where
+        B: http_body::Body<Data = Bytes, Error = std::io::Error> + Send + 'static,
+    {
+        if let Some(sink) = &self.manner.curl {
+            let key = self.manner.key.is_some();
+            sink(&show::curl(&self.address, &self.manner.trust, key, ask));
+            return Err(Failure::shown());
+        }
+        let (mut head, _) = self.request(ask)?.into_parts();
+        head.headers.remove(CONTENT_LENGTH);
+        if let Some(bytes) = bytes {
+            head.headers.insert(CONTENT_LENGTH, bytes.into());
+        }
+        let request = Request::from_parts(head, Box::pin(body));
+        let sent = self.exchange(request, (self.until(), b"")).await;
+        let (_, answer) = sent.map_err(|failure| self.advised(failure))?;
+        Ok(Events::of(answer))
     }
 
     fn until(&self) -> Option<Instant> {
@@ -206,8 +229,29 @@ impl Server {
         }
     }
 
-    /// Sends a request once, on a connection of its own.
     async fn send(&self, ask: &Ask, until: Option<Instant>) -> Result<Answer, Failure> {
+        self.send_whole(ask, until).await.map(|(_, answer)| answer)
+    }
+
+    async fn send_whole(
+        &self,
+        ask: &Ask,
+        until: Option<Instant>,
+    ) -> Result<(HeaderMap, Answer), Failure> {
+        let shown = ask.body().cloned().unwrap_or_default();
+        self.exchange(self.request(ask)?, (until, &shown)).await
+    }
+
+    /// Sends a request once, on a connection of its own; `shown` is what a trace sees of its body.
+    async fn exchange<B>(
+        &self,
+        request: Request<B>,
+        (until, shown): (Option<Instant>, &[u8]),
+    ) -> Result<(HeaderMap, Answer), Failure>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let Manner { trust, connect, read, trace, .. } = &self.manner;
         let patience = Patience { read: *read, until };
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -221,14 +265,13 @@ impl Server {
                 tracing::debug!("the connection ended: {error}");
             }
         });
-        let request = self.request(ask)?;
-        trace.request(&request, ask.body().map_or(&[], |body| body));
+        trace.request(&request, shown);
         let answer = patience.wait(sender.send_request(request)).await?;
         let (head, body) = answer.map_err(|error| broken(&error))?.into_parts();
         trace.head(head.version, head.status, &head.headers);
         let answer = Answer { body, patience, trace: trace.clone() };
         if head.status.is_success() {
-            return Ok(answer);
+            return Ok((head.headers, answer));
         }
         let raw = answer.whole().await?;
         Err(refused(head.status, &head.headers, &raw))

@@ -95,7 +95,8 @@ fn an_exported_context_comes_back_with_every_message() {
     assert!(code == 1 && text.contains("exists already"), "{text}");
     fine(&house, &["context", "delete", "old"]);
     let back = object(&house, &["context", "import", "old.json"]);
-    assert_eq!((&back["id"], &back["system"]), (&json!("old"), &json!("be kind")));
+    assert_eq!((&back["contexts"][0]["id"], &back["messages"]), (&json!("old"), &json!(4)));
+    assert_eq!(object(&house, &["context", "show", "old"])["system"], "be kind");
     let after = object(&house, &["context", "messages", "old"]);
     let said = |page: &Value| -> Vec<Value> {
         let messages = page["messages"].as_array().unwrap();
@@ -103,7 +104,7 @@ fn an_exported_context_comes_back_with_every_message() {
     };
     assert_eq!(said(&before), said(&after));
     let other = object(&house, &["context", "import", "old.json", "--new-id"]);
-    assert_ne!(other["id"], "old");
+    assert_ne!(other["contexts"][0]["id"], "old");
     let (code, text) = fails(&house, &["context", "export", "old", "-o", "old.json"]);
     assert!(code == 9 && text.contains("old.json"), "{text}");
 }
@@ -118,7 +119,7 @@ fn what_was_said_is_found_and_branched_off_from() {
     let found = fine(&house, &["context", "search", "Lisbon"]);
     assert!(found.starts_with("trip 1 user: we fly to Lisbon"), "{found}");
     assert!(fine(&house, &["context", "search", "Timbuktu"]).contains("nothing was said"));
-    let other = fine(&house, &["context", "fork", "trip", "--at", "2", "--new-id", "other"]);
+    let other = fine(&house, &["context", "fork", "trip", "--at", "2", "--id", "other"]);
     assert_eq!(other.trim(), "other");
     let messages = object(&house, &["context", "messages", "other"]);
     assert_eq!(messages["messages"].as_array().unwrap().len(), 2, "{messages}");

@@ -60,7 +60,7 @@ pub(super) async fn run(
         "export" if rest.is_empty() => return Err(wrong("`/export` needs a file".to_owned())),
         "export" => {
             let mut text = Vec::new();
-            context::export(client, begun(talk)?, &mut text, &mut |_, _| {}).await?;
+            context::export(client, begun(talk)?, &mut text).await?;
             context::write(rest, &String::from_utf8_lossy(&text))?;
             client.printer.note(&format!("Written into {rest}."));
         }

@@ -15,9 +15,15 @@ pub(super) struct Fork {
     /// The last message that both share; the newest when left out
     #[arg(long, value_name = "SEQ")]
     at: Option<u64>,
+    /// From this checkpoint on, with the state it had
+    #[arg(long, value_name = "NAME", conflicts_with = "at")]
+    checkpoint: Option<String>,
     /// The new context's id; made by the server when left out
-    #[arg(long, value_name = "ID")]
-    new_id: Option<String>,
+    #[arg(long = "id", value_name = "ID", alias = "new-id")]
+    new: Option<String>,
+    /// A line for people; the parent's when left out
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
 }
 
 /// Flags of `context search`.
@@ -38,8 +44,10 @@ pub(super) async fn fork(client: &mut Client<'_>, fork: &Fork) -> Result<(), Fai
     if let Some(at) = fork.at {
         body.insert("at".to_owned(), at.into());
     }
-    if let Some(id) = &fork.new_id {
-        body.insert("id".to_owned(), id.clone().into());
+    for (name, value) in
+        [("checkpoint", &fork.checkpoint), ("id", &fork.new), ("title", &fork.title)]
+    {
+        body.extend(value.iter().map(|value| (name.to_owned(), value.clone().into())));
     }
     let ask = Ask::post(path(&id).then("fork"), &Value::Object(body)).once();
     let reply = client.server.json(&ask).await?;

@@ -1,31 +1,62 @@
-//! A context with its messages as one document, `rapport.context/1`, piece by piece.
+//! Documents of any size on their way between a file and a server.
 
-use std::fmt;
 use std::io::{Read, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use bytes::Bytes;
+use http_body::Frame;
+use serde_json::Value;
+use tokio::sync::mpsc;
 
 use super::super::reach::Client;
 use super::path;
 use crate::remote::{Ask, Class, Failure};
 
-/// What the document calls itself.
-pub(super) const FORMAT: &str = "rapport.context/1";
+/// Bytes of a file that are read at once.
+const PIECE: usize = 256 * 1024;
+/// Limit: pieces that wait to be sent.
+const PIECES_MAX: usize = 4;
 
-/// Messages asked for at once.
-const PAGE: &str = "500";
-
-#[derive(Deserialize)]
-struct Page {
-    messages: Vec<Box<RawValue>>,
-    next_cursor: Option<Value>,
+/// What a format could not take.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    /// What of the messages it cannot say.
+    pub(super) dropped: String,
+    /// What of the context is not in the document.
+    pub(super) left_out: String,
 }
 
-/// Writes a context with all its messages, page by page; `progress` gets the messages so far, and
-/// how many there are.
+/// Writes a context with all its messages as it comes; `progress` gets the bytes so far.
+///
+/// # Errors
+/// Of every class.
+pub(super) async fn download(
+    client: &Client<'_>,
+    (id, format): (&str, Option<&str>),
+    out: &mut (dyn Write + Send),
+    progress: &mut (dyn FnMut(u64) + Send),
+) -> Result<Lost, Failure> {
+    let wrong = |error: std::io::Error| {
+        Failure::new(Class::Unchecked, format!("the document cannot be written: {error}"))
+            .hint("is there room on the disk?")
+    };
+    let ask = Ask::get(path(id).then("export").query("format", format));
+    let (headers, mut answer) = client.server.open(&ask).await?;
+    let header = |name: &str| {
+        headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    };
+    let mut written = 0_u64;
+    while let Some(part) = answer.part().await? {
+        out.write_all(&part).map_err(wrong)?;
+        written = written.saturating_add(part.len() as u64);
+        progress(written);
+    }
+    out.flush().map_err(wrong)?;
+    Ok(Lost { dropped: header("x-rapport-dropped"), left_out: header("x-rapport-left-out") })
+}
+
+/// Writes a context in our own format.
 ///
 /// # Errors
 /// Of every class.
@@ -33,140 +64,83 @@ pub(in crate::command) async fn export(
     client: &Client<'_>,
     id: &str,
     out: &mut (dyn Write + Send),
-    progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), Failure> {
-    let found = super::get(client, id).await?.value;
-    let all = found.pointer("/size/messages").and_then(Value::as_u64).unwrap_or_default();
-    let wrong = |error: std::io::Error| {
-        Failure::new(Class::Unchecked, format!("the document cannot be written: {error}"))
-    };
-    let head =
-        serde_json::json!({"format": FORMAT, "exported_at": crate::clock::now().to_string()});
-    let head = head.to_string();
-    let head = head.trim_end_matches('}');
-    write!(out, "{head},\"context\":{found},\"messages\":[").map_err(wrong)?;
-    let (mut written, mut cursor) = (0_u64, None::<String>);
-    loop {
-        let path = path(id).then("messages").query("limit", Some(PAGE));
-        let reply = client.server.json(&Ask::get(path.query("cursor", cursor.as_deref()))).await?;
-        let page: Page = serde_json::from_slice(&reply.raw).map_err(|error| {
-            Failure::new(Class::Protocol, format!("the messages cannot be read: {error}"))
-        })?;
-        for message in &page.messages {
-            let comma = if written == 0 { "" } else { "," };
-            write!(out, "{comma}\n{}", message.get()).map_err(wrong)?;
-            written += 1;
-        }
-        progress(written, all);
-        cursor = page.next_cursor.and_then(|next| match next {
-            Value::Null => None,
-            Value::String(text) => Some(text),
-            other => Some(other.to_string()),
-        });
-        if cursor.is_none() || page.messages.is_empty() {
-            break;
-        }
-    }
-    write!(out, "\n]}}\n").and_then(|()| out.flush()).map_err(wrong)
+    download(client, (id, None), out, &mut |_| {}).await.map(drop)
 }
 
-/// A piece of a document.
+/// A file as the body of a request: read as fast as it is sent.
 #[derive(Debug)]
-pub(super) enum Piece {
-    /// What the document calls itself, and the context.
-    Head(Map<String, Value>),
-    /// A message, byte for byte.
-    Message(Box<RawValue>),
-}
+pub(super) struct Upload(mpsc::Receiver<std::io::Result<Bytes>>);
 
-/// Reads a document of ours, one piece after the other, whether it is one object or JSON lines:
-/// memory holds one message, however long the document is.
-///
-/// # Errors
-/// Why it is none; what `take` refuses.
-pub(super) fn pieces(
-    from: impl Read,
-    take: &mut dyn FnMut(Piece) -> Result<(), String>,
-) -> Result<(), String> {
-    let mut json = serde_json::Deserializer::from_reader(from);
-    Document(take).deserialize(&mut json).map_err(|error| error.to_string())?;
-    // JSON lines: every further value is a message.
-    while json.end().is_err() {
-        let message = Box::<RawValue>::deserialize(&mut json).map_err(|error| error.to_string())?;
-        take(Piece::Message(message))?;
-    }
-    Ok(())
-}
-
-struct Document<'t>(&'t mut dyn FnMut(Piece) -> Result<(), String>);
-
-impl<'de> DeserializeSeed<'de> for Document<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Document<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an exported context")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        use serde::de::Error as _;
-        let mut format = None::<String>;
-        let mut begun = false;
-        while let Some(name) = map.next_key::<String>()? {
-            match name.as_str() {
-                "format" => format = Some(map.next_value()?),
-                "context" => {
-                    match format.as_deref() {
-                        Some(FORMAT) => {}
-                        Some(other) => {
-                            let text = format!("its format is `{other}`, not `{FORMAT}`");
-                            return Err(A::Error::custom(text));
-                        }
-                        None => return Err(A::Error::custom("`format` must come first")),
-                    }
-                    (self.0)(Piece::Head(map.next_value()?)).map_err(A::Error::custom)?;
-                    begun = true;
+impl Upload {
+    /// Begins to read.
+    pub(super) fn of(mut from: Box<dyn Read + Send>) -> Self {
+        let (to, pieces) = mpsc::channel(PIECES_MAX);
+        // It ends with the file, or when nobody takes it any more.
+        drop(tokio::task::spawn_blocking(move || {
+            loop {
+                let mut piece = Vec::with_capacity(PIECE);
+                let read = from.by_ref().take(PIECE as u64).read_to_end(&mut piece);
+                let sent = match read {
+                    Ok(0) => return,
+                    Ok(_) => to.blocking_send(Ok(Bytes::from(piece))),
+                    Err(error) => to.blocking_send(Err(error)),
+                };
+                if sent.is_err() {
+                    return;
                 }
-                "messages" if begun => map.next_value_seed(Messages(self.0))?,
-                "messages" => {
-                    return Err(A::Error::custom("`context` must come before `messages`"));
-                }
-                _ => drop(map.next_value::<Box<RawValue>>()?),
             }
-        }
-        if begun { Ok(()) } else { Err(A::Error::custom("it has no `format` and `context`")) }
+        }));
+        Self(pieces)
     }
 }
 
-struct Messages<'t>(&'t mut dyn FnMut(Piece) -> Result<(), String>);
+impl http_body::Body for Upload {
+    type Data = Bytes;
+    type Error = std::io::Error;
 
-impl<'de> DeserializeSeed<'de> for Messages<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_seq(self)
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 }
 
-impl<'de> Visitor<'de> for Messages<'_> {
-    type Value = ();
+/// How far an import is, in one line.
+pub(super) fn so_far(progress: &Value) -> String {
+    let number = |name: &str| progress.get(name).and_then(Value::as_u64);
+    let mib = |bytes: u64| bytes / (1024 * 1024);
+    let bytes = number("bytes").unwrap_or_default();
+    let part = match number("of_bytes").filter(|all| *all > 0) {
+        Some(all) => {
+            let percent = bytes.saturating_mul(100) / all;
+            format!("{percent:>3} %, {} of {} MiB", mib(bytes), mib(all))
+        }
+        None => format!("{} MiB", mib(bytes)),
+    };
+    let count = |name: &str| number(name).unwrap_or_default();
+    format!("{part}, {} contexts, {} messages", count("contexts"), count("messages"))
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of messages")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_tells_a_share_where_the_whole_is_known() {
+        let known = serde_json::json!({"bytes": 52_428_800, "of_bytes": 104_857_600,
+                                       "contexts": 1, "messages": 12});
+        assert_eq!(so_far(&known), " 50 %, 50 of 100 MiB, 1 contexts, 12 messages");
+        let piped = serde_json::json!({"bytes": 1_048_576, "of_bytes": null});
+        assert_eq!(so_far(&piped), "1 MiB, 0 contexts, 0 messages");
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        use serde::de::Error as _;
-        while let Some(message) = list.next_element()? {
-            (self.0)(Piece::Message(message)).map_err(A::Error::custom)?;
-        }
-        Ok(())
+    #[tokio::test]
+    async fn a_file_is_sent_in_pieces_and_whole() {
+        use http_body_util::BodyExt as _;
+        let long = "x".repeat(PIECE * 2 + 5);
+        let body = Upload::of(Box::new(std::io::Cursor::new(long.clone())));
+        assert_eq!(body.collect().await.unwrap().to_bytes(), long);
     }
 }

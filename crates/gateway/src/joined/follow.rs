@@ -54,7 +54,7 @@ impl Joint {
                 came.note(more);
             }
             came.resources.iter().for_each(|uri| self.touched(uri));
-            for change in came.tasks {
+            for change in &came.tasks {
                 self.moved(change);
             }
             if !came.lists {

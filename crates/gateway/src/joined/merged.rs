@@ -77,6 +77,13 @@ impl Merged {
         self.tools.get(*self.by_tool.get(name)?)
     }
 
+    /// The name that a server's tool is offered under.
+    pub(crate) fn name_of(&self, server: &str, theirs: &str) -> Option<&str> {
+        let mut tools = self.tools.iter();
+        let found = tools.find(|offer| offer.theirs == theirs && offer.joint.name() == server)?;
+        Some(&found.name)
+    }
+
     /// The prompt that is offered under this name.
     pub(crate) fn prompt(&self, name: &str) -> Option<&Offer> {
         self.prompts.get(*self.by_prompt.get(name)?)
@@ -127,10 +134,17 @@ pub(crate) fn offered(joint: &Joint, tool: &str) -> bool {
 }
 
 /// With the description that the owner of the gateway wrote, where there is one.
-pub(crate) fn described(joint: &Joint, tool: &str, mut definition: Value) -> Value {
-    let own = joint.settings.descriptions.iter().find(|(name, _)| name == tool);
-    if let (Some((_, text)), Value::Object(map)) = (own, &mut definition) {
-        map.insert("description".to_owned(), text.clone().into());
+pub(crate) fn described(joint: &Joint, tool: &str, definition: Value) -> Value {
+    match joint.settings.descriptions.iter().find(|(name, _)| name == tool) {
+        Some((_, words)) => described_as(definition, words),
+        None => definition,
+    }
+}
+
+/// With these words for what it does.
+pub(super) fn described_as(mut definition: Value, words: &str) -> Value {
+    if let Value::Object(map) = &mut definition {
+        map.insert("description".to_owned(), words.into());
     }
     definition
 }

@@ -32,6 +32,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::client::{Failure, Guard, Place, Web};
 use mcp::server::{Change, Subject, TaskChange};
 use parking_lot::Mutex;
+use serde_json::Value;
 use tokio::sync::watch;
 use wire::Fault;
 
@@ -262,6 +263,17 @@ impl Joined {
             one
         });
         one.clone()
+    }
+
+    /// A definition as a caller reads it: in the words of the first rule that has some for it.
+    pub(crate) fn worded(&self, caller: &Seer, (name, definition): (&str, Value)) -> Value {
+        let settings = self.0.settings.load();
+        let rules = settings.access.iter().filter(|rule| caller.is_one_of(&rule.keys));
+        let words = rules.flat_map(|rule| &rule.descriptions).find(|(tool, _)| tool == name);
+        match words {
+            Some((_, words)) => merged::described_as(definition, words),
+            None => definition,
+        }
     }
 
     /// Whether a caller may see and use a tool by the name it is offered under.

@@ -79,6 +79,8 @@ pub struct ServerSettings {
     pub per_caller: bool,
     /// How we log in, where it wants that.
     pub oauth: OAuthSettings,
+    /// Why it cannot be reached as it is written; it is shown, and nothing is tried.
+    pub flaw: Option<String>,
 }
 
 impl ServerSettings {
@@ -98,6 +100,7 @@ impl ServerSettings {
             on_change: OnChange::Mark,
             per_caller: false,
             oauth: OAuthSettings::default(),
+            flaw: None,
         }
     }
 
@@ -134,6 +137,8 @@ pub struct AccessSettings {
     pub allow: Vec<String>,
     /// Not these.
     pub deny: Vec<String>,
+    /// Other descriptions for these callers, by the name a tool is offered under.
+    pub descriptions: Vec<(String, String)>,
 }
 
 /// How many tools a client is shown.

@@ -214,14 +214,14 @@ impl<S: Serve> Server<S> {
         };
         let hears = |subject: &Subject| self.hears(caller, subject);
         let uris = names("resourceSubscriptions").into_iter().map(Subject::Resource);
-        let tasks = names("taskIds").into_iter().map(Subject::Task);
+        let tasks = names("taskIds").into_iter();
+        let tasks = tasks.filter(|id| self.has_tasks(caller) && self.is_of(id, caller));
         let uris = uris.filter(|uri| offers.resources && hears(uri));
-        let tasks = tasks.filter(|task| self.has_tasks(caller) && hears(task));
         let filter = Filter {
             tools: flag("toolsListChanged") && offers.tools,
             prompts: flag("promptsListChanged") && offers.prompts,
             resources: flag("resourcesListChanged") && offers.resources,
-            each: uris.chain(tasks).collect(),
+            each: uris.chain(tasks.map(Subject::Task)).collect(),
         };
         let interest = self.interest(filter.each.iter().cloned().collect());
         let came = self.inner().changes.listen();

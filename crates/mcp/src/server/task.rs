@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::change::{Change, TaskChange};
+use super::interest::Subject;
 use super::link::{Link, Question, Way};
 use super::replay::Replay;
 use super::serve::{Ask, Serve, Stop};
@@ -47,6 +49,8 @@ pub(crate) struct Task {
     /// The answers that were there before it became a task.
     answers: Map<String, Value>,
     state: Mutex<State>,
+    /// Changes with its state.
+    moves: watch::Sender<u64>,
     cancelled: CancellationToken,
 }
 
@@ -131,6 +135,12 @@ impl Task {
             state.asked.clear();
             state.updated = clock::now();
         }
+        drop(state);
+        self.moved();
+    }
+
+    fn moved(&self) {
+        self.moves.send_modify(|version| *version += 1);
     }
 
     fn cancel(&self) {
@@ -148,6 +158,8 @@ impl Task {
                 state.updated = clock::now();
             }
         }
+        drop(state);
+        self.moved();
     }
 
     /// The answer to a question: the one that is there, or the one that comes.
@@ -167,6 +179,7 @@ impl Task {
             state.updated = clock::now();
             state.asked.insert(question.key.clone(), (question, tell));
         }
+        self.moved();
         told.await.map_err(|_dropped| over())
     }
 
@@ -202,6 +215,7 @@ impl Tasks {
             created: now.clone(),
             answers,
             state: Mutex::new(State { updated: now, end: None, asked: BTreeMap::new() }),
+            moves: watch::Sender::new(0),
             cancelled: CancellationToken::new(),
         });
         let mut all = self.0.lock();
@@ -212,6 +226,11 @@ impl Tasks {
         }
         all.push_back(Arc::clone(&task));
         Some(task)
+    }
+
+    fn owner(&self, id: &str) -> Option<String> {
+        let all = self.0.lock();
+        all.iter().find(|task| task.id == id).map(|task| task.owner.clone())
     }
 
     fn find(&self, id: &str, owner: &str) -> Option<Arc<Task>> {
@@ -272,9 +291,16 @@ impl<S: Serve> Server<S> {
         let ask = Ask { caller: ask.caller, revision: ask.revision, link };
         let (server, running) = (self.clone(), Arc::clone(&task));
         tasks::spawn(async move {
-            let outcome = tokio::select! {
-                outcome = server.inner().serve.call(&ask, &params.0) => outcome,
-                () = running.cancelled.cancelled() => return,
+            let mut moves = running.moves.subscribe();
+            let call = server.inner().serve.call(&ask, &params.0);
+            tokio::pin!(call);
+            let outcome = loop {
+                tokio::select! {
+                    outcome = &mut call => break outcome,
+                    () = running.cancelled.cancelled() => return server.tell_of(&running),
+                    // The task is held here: its sender lives.
+                    Ok(()) = moves.changed() => server.tell_of(&running),
+                }
             };
             running.end(match outcome {
                 Ok(value) => {
@@ -285,8 +311,23 @@ impl<S: Serve> Server<S> {
                     End::Failed(Refusal::new(code::INTERNAL, "the task asked in a way it cannot"))
                 }
             });
+            server.tell_of(&running);
         });
         Ok(task.created())
+    }
+
+    /// Tells whoever listens to a task how far it is.
+    fn tell_of(&self, task: &Task) {
+        let (id, modern) = (task.id.clone(), Some(task.detailed()));
+        self.changed(Change::Task(Box::new(TaskChange { id, modern, legacy: None })));
+    }
+
+    /// Whether a task is a caller's: its own here, or one that its owner gives it.
+    pub(crate) fn is_of(&self, id: &str, caller: &S::Caller) -> bool {
+        match self.inner().tasks.owner(id) {
+            Some(owner) => owner == self.owner(caller),
+            None => self.hears(caller, &Subject::Task(id.to_owned())),
+        }
     }
 }
 

@@ -57,7 +57,14 @@ pub(super) fn all(values: &mut Values<'_>) -> McpSettings {
 fn rule(values: &mut Values<'_>, name: String) -> AccessSettings {
     let mut list = |last: &str| values.list(&format!("mcp.access.{name}.{last}")).0;
     let (keys, allow, deny) = (list("keys"), list("allow"), list("deny"));
-    AccessSettings { name, keys, allow, deny }
+    let at = format!("mcp.access.{name}.descriptions");
+    let tools = values.stack.below(&at);
+    let words = |tool: String| {
+        let text = values.text(&format!("{at}.{tool}"))?;
+        Some((tool, text))
+    };
+    let descriptions = tools.into_iter().filter_map(words).collect();
+    AccessSettings { name, keys, allow, deny, descriptions }
 }
 
 fn one(values: &mut Values<'_>, name: &str) -> Option<ServerSettings> {
@@ -68,6 +75,11 @@ fn one(values: &mut Values<'_>, name: &str) -> Option<ServerSettings> {
     if let Err(fault) = check_name(name) {
         values.findings.fault(&place, &format!("mcp.servers.{name}"), &fault);
         return None;
+    }
+    if let Some(flaw) = unset(values, name) {
+        let mut settings = ServerSettings::new(name, written(values, name));
+        settings.flaw = Some(flaw);
+        return enabled.then_some(settings);
     }
     let reach = reach(values, name, &place)?;
     let mut settings = ServerSettings::new(name, reach);
@@ -89,6 +101,42 @@ fn one(values: &mut Values<'_>, name: &str) -> Option<ServerSettings> {
         })
         .collect();
     enabled.then_some(settings)
+}
+
+/// The variables that a server needs which was added, and which are not set here: it alone cannot
+/// be reached then, and everything else goes on.
+fn unset(values: &Values<'_>, name: &str) -> Option<String> {
+    let group = format!("mcp.servers.{name}");
+    let missing = values.stack.below(&group).into_iter().find_map(|field| {
+        let given = values.stack.given(&format!("{group}.{field}"))?;
+        let added = given.place.file().is_some_and(|file| super::added::is_servers(file));
+        let text = added.then(|| given.value.line())?;
+        super::read::interpolate(&text, values.lookup).err()
+    })?;
+    Some(format!(
+        "{missing}: set it for the server and start it again, or `rapport mcp remove {name}`"
+    ))
+}
+
+/// How a server would be reached, as it is written.
+fn written(values: &Values<'_>, name: &str) -> Reach {
+    let text = |field: &str| {
+        let given = values.stack.given(&format!("mcp.servers.{name}.{field}"))?;
+        Some(given.value.line())
+    };
+    match (text("url"), text("openapi")) {
+        (Some(url), _) => Reach::Address { url, headers: Vec::new(), transport: Transport::Auto },
+        (None, Some(url)) => {
+            let base_url = text("base_url");
+            Reach::Api { url: Some(url), document: None, base_url, headers: Vec::new() }
+        }
+        (None, None) => Reach::Program(Program {
+            command: text("command").unwrap_or_default(),
+            args: Vec::new(),
+            env: Vec::new(),
+            folder: None,
+        }),
+    }
 }
 
 /// How we log in there.

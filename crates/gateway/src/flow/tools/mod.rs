@@ -22,6 +22,7 @@ use wire::{Code, Fault};
 
 pub use plan::ToolPlan;
 
+use super::translate::usage_value;
 use super::{Answered, Ask, Envelope, Overrides, STEPS_MAX, Step};
 use crate::about::Peer;
 use crate::auth::{self, Caller};
@@ -158,7 +159,8 @@ impl Loop {
         let (overrides, envelope) = (ask.overrides.clone(), ask.envelope.clone());
         let (key, door) = (ask.key.clone(), ask.door);
         let hides = !envelope.dialect.is_empty();
-        let (mut calls, mut cost, mut blocks) = (Vec::new(), 0.0, 0);
+        let (mut calls, mut cost, mut blocks) = (Vec::new(), Some(0.0), 0);
+        let mut usage = None;
         let mut round = 0;
         loop {
             let relay = Relay { names: &self.names, first: round == 0, hides, offset: blocks };
@@ -168,19 +170,22 @@ impl Loop {
                 turn if turn.replayed => &self.last_of(gate, &key, turn).await?,
                 turn => turn,
             };
-            cost += cost_of(gate, turn).unwrap_or(0.0);
+            cost = cost.zip(cost_of(gate, turn)).map(|(sum, more)| sum + more);
+            add(&mut usage, turn);
             let wants = asks(turn);
             let own = |name: &String| self.names.contains(name);
             let is_ours = !wants.is_empty() && wants.iter().all(|(_, name, _)| own(name));
             let elapsed = started.elapsed();
             if !is_ours || answered.turn.replayed || round >= self.plan.rounds {
-                let turn = told(turn.clone(), &calls, round);
+                let turn = told(turn.clone(), &calls, (round, usage));
                 return Ok(Answered { turn, elapsed });
             }
             round += 1;
-            let poor = self.plan.cost_usd.is_some_and(|most| cost >= most);
-            let last = round >= self.plan.rounds || poor || Instant::now() >= until;
+            // A limit that cannot be kept allows one round.
+            let dear = |most: f64| cost.is_none_or(|cost| cost >= most);
+            let poor = self.plan.cost_usd.is_some_and(dear);
             let (results, made) = self.call_all(gate, &key, (&wants, until)).await;
+            let last = round >= self.plan.rounds || poor || Instant::now() >= until;
             calls.extend(made);
             let mut next = Overrides { joined: None, ..overrides.clone() };
             if last {
@@ -281,16 +286,19 @@ impl Loop {
         let limit = 2 * (self.plan.rounds + 1);
         let slice = Slice { after: Some(turn.message.seq), limit, ..Slice::default() };
         let page = gate.contexts().messages(key, slice).await?;
+        let mut usage = None;
         for pair in page.items.chunks(2) {
             let [results, reply] = pair else { break };
             let is_result = |block: &Block| matches!(block, Block::ToolResult { .. });
             if !results.to_message().blocks.iter().all(is_result) {
                 break;
             }
+            add(&mut usage, &turn);
             turn.message = reply.clone();
             turn.number += 1;
         }
-        Ok(turn)
+        add(&mut usage, &turn);
+        Ok(told(turn, &[], (0, usage)))
     }
 }
 
@@ -319,8 +327,11 @@ fn next_ask(
     Ask { content, door, overrides, envelope, ..Ask::nothing(key) }
 }
 
-/// The answer with what was called for it.
-fn told(mut turn: Turn, calls: &[Called], rounds: u32) -> Turn {
+/// The answer with what was called for it, and what all asks together used.
+fn told(mut turn: Turn, calls: &[Called], (rounds, usage): (u32, Option<Usage>)) -> Turn {
+    if let Some(usage) = usage {
+        turn.message.meta.insert("usage".to_owned(), usage_value(&usage));
+    }
     if !calls.is_empty() {
         let calls: Vec<Value> = calls
             .iter()
@@ -332,26 +343,41 @@ fn told(mut turn: Turn, calls: &[Called], rounds: u32) -> Turn {
     turn
 }
 
-/// What an ask cost, where that is known.
-fn cost_of(gate: &Gateway, turn: &Turn) -> Option<f64> {
-    let meta = &turn.message.meta;
-    let usage = meta.get("usage")?;
+/// What an ask used, where that is known.
+fn usage_of(turn: &Turn) -> Option<Usage> {
+    let usage = turn.message.meta.get("usage").filter(|usage| usage.is_object())?;
     let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
-    let usage = Usage {
+    Some(Usage {
         input: count("input_tokens"),
         output: count("output_tokens"),
         cache_read: count("cache_read_tokens"),
         cache_write: count("cache_write_tokens"),
         thinking: count("thinking_tokens"),
-    };
-    let provider = meta.get("provider").and_then(Value::as_str)?;
+    })
+}
+
+/// Adds what an ask used.
+fn add(sum: &mut Option<Usage>, turn: &Turn) {
+    let Some(more) = usage_of(turn) else { return };
+    let sum = sum.get_or_insert_default();
+    sum.input = sum.input.saturating_add(more.input);
+    sum.output = sum.output.saturating_add(more.output);
+    sum.cache_read = sum.cache_read.saturating_add(more.cache_read);
+    sum.cache_write = sum.cache_write.saturating_add(more.cache_write);
+    sum.thinking = sum.thinking.saturating_add(more.thinking);
+}
+
+/// What an ask cost, where that is known.
+fn cost_of(gate: &Gateway, turn: &Turn) -> Option<f64> {
+    let provider = turn.message.meta.get("provider").and_then(Value::as_str)?;
     let name = format!("{provider}/{}", turn.message.model.as_deref()?);
     match gate.now().models.resolve(Some(&name), Door::Context).ok()? {
         Target::Upstream(upstream) => {
-            let micro = u32::try_from(upstream.price_of(&usage)?).unwrap_or(u32::MAX);
+            let micro = upstream.price_of(&usage_of(turn)?)?;
+            let micro = u32::try_from(micro).unwrap_or(u32::MAX);
             Some(f64::from(micro) / 1e6)
         }
-        Target::Offline(_) => None,
+        Target::Offline(_) => Some(0.0),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::tasks;
 
 impl Joint {
     /// A task of the server is further.
-    pub(in crate::joined) fn moved(&self, change: TaskChange) {
+    pub(in crate::joined) fn moved(&self, change: &TaskChange) {
         let Some(inside) = self.inside.upgrade() else { return };
         let of = self.settings.mark();
         for noted in inside.book.at(self.place(&of, &change.id)) {

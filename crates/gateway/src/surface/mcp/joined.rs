@@ -26,6 +26,12 @@ pub(super) async fn tools(who: &Who) -> Vec<Value> {
     seen.into_iter().map(|offer| Value::clone(&offer.definition)).collect()
 }
 
+/// A tool as a caller reads it.
+pub(super) fn worded(who: &Who, tool: Value) -> Value {
+    let name = name_of(&tool).unwrap_or_default().to_owned();
+    who.gate.joined().worded(&who.seer, (&name, tool))
+}
+
 /// Whether a caller sees a tool, and so may use it.
 pub(super) fn sees(who: &Who, offer: &Offer) -> bool {
     let joined = who.gate.joined();
@@ -230,7 +236,9 @@ impl One<'_> {
         let listing = self.0.listing();
         let seen = listing.tools.iter().filter_map(|tool| {
             let name = name_of(tool).filter(|name| self.sees(who, &merged, name))?;
-            Some(described(self.0, name, tool.clone()))
+            let tool = described(self.0, name, tool.clone());
+            let offered_as = merged.name_of(self.0.name(), name).unwrap_or(name);
+            Some(who.gate.joined().worded(&who.seer, (offered_as, tool)))
         });
         seen.collect::<Vec<Value>>().into()
     }

@@ -240,9 +240,11 @@ impl Serve for Offered {
         if let Some(one) = self.one() {
             return Ok(one.tools(&ask.caller));
         }
-        let mut all = tools::list(&ask.caller);
-        all.extend(joined::tools(&ask.caller).await);
-        Ok(all.into())
+        let who = &ask.caller;
+        let mut all = tools::list(who);
+        all.extend(joined::tools(who).await);
+        let worded = all.into_iter().map(|tool| joined::worded(who, tool));
+        Ok(worded.collect::<Vec<Value>>().into())
     }
 
     async fn mirrors(&self, ask: &Ask<Who>, name: &str) -> Option<Option<Value>> {

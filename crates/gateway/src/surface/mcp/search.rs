@@ -7,10 +7,10 @@ use mcp::rpc::Refusal;
 use mcp::server::{Ask, Stop};
 use serde_json::{Map, Value, json};
 
-use super::joined::{run, sees, text as told};
+use super::joined::{run, sees, text as told, worded};
 use super::schema::{count, input, object, text};
 use super::{Who, no_tool};
-use crate::joined::{Merged, Offer};
+use crate::joined::Merged;
 
 const FIND: &str = "tool_search";
 const RUN: &str = "tool_call";
@@ -61,7 +61,8 @@ pub(super) async fn call(
         };
         let limit = given.get("limit").and_then(Value::as_u64).unwrap_or(8).clamp(1, FOUND_MAX);
         let seen = merged.tools.iter().filter(|offer| sees(&ask.caller, offer));
-        let found = found(seen, query, usize::try_from(limit).unwrap_or(8));
+        let seen = seen.map(|offer| worded(&ask.caller, Value::clone(&offer.definition)));
+        let found = found(seen.collect(), query, usize::try_from(limit).unwrap_or(8));
         let value = json!({"tools": found});
         let text = serde_json::to_string_pretty(&value).unwrap_or_default();
         return Some(Ok(told(&text, &value)));
@@ -79,14 +80,15 @@ pub(super) async fn call(
 }
 
 /// The tools that fit the words best: a word in the name counts more than one in the description.
-fn found<'a>(offers: impl Iterator<Item = &'a Offer>, query: &str, limit: usize) -> Vec<&'a Value> {
+fn found(tools: Vec<Value>, query: &str, limit: usize) -> Vec<Value> {
     let query = query.to_lowercase();
     let words: Vec<&str> =
         query.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 1).collect();
-    let mut scored: Vec<(usize, &Offer)> = offers
-        .filter_map(|offer| {
-            let text = |field: &str| offer.definition.get(field).and_then(Value::as_str);
-            let name = offer.name.to_lowercase();
+    let mut scored: Vec<(usize, Value)> = tools
+        .into_iter()
+        .filter_map(|tool| {
+            let text = |field: &str| tool.get(field).and_then(Value::as_str);
+            let name = text("name").unwrap_or_default().to_lowercase();
             let about = format!(
                 "{} {}",
                 text("title").unwrap_or_default(),
@@ -97,10 +99,10 @@ fn found<'a>(offers: impl Iterator<Item = &'a Offer>, query: &str, limit: usize)
                 3 * usize::from(name.contains(*word)) + usize::from(about.contains(*word))
             };
             let score: usize = words.iter().map(score).sum();
-            (score > 0 || words.is_empty()).then_some((score, offer))
+            (score > 0 || words.is_empty()).then_some((score, tool))
         })
         .collect();
     // A stable order: the best first, else as they are listed.
     scored.sort_by_key(|(score, _)| Reverse(*score));
-    scored.into_iter().take(limit).map(|(_, offer)| &*offer.definition).collect()
+    scored.into_iter().take(limit).map(|(_, tool)| tool).collect()
 }

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::far::{Era, Life};
 use super::house::{Folder, Joined, WITHIN, program, script, set, settings, text_of};
 
 #[tokio::test]
@@ -20,6 +21,8 @@ async fn one_bad_server_never_harms_another() {
         program("silent", &["sleep", "600"], &[]),
         program("garbage", &["sh", "-c", "while :; do echo hello; done"], &[]),
         program("ends", &["sh", "-c", "echo 'no token' >&2; exit 4"], &[]),
+        // It says again what it is told: its words are messages, and no answers.
+        program("parrot", &["cat"], &[]),
         slow,
     ]))
     .await;
@@ -34,6 +37,8 @@ async fn one_bad_server_never_harms_another() {
     let ends = house.until("ends", "down").await;
     assert!(ends["error"].as_str().unwrap().contains("no token"), "{ends}");
     assert_eq!(house.show("silent").await["state"], "starting");
+    let parrot = house.until("parrot", "down").await;
+    assert!(parrot["error"].as_str().unwrap().contains("refuses"), "{parrot}");
     let big = house.call("good__big", json!({})).await;
     assert_eq!(text_of(&big).len(), 1_100_000);
     // The others' names lead nowhere, and quickly.
@@ -146,4 +151,28 @@ async fn the_first_list_after_a_start_is_complete_without_the_servers() {
     let third = Joined::at_home(settings(vec![server]), home()).await;
     let names = third.tool_names().await;
     assert!(names.iter().all(|name| name != "one__echo"), "{names:?}");
+}
+
+#[tokio::test]
+async fn nothing_that_a_schema_refers_to_is_fetched() {
+    let life = Life::begin(Era::Modern).await;
+    let house = Joined::with(vec![life.settings()]).await;
+    let tool = house.tool("far__plain").await;
+    let address = tool["inputSchema"]["properties"]["x"]["$ref"].as_str().unwrap();
+    assert!(address.starts_with("http://127.0.0.1:"), "it is passed on as it is: {tool}");
+    assert_eq!(text_of(&house.call("far__plain", json!({"x": 1})).await), "done");
+    assert_eq!(life.server.strays.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn names_that_clash_are_told_apart_and_lead_to_their_own_tool() {
+    // Both would be `a__which_one` for clients that take plain letters only.
+    let house = Joined::with(vec![script("a", &["which.one", "which/one"])]).await;
+    let names = house.tool_names().await;
+    let mut said = Vec::new();
+    for name in names.iter().filter(|name| name.starts_with("a__which_one")) {
+        assert!(name.len() <= 50, "{name}");
+        said.push(text_of(&house.call(name, json!({})).await));
+    }
+    assert_eq!(said, ["which.one", "which/one"], "{names:?}");
 }

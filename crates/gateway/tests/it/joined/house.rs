@@ -17,7 +17,7 @@ use crate::house::House;
 /// How long anything may take on a busy machine.
 pub(super) const WITHIN: Duration = Duration::from_secs(30);
 const SCRIPT: &str = include_str!("script.sh");
-const ACCEPT: (&str, &str) = ("accept", "application/json, text/event-stream");
+pub(super) const ACCEPT: (&str, &str) = ("accept", "application/json, text/event-stream");
 
 /// A folder that goes away with the test.
 pub(super) struct Folder(std::path::PathBuf);
@@ -186,7 +186,8 @@ impl Joined {
         let mut params = params.clone();
         params["_meta"] = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
                                  "io.modelcontextprotocol/clientCapabilities": can});
-        let name = params["name"].as_str().or(params["uri"].as_str()).unwrap_or("").to_owned();
+        let named = |field: &str| params[field].as_str().map(ToOwned::to_owned);
+        let name = named("name").or(named("uri")).or(named("taskId")).unwrap_or_default();
         let mut headers =
             vec![ACCEPT, ("mcp-protocol-version", "2026-07-28"), ("mcp-method", method)];
         if !name.is_empty() {
@@ -221,6 +222,63 @@ impl Joined {
         }
         let lines = answer.text.lines().filter_map(|line| line.strip_prefix("data: "));
         lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Begins a session of the legacy era by a client that can be asked; its id.
+    pub(super) async fn session(&self) -> String {
+        self.session_as(None).await
+    }
+
+    pub(super) async fn session_as(&self, key: Option<&str>) -> String {
+        let begin = json!({"protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}},
+                           "clientInfo": {"name": "t", "version": "1"}});
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": begin});
+        let mut headers = vec![ACCEPT];
+        headers.extend(key.map(|key| ("x-api-key", key)));
+        let begun = self.house.with_headers("POST", &self.path, &headers, &body).await;
+        begun.header("mcp-session-id").to_owned()
+    }
+
+    /// A request in a session; the answer.
+    pub(super) async fn ask(&self, session: &str, method: &str, params: &Value) -> Value {
+        self.ask_as((session, None), method, params).await
+    }
+
+    pub(super) async fn ask_as(
+        &self,
+        (session, key): (&str, Option<&str>),
+        method: &str,
+        params: &Value,
+    ) -> Value {
+        let mut headers = vec![ACCEPT, ("mcp-session-id", session)];
+        headers.extend(key.map(|key| ("x-api-key", key)));
+        let body = json!({"jsonrpc": "2.0", "id": 2, "method": method, "params": params});
+        let asking = self.house.with_headers("POST", &self.path, &headers, &body);
+        let answer = tokio::time::timeout(WITHIN, asking).await.expect("an answer in time");
+        match answer.text.rsplit_once("data: ") {
+            Some((_, last)) => serde_json::from_str(last.trim()).unwrap(),
+            None => answer.json(),
+        }
+    }
+
+    /// Tells something in a session.
+    pub(super) async fn note(&self, session: &str, method: &str, params: &Value) {
+        let headers = [ACCEPT, ("mcp-session-id", session)];
+        let body = json!({"jsonrpc": "2.0", "method": method, "params": params});
+        let taken = self.house.with_headers("POST", &self.path, &headers, &body).await;
+        assert_eq!(taken.status, http::StatusCode::ACCEPTED, "{taken:?}");
+    }
+
+    /// The stream of a session.
+    pub(super) async fn hear(&self, session: &str) -> Listening {
+        let request = Request::builder()
+            .method("GET")
+            .uri(&self.path)
+            .header("accept", "text/event-stream")
+            .header("mcp-session-id", session)
+            .body(axum::body::Body::empty())
+            .unwrap();
+        Listening(self.house.stream(request).await)
     }
 
     /// Listens to what changes, as a modern client does.

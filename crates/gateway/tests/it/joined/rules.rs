@@ -50,6 +50,7 @@ async fn keys_see_what_rules_give_them() {
         keys: vec!["guest".to_owned()],
         allow: vec!["open__*".to_owned(), "context_get".to_owned()],
         deny: vec!["*__pid".to_owned()],
+        descriptions: vec![("open__echo".to_owned(), "for guests".to_owned())],
     }];
     let servers = vec![script("open", &["echo", "pid"]), secret];
     let mcp = McpSettings { servers, access, ..McpSettings::default() };
@@ -66,6 +67,17 @@ async fn keys_see_what_rules_give_them() {
     let seen = names(&ops).await;
     assert!(seen.contains(&"secret__echo".to_owned()) && seen.contains(&"open__pid".to_owned()));
     assert_eq!(names(&guest).await, ["context_get", "open__echo"]);
+    // The same tool in other words for another application.
+    let words = async |key: &str| {
+        let answer = house.modern_as("tools/list", &json!({}), (&json!({}), Some(key))).await;
+        let tools = answer["result"]["tools"].as_array().unwrap().clone();
+        let echo = tools.iter().find(|tool| tool["name"] == "open__echo").unwrap();
+        echo["description"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        (words(&guest).await, words(&ops).await),
+        ("for guests".to_owned(), "does echo".to_owned())
+    );
     let call = async |name: &str| {
         let params = json!({"name": name, "arguments": {"say": "x"}});
         house.modern_as("tools/call", &params, (&json!({}), Some(&guest))).await

@@ -170,4 +170,11 @@ pub(super) const KEYS: &[Key] = &[
         "Only these tools, by the names they are offered under, such as `github__*`.",
     ),
     key("mcp.access.NAME.deny", List, "", Live, "Not these."),
+    key(
+        "mcp.access.NAME.descriptions.NAME",
+        Text,
+        "",
+        Live,
+        "Another description of a tool for these callers, by the name it is offered under.",
+    ),
 ];

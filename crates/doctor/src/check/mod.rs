@@ -15,6 +15,7 @@ mod name;
 mod process;
 mod protocol;
 mod proxy;
+mod size;
 mod stream;
 mod tls;
 mod websocket;
@@ -44,6 +45,7 @@ pub(crate) const CHECKS: &[&dyn Check] = &[
     &websocket::WebSocket,
     &cors::Cors,
     &clock::Clock,
+    &size::Size,
     &proxy::Proxy,
 ];
 

@@ -141,6 +141,32 @@ fn a_redirection_is_named_and_its_fix_heals() {
 }
 
 #[test]
+fn packets_that_are_dropped_by_their_size_are_named() {
+    let setup = rule("input", "meta length > 1200 tcp dport 45679 drop");
+    let proof = ["were sent", "not confirmed", "meta length > 1200"];
+    follow(&setup, HERE, "tcp.mtu_blackhole", &proof);
+}
+
+#[test]
+fn packets_that_are_lost_by_their_size_on_the_way_are_named_without_a_rule() {
+    if !possible("nft") {
+        return;
+    }
+    // What drops them is on another machine's side, where no rule can be seen: a device's hook.
+    let setup = format!(
+        "{LO} nft add table netdev t; nft 'add chain netdev t c {{ type filter hook ingress \
+         device lo priority 0; }}'; \
+         nft 'add rule netdev t c meta length > 1400 tcp dport 45679 drop';"
+    );
+    let json = diagnosed(&setup, HERE, HERE);
+    assert_eq!(json["verdict"]["id"], "tcp.mtu_blackhole", "{json:#}");
+    let command = json["verdict"]["fix"][0]["command"].as_str().unwrap();
+    let mend = command.strip_prefix("sudo ").unwrap();
+    let json = diagnosed(&format!("{setup} {mend};"), HERE, HERE);
+    assert_eq!(json["verdict"]["id"], "ok", "after `{mend}`: {json:#}");
+}
+
+#[test]
 fn rules_of_iptables_get_a_command_of_iptables() {
     if !possible("nft") {
         return;

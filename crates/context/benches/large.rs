@@ -1,7 +1,8 @@
 //! Prints what large stores cost: long contexts, forks of them, many messages, many contexts.
 //!
-//! `cargo bench -p context --bench large` runs all; a name after `--` runs one group: `long`,
-//! `fork`, `search`, `list`. `SMALL=1` makes everything a hundredth of the size.
+//! `cargo bench -p context --bench large` runs all and prints a table with goals; a name after `--`
+//! runs one group: `long`, `fork`, `documents`, `search`, `list`. `SMALL=1` makes everything a
+//! hundredth of the size.
 #![expect(clippy::print_stdout, reason = "the figures are the purpose")]
 #![expect(clippy::unwrap_used, reason = "a benchmark may end by a panic")]
 #![expect(clippy::indexing_slicing, reason = "a benchmark may end by a panic")]
@@ -11,8 +12,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use context::{
-    Budget, Content, Contexts, Durability, Filter, Key, Limits, LocalReply, Map, New, NewEntry,
-    NewTurn, Plan, Tenant,
+    Budget, Content, Contexts, Durability, Filter, Format, ImportOrder, Key, Limits, LocalReply,
+    Map, New, NewEntry, NewTurn, Plan, Reading, Sort, Tenant, read_from,
 };
 use storage::{Database, Place, Schema};
 use tokio::time::Instant;
@@ -43,6 +44,7 @@ fn main() {
     let part = if std::env::var_os("SMALL").is_some() { 100 } else { 1 };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    println!("| what | figure | goal |\n|---|---|---|");
     runtime.block_on(async {
         if wants("long") {
             long(10_000 / part).await;
@@ -50,6 +52,9 @@ fn main() {
         }
         if wants("fork") {
             fork(100_000 / part).await;
+        }
+        if wants("documents") {
+            documents(100_000 / part).await;
         }
         if wants("search") {
             search(1_000_000 / part).await;
@@ -107,6 +112,11 @@ fn turn(id: &str, n: usize) -> NewTurn {
     }
 }
 
+/// A line of the table.
+fn row(what: &str, figure: &str, goal: &str) {
+    println!("| {what} | {figure} | {goal} |");
+}
+
 fn spread(mut times: Vec<Duration>) -> String {
     times.sort();
     let at = |share: usize| times[(times.len() - 1) * share / 100];
@@ -121,7 +131,7 @@ async fn long(turns: usize) {
     let budget = Budget { tokens: 8_000 };
     let began = Instant::now();
     contexts.window(&key("c"), budget).await.unwrap();
-    println!("long: first cut of {} messages in {:?}", turns * 2, began.elapsed());
+    row(&format!("first cut of {} messages", turns * 2), &format!("{:?}", began.elapsed()), "");
     let mut both = Vec::new();
     for n in 0..1_000 {
         let began = Instant::now();
@@ -133,7 +143,7 @@ async fn long(turns: usize) {
         contexts.window(&key("c"), budget).await.unwrap();
         both.push(began.elapsed());
     }
-    println!("long: append + window at {turns} turns: {} (goal: p99 2 ms)", spread(both));
+    row(&format!("append + window at {turns} turns"), &spread(both), "p99 2 ms, flat");
     // The same window of one message, found by the search and without it.
     let last = Plan::parse(&serde_json::json!({"strategy": "last", "turns": 1})).unwrap();
     let tiny = Plan::parse(&serde_json::json!({"strategy": "budget", "tokens": 40})).unwrap();
@@ -149,7 +159,7 @@ async fn long(turns: usize) {
         costs.push(times[times.len() / 2]);
     }
     let cut = costs[1].saturating_sub(costs[0]);
-    println!("long: search of a cut at {} messages: {cut:?} (goal: 5 µs)", turns * 2);
+    row(&format!("search of a cut at {} messages", turns * 2), &format!("{cut:?}"), "5 µs");
     contexts.database().close().await.unwrap();
 }
 
@@ -172,8 +182,8 @@ async fn fork(messages: usize) {
     }
     contexts.database().close().await.unwrap();
     let bytes = size().saturating_sub(before) / forks;
-    println!("fork: of {messages} messages: {} (goal: 1 ms)", spread(times));
-    println!("fork: {bytes} bytes each (goal: 1024)");
+    row(&format!("fork of {messages} messages"), &spread(times), "1 ms");
+    row("file growth of a fork", &format!("{bytes} bytes"), "1024 bytes");
 }
 
 /// Full text search over many messages.
@@ -189,7 +199,7 @@ async fn search(messages: usize) {
     for _ in 0..(messages / 5_000) {
         contexts.search(HOME, "violin", 1).await.unwrap();
     }
-    println!("search: {messages} messages indexed in {:?}", began.elapsed());
+    row(&format!("index of {messages} messages"), &format!("{:?}", began.elapsed()), "");
     for words in ["rare4321", "rare1234 bridge", "violin market"] {
         let mut times = Vec::new();
         for _ in 0..50 {
@@ -197,7 +207,7 @@ async fn search(messages: usize) {
             contexts.search(HOME, words, 10).await.unwrap();
             times.push(began.elapsed());
         }
-        println!("search: `{words}`: {} (goal: 5 ms)", spread(times));
+        row(&format!("search for `{words}`"), &spread(times), "5 ms");
     }
     contexts.database().close().await.unwrap();
 }
@@ -212,24 +222,95 @@ async fn list(count: usize) {
         let contexts = contexts.clone();
         tasks.spawn(async move {
             for n in 0..count / 8 {
-                let new = New { id: Some(format!("c{part}-{n}")), ..New::default() };
+                let user = Some(format!("user {}", n % 1_000));
+                let title = Some(format!("about {n}"));
+                let id = Some(format!("c{part}-{n}"));
+                let new = New { id, user, title, ..New::default() };
                 contexts.create(HOME, new).await.unwrap();
             }
         });
     }
     while tasks.join_next().await.is_some() {}
-    println!("list: {count} contexts made in {:?}", began.elapsed());
-    let mut times = Vec::new();
-    let mut cursor = None;
-    for _ in 0..200 {
-        let filter = Filter { limit: 20, cursor: cursor.take(), ..Filter::default() };
-        let began = Instant::now();
-        cursor = contexts.list(HOME, filter).await.unwrap().next;
-        times.push(began.elapsed());
+    row(&format!("{count} contexts made"), &format!("{:?}", began.elapsed()), "");
+    let any = Filter::default;
+    for (what, filter) in [
+        ("newest first", any()),
+        ("by creation", Filter { sort: Sort::Created, ascending: true, ..any() }),
+        ("by size", Filter { sort: Sort::Size, ..any() }),
+        ("of a user", Filter { user: Some("user 7".to_owned()), ..any() }),
+        ("by the beginning of ids", Filter { id_prefix: Some("c3-77".to_owned()), ..any() }),
+        ("by a common part of titles", Filter { title_contains: Some("7".to_owned()), ..any() }),
+    ] {
+        let mut times = Vec::new();
+        let mut cursor = None;
+        for _ in 0..100 {
+            let filter = Filter { limit: 20, cursor: cursor.take(), ..filter.clone() };
+            let began = Instant::now();
+            cursor = contexts.list(HOME, filter).await.unwrap().next;
+            times.push(began.elapsed());
+        }
+        row(&format!("a page of 20, {what}"), &spread(times), "20 ms");
     }
-    println!("list: a page of 20: {} (goal: 20 ms)", spread(times));
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let rss = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or("VmRSS: unknown");
-    println!("list: {rss} (goal: 200 MB)");
+    row("memory then", rss, "200 MB");
+    contexts.database().close().await.unwrap();
+}
+
+/// A long context as a document and back, and its end while another one is written.
+async fn documents(messages: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let contexts = open(folder.path()).await;
+    fill(&contexts, "c", messages).await;
+    fill(&contexts, "other", 2).await;
+    for format in [Format::JsonLines, Format::Anthropic] {
+        let began = Instant::now();
+        let mut export = contexts.exporting(&key("c"), format).await.unwrap();
+        let mut document = String::new();
+        while let Some(part) = export.next().await.unwrap() {
+            document.push_str(&part);
+        }
+        let name = format.as_str();
+        row(&format!("export of {messages} messages as {name}"), &format!("{:?}", began.elapsed()), "");
+        let order = ImportOrder { new_ids: true, ..ImportOrder::default() };
+        let began = Instant::now();
+        let mut import = contexts.importing(HOME, order).unwrap();
+        let (to, mut pieces) = tokio::sync::mpsc::channel(2);
+        let reader = tokio::task::spawn_blocking(move || {
+            read_from(document.as_bytes(), Reading::default(), &mut |piece| {
+                to.blocking_send(piece).unwrap();
+                Ok(())
+            })
+        });
+        while let Some(piece) = pieces.recv().await {
+            import.take(piece).await.unwrap();
+        }
+        reader.await.unwrap().unwrap();
+        import.finish().await.unwrap();
+        row(&format!("import of it as {name}"), &format!("{:?}", began.elapsed()), "");
+    }
+    let began = Instant::now();
+    let deleting = {
+        let contexts = contexts.clone();
+        tokio::task::spawn(async move {
+            contexts.delete(&key("c")).await.unwrap();
+            began.elapsed()
+        })
+    };
+    let mut times = Vec::new();
+    while !deleting.is_finished() {
+        let began = Instant::now();
+        let entry = NewEntry {
+            role: Role::User,
+            content: Content::Text(text(1)),
+            model: None,
+            meta: Map::new(),
+        };
+        contexts.append(&key("other"), vec![entry], None, None).await.unwrap();
+        times.push(began.elapsed());
+    }
+    let took = deleting.await.unwrap();
+    row(&format!("delete of {messages} messages"), &format!("{took:?}"), "");
+    row("append to another context meanwhile", &spread(times), "p99 20 ms");
     contexts.database().close().await.unwrap();
 }

@@ -63,11 +63,21 @@ pub enum What {
     Redacted,
     /// The key of a tenant was destroyed.
     Erased,
+    /// What is known of a user changed.
+    Profiled,
+    /// What was known of a user is forgotten.
+    Unprofiled,
+    /// A webhook was made.
+    HookMade,
+    /// A webhook changed.
+    HookChanged,
+    /// A webhook was removed.
+    HookRemoved,
 }
 
 impl What {
     /// Every kind with its name.
-    pub const ALL: [(Self, &'static str); 18] = [
+    pub const ALL: [(Self, &'static str); 23] = [
         (Self::Created, "context.created"),
         (Self::Forked, "context.forked"),
         (Self::Updated, "context.updated"),
@@ -86,6 +96,11 @@ impl What {
         (Self::Noted, "context.noted"),
         (Self::Redacted, "context.redacted"),
         (Self::Erased, "tenant.erased"),
+        (Self::Profiled, "profile.updated"),
+        (Self::Unprofiled, "profile.deleted"),
+        (Self::HookMade, "webhook.created"),
+        (Self::HookChanged, "webhook.updated"),
+        (Self::HookRemoved, "webhook.deleted"),
     ];
 
     /// The name, as it is written in events and in the audit.
@@ -98,6 +113,11 @@ impl What {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, name)| *name == text).map(|(what, _)| *what)
+    }
+
+    /// It is about webhooks.
+    pub(crate) fn is_of_hooks(self) -> bool {
+        matches!(self, Self::HookMade | Self::HookChanged | Self::HookRemoved)
     }
 
     /// It is about what is said.
@@ -121,7 +141,7 @@ pub struct Change {
     pub number: u64,
     /// Whose context it was.
     pub tenant: Tenant,
-    /// The context.
+    /// The context; empty for what belongs to none, such as a profile.
     pub context: Arc<str>,
     /// When.
     pub at: Timestamp,

@@ -28,6 +28,7 @@ mod hook;
 mod key;
 mod knowledge;
 mod limits;
+mod parameters;
 mod plan;
 mod query;
 mod record;
@@ -63,6 +64,7 @@ pub use hook::{Attempt, Delivery, DueDelivery, Hook, HookEdit, HookSecret, NewHo
 pub use key::{Key, Tenant};
 pub use knowledge::{Knowledge, NewNote, Note, NoteKind, Profile};
 pub use limits::Limits;
+pub use parameters::for_model;
 pub use plan::{Plan, Strategy};
 pub use query::{Filter, Page, Slice, Sort};
 pub use record::{Context, Entry, EntryStatus, New, NewEntry, Size, Status};

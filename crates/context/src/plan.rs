@@ -73,9 +73,12 @@ impl Plan {
                     out.summarizer = (name != OFFLINE).then(|| name.to_owned());
                 }
                 other => {
-                    let text = format!("`window.{other}` is not known");
+                    let shown: String = other.chars().take(80).collect();
+                    let text = format!("`window.{}` is not known", shown.escape_debug());
+                    let meant = wire::nearest(other, NAMES.iter().copied());
+                    let meant = meant.map(|near| format!("did you mean `{near}`? "));
                     return Err(Fault::new(Code::InvalidInput, text)
-                        .hint(KNOWN)
+                        .hint(format!("{}{KNOWN}", meant.unwrap_or_default()))
                         .details(json!({ "field": format!("window.{other}") })));
                 }
             }
@@ -116,6 +119,7 @@ impl Plan {
 
 /// The summariser that needs no model.
 const OFFLINE: &str = "offline";
+const NAMES: &[&str] = &["strategy", "turns", "tokens", "recall", "clear_tools", "summarizer"];
 const KNOWN: &str = "use `strategy`, `turns`, `tokens`, `recall`, `clear_tools` and `summarizer`";
 const STRATEGIES: &str = "one of `budget`, `full`, `last`, `summary`, `hierarchical`";
 /// Turns that `last` carries when nobody says how many.

@@ -3,7 +3,7 @@
 /// Handed to [`storage::Database::open`] by whoever opens the store.
 pub const SCHEMA: storage::Schema = storage::Schema {
     name: "context",
-    steps: &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEALED, VECTORS, LARGE, PAST],
+    steps: &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEALED, VECTORS, LARGE, PAST, BLANK],
 };
 
 /// `ctx` is rewritten with every turn and therefore small; long texts stand beside it. `entry.k` is
@@ -231,4 +231,9 @@ CREATE TABLE state_change(
   at INTEGER NOT NULL, who TEXT, cause TEXT NOT NULL,
   base INTEGER NOT NULL, since INTEGER NOT NULL, cum INTEGER NOT NULL, body TEXT NOT NULL,
   PRIMARY KEY(n, no)) WITHOUT ROWID;
+";
+
+/// `blank` takes the free pages of the file while zeros are written over them.
+const BLANK: &str = "
+CREATE TABLE blank(body BLOB NOT NULL);
 ";

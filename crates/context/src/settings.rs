@@ -91,6 +91,16 @@ impl Settings {
         Ok(Self { extra: map, ..out })
     }
 
+    /// As [`Settings::parse`], for what somebody has just written: a name that nobody knows is
+    /// refused.
+    ///
+    /// # Errors
+    /// `invalid_input` with `details.field`, and with the nearest known name in its hint.
+    pub fn given(map: Map) -> Result<Self, Fault> {
+        crate::parameters::check(&map)?;
+        Self::parse(map)
+    }
+
     /// The settings as JSON, absent ones left out.
     #[must_use]
     pub fn to_map(&self) -> Map {

@@ -39,7 +39,9 @@ impl Parts {
         let contexts = contexts.with_durability(config.durability);
         let folder = matches!(config.store, Store::Sqlite).then_some(config.data.as_path());
         let given = config.contexts.vault_key.as_ref().and_then(|key| vault::parse(key.expose()));
-        contexts.set_vault(vault::open(given, folder));
+        let is_sealed = contexts.holds_sealed().await?;
+        let open = if is_sealed { vault::sealed } else { vault::open };
+        contexts.set_vault(open(given, folder));
         contexts.unlock(config.contexts.encrypt).await?;
         contexts.set_audit(config.contexts.audit);
         contexts.set_redaction(config.contexts.redact.clone());

@@ -13,9 +13,20 @@ const FILE: &str = "vault.key";
 /// The vault of a store in `data`, unless the configuration gives the key; a store in memory has
 /// one that dies with it.
 pub(crate) fn open(given: Option<KeyBytes>, data: Option<&Path>) -> Vault {
+    vault(given, data, true)
+}
+
+/// As [`open`], for a store that holds what was sealed: another key would open none of it, so none
+/// is made.
+pub(crate) fn sealed(given: Option<KeyBytes>, data: Option<&Path>) -> Vault {
+    vault(given, data, false)
+}
+
+fn vault(given: Option<KeyBytes>, data: Option<&Path>, may_make: bool) -> Vault {
     let file = data.map(|data| data.join(FILE));
     Vault::new(Box::new(move || match (given, &file) {
         (Some(key), _) => Ok(key),
+        (None, Some(file)) if !may_make && !file.exists() => Err(lost(file)),
         (None, Some(file)) => read_or_make(file),
         (None, None) => fresh_key(),
     }))
@@ -58,6 +69,17 @@ fn unreadable(file: &Path, error: std::io::Error) -> Fault {
     Fault::new(Code::ConfigurationError, text)
         .hint("the server must own the file, with mode 0600")
         .because(error)
+}
+
+fn lost(file: &Path) -> Fault {
+    let text = format!(
+        "the store holds encrypted contexts, and their master key `{}` is missing",
+        file.display()
+    );
+    Fault::new(Code::ConfigurationError, text).hint(
+        "put the file back from its copy, or give the key as `contexts.vault_key`; another key \
+         opens nothing, so none was made",
+    )
 }
 
 fn unusable(place: &str) -> Fault {

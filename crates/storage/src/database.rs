@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use wire::Fault;
 
 use crate::backup;
+use crate::fault::Stored as _;
 use crate::fault::closed;
 use crate::fold::Fold;
 use crate::folder::{self, Claim};
@@ -133,6 +134,26 @@ impl Database {
                 self.order(Order::Bare(Box::new(task)), answer).await
             }
         }
+    }
+
+    /// Folds the log of writes into the file and empties it, so that nothing of it is left in a
+    /// file of its own. Says whether it did: not while a reader still looks at what is in it.
+    ///
+    /// # Errors
+    /// `storage_error` when it failed; nothing committed is lost by that.
+    pub async fn fold(&self) -> Result<bool, Fault> {
+        if self.readers.is_none() {
+            return Ok(true);
+        }
+        let (task, answer) = Task::new(|connection: &Connection| {
+            let read = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+            // Whoever waits to write shall not wait for a reader.
+            connection.busy_timeout(std::time::Duration::ZERO).stored()?;
+            let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], read);
+            connection.busy_timeout(folder::BUSY_WAIT).stored()?;
+            busy.map(|busy| busy == 0).stored()
+        });
+        self.order(Order::Bare(Box::new(task)), answer).await
     }
 
     /// How the store feels; costs no IO.

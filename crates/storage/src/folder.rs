@@ -24,7 +24,7 @@ const PAGE_BYTES: u32 = 8192;
 /// The log file is cut back to this size when it starts over.
 const LOG_BYTES_KEPT: i64 = 32 * 1024 * 1024;
 /// How long a statement waits for another program that reads the file (`sqlite3`, a backup).
-const BUSY_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// Different statements the program keeps ready per connection.
 const STATEMENTS_KEPT: usize = 128;
 
@@ -173,6 +173,8 @@ pub(crate) fn connect_writer(path: &Path) -> Result<Connection, Fault> {
     connection
         .pragma_update_and_check(None, "journal_size_limit", LOG_BYTES_KEPT, |_| Ok(()))
         .stored()?;
+    // What is deleted is written over wherever that costs no further page.
+    connection.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(())).stored()?;
     tune(&connection)?;
     Ok(connection)
 }

@@ -10,7 +10,9 @@ pub mod embed;
 pub mod event;
 pub mod fault;
 pub mod frame;
+mod nearest;
 pub mod prompt;
 pub mod reply;
 
 pub use fault::{Blame, Code, Culprit, Fault, Kind};
+pub use nearest::nearest;

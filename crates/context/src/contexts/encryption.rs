@@ -8,7 +8,7 @@ use wire::Fault;
 
 use super::{Contexts, Job};
 use crate::rows::seal;
-use crate::{Key, Map, Tenant, What};
+use crate::{Map, Tenant, What};
 
 impl Contexts {
     /// Reads the keys of tenants, and says whether new contexts are encrypted. A store that holds
@@ -25,6 +25,16 @@ impl Contexts {
         self.db.read(move |connection| ring.load(connection)).await?;
         self.inner.ring.switch(encrypt);
         Ok(())
+    }
+
+    /// Whether the store holds encrypted contexts, which only the master key of the one who sealed
+    /// them opens.
+    ///
+    /// # Errors
+    /// `storage_error`.
+    pub async fn holds_sealed(&self) -> Result<bool, Fault> {
+        let sql = "SELECT 1 FROM tenant_key WHERE gone IS NULL LIMIT 1";
+        self.db.read(move |connection| connection.prepare(sql).stored()?.exists([]).stored()).await
     }
 
     /// Destroys the keys of a tenant: what its encrypted contexts hold cannot be read any more, by
@@ -92,8 +102,7 @@ impl Job<'_> {
             .map(crate::rows::unsigned)
             .stored()?;
         let detail = Map::from_iter([("contexts".to_owned(), count.into())]);
-        let nobody = Key { tenant, id: "".into() };
-        self.tell(&nobody, What::Erased, (None, None), &detail)?;
+        self.tell_of(tenant, What::Erased, (None, None), &detail)?;
         Ok(count)
     }
 }

@@ -8,7 +8,9 @@ use wire::{Code, Fault};
 use super::{Contexts, Job};
 use crate::hook::HookSecret;
 use crate::rows::hooks;
-use crate::{Attempt, Delivery, DueDelivery, Hook, HookEdit, NewHook, Tenant, Vault, clock, vault};
+use crate::{
+    Attempt, Delivery, DueDelivery, Hook, HookEdit, Map, NewHook, Tenant, Vault, What, clock, vault,
+};
 
 /// Limit: webhooks of one tenant.
 const HOOKS_MAX: usize = 100;
@@ -56,7 +58,9 @@ impl Contexts {
                 let named = (salt.as_str(), sealed.as_slice());
                 let number = hooks::insert(job.connection, tenant, &new, named, job.now)?;
                 job.inner.watch.hooks.refresh(job.connection)?;
-                job.hook(tenant, number)
+                let hook = job.hook(tenant, number)?;
+                job.hook_told((tenant, What::HookMade), None, Some(&hook))?;
+                Ok(hook)
             })
             .await?;
         Ok((hook, HookSecret::new(secret)))
@@ -96,12 +100,14 @@ impl Contexts {
         edit: HookEdit,
     ) -> Result<Hook, Fault> {
         self.write(Durability::Group, move |job| {
-            let mut hook = job.hook(tenant, number)?;
+            let before = job.hook(tenant, number)?;
+            let mut hook = before.clone();
             hook.url = edit.url.unwrap_or(hook.url);
             hook.events = edit.events.unwrap_or(hook.events);
             hook.enabled = edit.enabled.unwrap_or(hook.enabled);
             hooks::save(job.connection, &hook)?;
             job.inner.watch.hooks.refresh(job.connection)?;
+            job.hook_told((tenant, What::HookChanged), Some(&before), Some(&hook))?;
             Ok(hook)
         })
         .await
@@ -113,10 +119,10 @@ impl Contexts {
     /// `not_found`, `storage_error`.
     pub async fn delete_hook(&self, tenant: Tenant, number: u64) -> Result<(), Fault> {
         self.write(Durability::Group, move |job| {
-            if !hooks::remove(job.connection, tenant, number)? {
-                return Err(nobody(number));
-            }
-            job.inner.watch.hooks.refresh(job.connection)
+            let hook = job.hook(tenant, number)?;
+            hooks::remove(job.connection, tenant, number)?;
+            job.inner.watch.hooks.refresh(job.connection)?;
+            job.hook_told((tenant, What::HookRemoved), Some(&hook), None)
         })
         .await
     }
@@ -230,6 +236,27 @@ impl Job<'_> {
     fn hook(&self, tenant: Tenant, number: u64) -> Result<Hook, Fault> {
         let found = hooks::list(self.connection, tenant, Some(number))?;
         found.into_iter().next().ok_or_else(|| nobody(number))
+    }
+
+    /// Tells of a change of a webhook: its number, and fingerprints of what it was and is.
+    fn hook_told(
+        &self,
+        (tenant, what): (Tenant, What),
+        before: Option<&Hook>,
+        after: Option<&Hook>,
+    ) -> Result<(), Fault> {
+        let Some(shown) = after.or(before) else { return Ok(()) };
+        let detail = Map::from_iter([
+            ("webhook".to_owned(), shown.number.into()),
+            ("enabled".to_owned(), shown.enabled.into()),
+        ]);
+        let text = |hook: &Hook| {
+            let events: Vec<&str> = hook.events.iter().map(|what| what.as_str()).collect();
+            let parts = [&hook.url, &events.join(" "), hook.context.as_deref().unwrap_or("")];
+            format!("{} {} {}", hook.number, parts.join("\n"), hook.enabled)
+        };
+        let (before, after) = (before.map(text), after.map(text));
+        self.tell_of(tenant, what, (before.as_deref(), after.as_deref()), &detail)
     }
 }
 

@@ -4,7 +4,7 @@ use storage::Durability;
 use wire::{Code, Fault};
 
 use super::{Contexts, Job};
-use crate::rows::{ctx, notes};
+use crate::rows::{ctx, notes, parts};
 use crate::{Key, Map, NewNote, Note, Profile, Tenant, What, clock, merge_patch, refuse};
 
 /// Limit: characters of a user or of a note's name.
@@ -49,11 +49,12 @@ impl Contexts {
     pub async fn delete_profile(&self, tenant: Tenant, user: &str) -> Result<(), Fault> {
         let user = user.to_owned();
         self.write(Durability::Group, move |job| {
-            if notes::drop_profile(job.connection, tenant, &user)? {
-                Ok(())
-            } else {
-                Err(nobody(&user))
-            }
+            let found = notes::profile(job.connection, tenant, &user)?;
+            let Some(found) = found else { return Err(nobody(&user)) };
+            notes::drop_profile(job.connection, tenant, &user)?;
+            let before = parts::to_text(&found.body)?;
+            let detail = told(&found);
+            job.tell_of(tenant, What::Unprofiled, (Some(&before), None), &detail)
         })
         .await
     }
@@ -142,12 +143,24 @@ impl Job<'_> {
         {
             return Err(refuse::precondition(expected, profile.revision));
         }
+        let before = (profile.revision > 0).then(|| parts::to_text(&profile.body)).transpose()?;
         merge_patch(&mut profile.body, patch);
         profile.revision = profile.revision.saturating_add(1);
         profile.last_updated = now;
         notes::save_profile(self.connection, tenant, &profile)?;
+        let after = parts::to_text(&profile.body)?;
+        let sides = (before.as_deref(), Some(after.as_str()));
+        self.tell_of(tenant, What::Profiled, sides, &told(&profile))?;
         Ok(profile)
     }
+}
+
+/// What is told of a profile: whose it is, never what it says.
+fn told(profile: &Profile) -> Map {
+    Map::from_iter([
+        ("user".to_owned(), profile.user.as_str().into()),
+        ("revision".to_owned(), profile.revision.into()),
+    ])
 }
 
 pub(super) fn named(field: &str, name: &str) -> Result<(), Fault> {

@@ -242,6 +242,7 @@ impl Job<'_> {
             doc.system = system;
         }
         if let Some(patch) = edit.settings {
+            crate::parameters::check(&patch)?;
             let named = patch.get("model").and_then(Value::as_str).map(str::to_owned);
             let mut map = doc.settings.to_map();
             merge_patch(&mut map, patch);

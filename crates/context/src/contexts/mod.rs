@@ -18,6 +18,7 @@ mod once;
 mod past;
 mod recall;
 mod redaction;
+mod scrub;
 mod search;
 mod share;
 mod summarise;

@@ -128,7 +128,11 @@ impl Contexts {
         if changed > 0 {
             self.rewrite_index().await?;
         }
+        let before = context.revision;
         let context = self.get(key).await?;
+        if context.revision != before {
+            self.scrub().await?;
+        }
         Ok(Redacted { context, looked_at, changed, marks: marks.into_iter().collect() })
     }
 

@@ -206,6 +206,19 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// Something of a tenant changed that belongs to no context.
+    pub(super) fn tell_of(
+        &self,
+        tenant: Tenant,
+        what: What,
+        (before, after): (Option<&str>, Option<&str>),
+        detail: &Map,
+    ) -> Result<(), Fault> {
+        let digest = |text: &str| *blake3::hash(text.as_bytes()).as_bytes();
+        let none = Key { tenant, id: "".into() };
+        self.tell(&none, what, (before.map(digest), after.map(digest)), detail)
+    }
+
     /// A context whose time was over is removed.
     pub(super) fn expired(&self, row: &Row) -> Result<(), Fault> {
         let kept = What::Expired.is_kept(self.inner.watch.mode());

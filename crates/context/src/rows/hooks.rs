@@ -31,7 +31,8 @@ impl Wish {
     fn wants(&self, key: &Key, what: What) -> bool {
         self.tenant == key.tenant
             && self.context.as_deref().is_none_or(|id| id == &*key.id)
-            && (self.events.is_empty() || self.events.contains(&what))
+            // Of webhooks only those are told that ask for it: none is told of itself by chance.
+            && (self.events.contains(&what) || self.events.is_empty() && !what.is_of_hooks())
     }
 }
 

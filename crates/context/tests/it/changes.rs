@@ -67,6 +67,54 @@ async fn the_audit_says_who_changed_what_and_hashes_before_and_after() {
 }
 
 #[tokio::test]
+async fn profiles_and_webhooks_are_in_the_same_chain() {
+    both(async |contexts| {
+        contexts.set_vault(Vault::new(Box::new(|| Ok([5; 32]))));
+        let likes = map(r#"{"likes":"tea"}"#);
+        contexts.edit_profile(LOCAL, "ada", likes, None).await.unwrap();
+        contexts.edit_profile(LOCAL, "ada", map(r#"{"likes":null}"#), None).await.unwrap();
+        contexts.delete_profile(LOCAL, "ada").await.unwrap();
+        let new = NewHook {
+            url: "https://example.com/hidden-path".to_owned(),
+            events: Vec::new(),
+            context: None,
+            name: None,
+            secret: None,
+        };
+        let (hook, _secret) = contexts.add_hook(LOCAL, new).await.unwrap();
+        let off = HookEdit { enabled: Some(false), ..Default::default() };
+        contexts.edit_hook(LOCAL, hook.number, off).await.unwrap();
+        contexts.delete_hook(LOCAL, hook.number).await.unwrap();
+        let page = contexts.changes(LOCAL, Changes::default()).await.unwrap();
+        let whats: Vec<&str> = page.items.iter().map(|change| change.what.as_str()).collect();
+        let wanted = [
+            "profile.updated",
+            "profile.updated",
+            "profile.deleted",
+            "webhook.created",
+            "webhook.updated",
+            "webhook.deleted",
+        ];
+        assert_eq!(whats, wanted);
+        let items = &page.items;
+        assert_eq!((&items[0].before, items[1].before.is_some()), (&None, true));
+        assert_eq!(items[0].after, items[1].before);
+        assert_eq!((&items[1].after, &items[2].after), (&items[2].before, &None));
+        assert_ne!(items[4].before, items[4].after);
+        assert_eq!(items[0].detail["user"], "ada");
+        assert_eq!(items[3].detail["webhook"], hook.number);
+        let all = format!("{page:?}");
+        assert!(!all.contains("tea") && !all.contains("hidden-path"), "figures only: {all}");
+        assert!(contexts.check_changes(LOCAL).await.unwrap().broken.is_none());
+        contexts.set_audit(AuditMode::Off);
+        contexts.edit_profile(LOCAL, "bob", map("{}"), None).await.unwrap();
+        let page = contexts.changes(LOCAL, Changes::default()).await.unwrap();
+        assert_eq!(page.items.len(), wanted.len());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn messages_are_audited_only_when_asked_for_and_nothing_when_it_is_off() {
     both(async |contexts| {
         contexts.set_audit(AuditMode::All);

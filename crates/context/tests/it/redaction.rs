@@ -130,6 +130,40 @@ async fn a_redaction_on_command_takes_it_out_of_everything_that_was_kept() {
 }
 
 #[tokio::test]
+async fn what_was_redacted_is_in_no_file_while_the_store_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let contexts = crate::open(folder.path()).await;
+    let holds = || {
+        let mut found = Vec::new();
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let path = file.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            if bytes.windows(6).any(|part| part == b"quokka") {
+                found.push(path.file_name().unwrap().to_owned());
+            }
+        }
+        found
+    };
+    // Long ones lie on pages of their own, which a shorter state gives back.
+    for n in 0..40 {
+        let long = format!("quokka {n} {}", "and so on ".repeat(if n % 3 == 0 { 4000 } else { 3 }));
+        let state = format!(r#"{{"seen":"quokka {n}"}}"#);
+        echo(&contexts, crate::with_state(turn("a", &long), &state)).await.unwrap();
+        echo(&contexts, turn("b", "somebody else talks")).await.unwrap();
+        contexts.sweep(jiff::Timestamp::now()).await.unwrap();
+    }
+    echo(&contexts, crate::with_state(turn("a", "quiet"), r#"{"seen":null}"#)).await.unwrap();
+    assert!(!holds().is_empty(), "the test finds what is there");
+    let plan = RedactPlan::parse(&json!({"mode": "write", "own": {"animal": "quokka"}})).unwrap();
+    let order = RedactOrder { first: 1, last: None, plan: Some(plan) };
+    assert_eq!(contexts.redact(&key("a"), order).await.unwrap().changed, 80);
+    assert_eq!(holds(), Vec::<std::ffi::OsString>::new());
+    assert!(contexts.verify(|_, _| {}).await.unwrap().is_sound());
+    contexts.database().close().await.unwrap();
+    assert_eq!(holds(), Vec::<std::ffi::OsString>::new());
+}
+
+#[tokio::test]
 async fn what_was_redacted_is_in_no_file_when_the_store_is_closed() {
     let folder = tempfile::tempdir().unwrap();
     let contexts = crate::open(folder.path()).await;

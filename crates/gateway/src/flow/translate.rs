@@ -298,7 +298,7 @@ impl Said<'_> {
 
 /// Request wins over conversation; what neither sets is the upstream's own default.
 fn knobs(settings: &Settings, asked: &Knobs) -> Knobs {
-    let mut extra = settings.extra.clone();
+    let mut extra = context::for_model(&settings.extra);
     extra.extend(asked.extra.clone());
     let stop = if asked.stop.is_empty() {
         settings.stop.clone().unwrap_or_default()

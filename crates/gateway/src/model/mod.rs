@@ -7,7 +7,6 @@ mod health;
 mod hold;
 mod keys;
 mod live;
-mod nearest;
 mod pass;
 mod raw;
 mod replay;
@@ -23,6 +22,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 pub use wire::fault::{Culprit, culprit};
+pub use wire::nearest;
 use wire::{Code, Fault};
 
 use crate::client::Tls;
@@ -34,7 +34,6 @@ pub(crate) use call::dice;
 pub use check::CheckStatus;
 pub(crate) use health::{Flight, State as HealthState};
 pub use keys::KeyStatus;
-pub use nearest::nearest;
 pub use raw::{Raw, RawCall};
 pub use status::{BreakerStatus, ModelStatus, Price, ProviderStatus};
 pub use trail::{Attempt, Trail};

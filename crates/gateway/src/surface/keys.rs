@@ -1,7 +1,5 @@
 //! Keys by the admin API: made once, shown once, revoked for good.
 
-use std::time::Duration;
-
 use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse as _, Response};
 use catalog::{Change, Key, ModelLimit, NewKey, Scopes};
@@ -13,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::Json;
+use super::native::read;
 use super::native::shape::{self, Problem};
 use super::problem::Failed;
 use crate::auth::Caller;
@@ -74,7 +73,7 @@ async fn create(
     } else {
         Scopes::parse(&asked.scopes.join(","))?
     };
-    let expires_in = asked.expires_in_seconds.map(Duration::from_secs);
+    let expires_in = read::seconds(asked.expires_in_seconds, "expires_in_seconds")?;
     let models = ModelLimit::parse(&asked.models)?;
     let made = gate.keys().create(NewKey { name: asked.name, scopes, expires_in, models }).await?;
     let by = caller.key.as_deref().unwrap_or("local");

@@ -56,13 +56,13 @@ async fn the_built_in_model_finds_words_that_only_share_pieces() {
         said.iter().map(|text| json!({"role": "user", "content": text})).collect();
     house.post("/api/v1/contexts", &json!({"id": "c", "messages": messages})).await;
     settled(&house, "c").await;
-    let words = recall(&house, "c", "q=cathedrals+photographer&by=words").await;
+    let words = recall(&house, "c", "q=cathedrals&by=words").await;
     assert_eq!(words["vectors"], json!({"model": "hash-embed", "done": 4, "waiting": 0}));
-    let vectors = recall(&house, "c", "q=photographer&by=vectors").await;
+    let vectors = recall(&house, "c", "q=fotografed&by=vectors").await;
     assert_eq!(seqs(&vectors)[0], 1, "{vectors}");
     assert_eq!(vectors["recalled"][0]["vectors"], 1);
-    assert_eq!(seqs(&recall(&house, "c", "q=photographer&by=words").await), [0_u64; 0]);
-    assert_eq!(seqs(&recall(&house, "c", "q=photographer").await)[0], 1);
+    assert_eq!(seqs(&recall(&house, "c", "q=fotografed&by=words").await), [0_u64; 0]);
+    assert_eq!(seqs(&recall(&house, "c", "q=fotografed").await)[0], 1);
     // A turn adds two messages, and they get their vectors by themselves.
     let turn =
         json!({"message": "who takes pictures?", "window": {"strategy": "last", "turns": 1}});
@@ -85,7 +85,7 @@ async fn a_provider_makes_vectors_and_is_told_what_for() {
     assert_eq!(seqs(&found), [1], "{found}");
     assert_eq!(found["vectors"]["model"], "one/e-3");
     let last = stub.last();
-    assert_eq!(last.path, "/embeddings");
+    assert!(last.path.ends_with("/embeddings"), "{}", last.path);
     let body: Value = serde_json::from_str(last.text()).unwrap();
     assert_eq!(body["model"], "e-3");
     assert_eq!(body["input"], json!(["when does the boat leave"]), "{body}");

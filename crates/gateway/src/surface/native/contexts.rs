@@ -1,7 +1,5 @@
 //! Contexts as objects: create, list, read, change, close, delete.
 
-use std::time::Duration;
-
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -72,8 +70,8 @@ pub(crate) fn new_of(asked: NewContext) -> Result<New, Fault> {
         state: asked.state.unwrap_or_default().0,
         metadata: asked.metadata.unwrap_or_default().0,
         messages: messages.iter().map(read::entry).collect::<Result<_, _>>()?,
-        expires_in: asked.expires_in_seconds.map(Duration::from_secs),
-        idle_for: asked.idle_seconds.map(Duration::from_secs),
+        expires_in: read::seconds(asked.expires_in_seconds, "expires_in_seconds")?,
+        idle_for: read::seconds(asked.idle_seconds, "idle_seconds")?,
     })
 }
 
@@ -185,6 +183,9 @@ pub(crate) async fn edit(
     Json { value: asked, .. }: Json<EditContext>,
 ) -> Result<Response, Failed> {
     let key = read::key(&caller, &id)?;
+    let lifetime = |given: Option<Option<u64>>, field| {
+        given.map(|seconds| read::seconds(seconds, field)).transpose()
+    };
     let edit = Edit {
         title: asked.title,
         user: asked.user,
@@ -192,8 +193,8 @@ pub(crate) async fn edit(
         settings: asked.settings.map(map),
         metadata: asked.metadata.map(map),
         state: asked.state.map(|Object(state)| StateEdit::MergePatch(state)),
-        expires_in: asked.expires_in_seconds.map(|s| s.map(Duration::from_secs)),
-        idle_for: asked.idle_seconds.map(|s| s.map(Duration::from_secs)),
+        expires_in: lifetime(asked.expires_in_seconds, "expires_in_seconds")?,
+        idle_for: lifetime(asked.idle_seconds, "idle_seconds")?,
     };
     let changed = gate.contexts().edit(&key, edit, read::expected(&headers)?).await?;
     Ok(answer(&gate, &changed))

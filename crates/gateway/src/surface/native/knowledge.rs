@@ -1,7 +1,5 @@
 //! What is known beside a conversation: notes of a context, profiles of users.
 
-use std::time::Duration;
-
 use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse as _, Response};
 use context::{NewNote, Note, NoteKind, Profile};
@@ -63,7 +61,7 @@ pub(crate) async fn note(
     let key = read::key(&caller, &id)?;
     let kind = asked.kind.as_deref().unwrap_or("fact");
     let kind = NoteKind::parse(kind).ok_or_else(|| one_of("kind", kind, &known_kinds()))?;
-    let expires_in = asked.expires_in_seconds.map(Duration::from_secs);
+    let expires_in = read::seconds(asked.expires_in_seconds, "expires_in_seconds")?;
     let new = NewNote { kind, name: asked.name, value: asked.value, expires_in };
     let made = gate.contexts().note(&key, new).await?;
     let response = (StatusCode::CREATED, axum::Json(note_value(&made))).into_response();

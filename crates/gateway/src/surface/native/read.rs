@@ -1,5 +1,7 @@
 //! Reads what native requests share: ids, revisions, idempotency keys, content and settings.
 
+use std::time::Duration;
+
 use context::{Content, Idem, Key, NewEntry, Settings};
 use http::HeaderMap;
 use http::header::IF_MATCH;
@@ -108,7 +110,24 @@ pub(crate) fn role(text: &str) -> Result<Role, Fault> {
 
 /// The settings in an object, each with its type checked.
 pub(crate) fn settings(object: Option<Object>) -> Result<Settings, Fault> {
-    object.map_or_else(|| Ok(Settings::default()), |Object(map)| Settings::parse(map))
+    object.map_or_else(|| Ok(Settings::default()), |Object(map)| Settings::given(map))
+}
+
+/// Limit: the longest time to live, a hundred years.
+const SECONDS_MAX: u64 = 100 * 31_557_600;
+
+/// A time to live in seconds.
+pub(crate) fn seconds(value: Option<u64>, field: &str) -> Result<Option<Duration>, Fault> {
+    match value {
+        Some(value) if value > SECONDS_MAX => {
+            let text =
+                format!("`{field}` cannot be {value}: {SECONDS_MAX} (100 years) is the most");
+            Err(Fault::new(Code::InvalidInput, text)
+                .hint(format!("leave `{field}` out to keep it for ever"))
+                .details(json!({"field": field, "most": SECONDS_MAX})))
+        }
+        value => Ok(value.map(Duration::from_secs)),
+    }
 }
 
 /// Refuses a parameter outside its range.

@@ -1,7 +1,5 @@
 //! Sharing a context: a token that opens it for reading, without a key.
 
-use std::time::Duration;
-
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use context::{Key, NewShare, Share};
@@ -49,7 +47,7 @@ pub(crate) async fn share(
     let (asked, _) = optional::<ShareContext>(&gate, &headers, request).await?;
     let new = NewShare {
         name: asked.name,
-        expires_in: asked.expires_in_seconds.map(Duration::from_secs),
+        expires_in: read::seconds(asked.expires_in_seconds, "expires_in_seconds")?,
         upto: asked.upto,
     };
     let (token, made) = gate.contexts().share(&key, new).await?;

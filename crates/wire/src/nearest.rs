@@ -4,6 +4,7 @@
 const CHARS_MAX: usize = 64;
 
 /// The nearest of `known` within a few slips; the first of several.
+#[must_use]
 pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wrong: Vec<char> = wrong.to_lowercase().chars().take(CHARS_MAX).collect();
     let allowed = wrong.len().div_ceil(3);

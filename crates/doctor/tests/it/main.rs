@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     reason = "the helpers of tests may panic, and a skipped test says why"
 )]
@@ -16,6 +17,7 @@ mod impossible;
 mod namespaces;
 mod page;
 mod protocols;
+mod schema;
 mod servers;
 
 use doctor::{Report, Request, diagnose};

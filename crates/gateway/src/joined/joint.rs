@@ -302,6 +302,9 @@ impl Joint {
 
     /// One life: reached, listed, followed until it is gone; why it ended.
     async fn live(&self) -> Failure {
+        if let Some(flaw) = &self.settings.flaw {
+            return Failure::unsent(flaw.as_str());
+        }
         if let Reach::Api { .. } = &self.settings.reach {
             return self.live_api().await;
         }

@@ -43,6 +43,9 @@ pub async fn probe(
     local_only: bool,
     kept: Option<Arc<dyn Store>>,
 ) -> Result<Report, String> {
+    if let Some(flaw) = &settings.flaw {
+        return Err(flaw.clone());
+    }
     let started = Instant::now();
     let web: Arc<dyn Web> = Arc::new(Outside::new(&settings.name, Tls::default(), local_only));
     let login = super::login::borrowed(settings, (&web, kept));

@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,11 +36,20 @@ const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Limit: how long answers are waited for that were under way when the input ended.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// As it should.
+    Fine,
+    /// Something was asked, and the server was never reached.
+    Unreached,
+}
+
 /// Carries one client's messages until its input ends.
 ///
 /// # Errors
 /// When the pipe breaks.
-pub async fn run<C, R, W>(carrier: C, (mut input, mut output): (R, W)) -> std::io::Result<()>
+pub async fn run<C, R, W>(carrier: C, (mut input, mut output): (R, W)) -> std::io::Result<End>
 where
     C: Carrier,
     R: AsyncBufRead + Unpin + Send,
@@ -55,6 +65,8 @@ where
         session: Mutex::default(),
         running: Mutex::default(),
         asked: TaskTracker::new(),
+        reached: AtomicBool::new(false),
+        lost: AtomicBool::new(false),
     });
     let over = CancellationToken::new();
     let write = async {
@@ -78,7 +90,11 @@ where
             if limited.read_until(b'\n', &mut line).await? == 0 {
                 // Whoever asks and closes its end at once may still read.
                 bridge.asked.close();
-                drop(tokio::time::timeout(LAST_ANSWERS, bridge.asked.wait()).await);
+                if tokio::time::timeout(LAST_ANSWERS, bridge.asked.wait()).await.is_err() {
+                    // What is not answered by now is told so, before all of it ends.
+                    bridge.gone.cancel();
+                    drop(tokio::time::timeout(LAST_ANSWERS, bridge.asked.wait()).await);
+                }
                 return Ok(());
             }
             if !line.ends_with(b"\n") && line.len() as u64 >= LINE_BYTES_MAX {
@@ -96,14 +112,16 @@ where
     tokio::pin!(write);
     let ended = tokio::select! {
         ended = read => ended,
-        broken = &mut write => return broken,
+        broken = &mut write => return broken.map(|()| End::Fine),
     };
     over.cancel();
     // A client that does not read any more must not keep us.
     match tokio::time::timeout(LAST_ANSWERS, write).await {
-        Ok(written) => written.and(ended),
-        Err(_) => ended,
+        Ok(written) => written.and(ended)?,
+        Err(_) => ended?,
     }
+    let is_lost = bridge.lost.load(Ordering::Relaxed) && !bridge.reached.load(Ordering::Relaxed);
+    Ok(if is_lost { End::Unreached } else { End::Fine })
 }
 
 /// Reads over the rest of a line.
@@ -163,6 +181,10 @@ struct Bridge<C> {
     running: Mutex<HashMap<Id, CancellationToken>>,
     /// Requests that are not answered yet.
     asked: TaskTracker,
+    /// The server answered something.
+    reached: AtomicBool,
+    /// The server did not answer something.
+    lost: AtomicBool,
 }
 
 impl<C: Carrier> Bridge<C> {
@@ -178,6 +200,14 @@ impl<C: Carrier> Bridge<C> {
                 let bridge = Arc::clone(self);
                 // What follows belongs to the session, so it waits for it.
                 bridge.initialize(&id, &params, line).await;
+            }
+            // Before a session there is nobody else whom this could be asked.
+            Message::Request { id, method, params }
+                if method == "ping"
+                    && !is_modern(&method, &params)
+                    && self.session.lock().is_none() =>
+            {
+                self.say(rpc::result(&id, &serde_json::json!({}))).await;
             }
             Message::Request { id, method, params } => {
                 let kind = if is_modern(&method, &params) {
@@ -219,10 +249,19 @@ impl<C: Carrier> Bridge<C> {
             let _answered = under_way;
             tokio::select! {
                 () = bridge.carry(Some(&id), line, kind) => {}
-                () = token.cancelled() => {}
+                () = token.cancelled() => bridge.given_up(&id).await,
             }
             bridge.running.lock().remove(&id);
         });
+    }
+
+    /// A request that nobody answers any more. One that its client took back is not answered.
+    async fn given_up(&self, id: &Id) {
+        if self.gone.is_cancelled() {
+            self.lost.store(true, Ordering::Relaxed);
+            let text = "the input ended before the server answered";
+            self.say(rpc::error(Some(id), &Refusal::new(rpc::code::INTERNAL, text))).await;
+        }
     }
 
     async fn say(&self, line: String) {

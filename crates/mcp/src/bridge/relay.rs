@@ -1,6 +1,7 @@
 //! One message over, and everything that comes back for it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -45,6 +46,7 @@ impl<C: Carrier> Bridge<C> {
             Err(lost) => {
                 let version = params.text("protocolVersion").unwrap_or_default();
                 tracing::warn!(version, "initialize failed: {}", lost.why);
+                self.lost.store(true, Ordering::Relaxed);
                 self.say(rpc::error(Some(id), &gone(&lost))).await;
             }
         }
@@ -88,6 +90,7 @@ impl<C: Carrier> Bridge<C> {
             Err(lost) => Err(lost),
         };
         if let (Err(lost), Some(id)) = (outcome, id) {
+            self.lost.store(true, Ordering::Relaxed);
             self.say(rpc::error(Some(id), &gone(&lost))).await;
         }
     }
@@ -126,7 +129,10 @@ impl<C: Carrier> Bridge<C> {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
-                outcome => return outcome,
+                outcome => {
+                    self.reached.fetch_or(outcome.is_ok(), Ordering::Relaxed);
+                    return outcome;
+                }
             }
         }
     }
@@ -154,7 +160,7 @@ impl<C: Carrier> Bridge<C> {
                 // A problem of ours, from before the protocol.
                 return Err(Lost { why: one_line(&body), unsent: false });
             }
-            self.say(one_line(&body)).await;
+            self.say(named(&body, id).unwrap_or_else(|| one_line(&body))).await;
             return Ok(());
         }
         let mut at = Place::default();
@@ -347,6 +353,17 @@ fn answers(data: &str, id: &Id) -> bool {
         return false;
     };
     answered == *id
+}
+
+/// A refusal with the id of its request, where the server left that out: the exchange says which
+/// it answers.
+fn named(body: &[u8], id: Option<&Id>) -> Option<String> {
+    let mut value: Value = serde_json::from_slice(body).ok()?;
+    let object = value.as_object_mut()?;
+    let nameless = object.get("id").is_none_or(Value::is_null) && object.contains_key("error");
+    let id = id.filter(|_| nameless)?;
+    object.insert("id".to_owned(), serde_json::from_str(id.as_json()).ok()?);
+    Some(value.to_string())
 }
 
 /// JSON on one line, as the pipe needs it.

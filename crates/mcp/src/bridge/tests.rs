@@ -202,3 +202,43 @@ async fn whoever_asks_and_closes_its_end_still_gets_its_answers() {
     }
     assert_eq!(ids, [json!(0), json!(7)]);
 }
+
+#[tokio::test]
+async fn a_refusal_without_an_id_gets_that_of_its_request() {
+    let mut client = client(vec![Box::new(|_, _, _| {
+        let error = json!({"code": -32600, "message": "no session"});
+        Ok(answer(
+            400,
+            "application/json",
+            &json!({"jsonrpc": "2.0", "id": null, "error": error}).to_string(),
+        ))
+    })]);
+    let refused = client.ask(&json!({"jsonrpc": "2.0", "id": "p1", "method": "tools/list"})).await;
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!("p1"), &json!(-32600)));
+    let pong = client.ask(&json!({"jsonrpc": "2.0", "id": 2, "method": "ping"})).await;
+    assert_eq!(
+        (&pong["id"], &pong["result"]),
+        (&json!(2), &json!({})),
+        "it lives before a session"
+    );
+}
+
+/// A server that is not there.
+struct Nowhere;
+
+impl Carrier for Nowhere {
+    async fn carry(&self, _: Method, _: HeaderMap, _: Bytes) -> Result<Carried, Lost> {
+        Err(Lost { why: "nobody listens".to_owned(), unsent: true })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_answers_before_the_input_ends_is_told_so() {
+    let line = format!("{}\n", json!({"jsonrpc": "2.0", "id": 7, "method": "tools/list"}));
+    let mut said = Vec::new();
+    let ended = run(Nowhere, (BufReader::new(line.as_bytes()), &mut said)).await.unwrap();
+    assert_eq!(ended, End::Unreached);
+    let answer: Value = serde_json::from_slice(&said).unwrap();
+    assert_eq!(answer["id"], 7, "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("input ended"), "{answer}");
+}

@@ -24,6 +24,11 @@ pub(crate) fn servers(data: &Path) -> PathBuf {
     data.join(SERVERS)
 }
 
+/// Whether a file is that of servers that were added.
+pub(super) fn is_servers(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name == SERVERS)
+}
+
 /// The text of the file of servers with one more, from the text it has.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use doctor::port::{self, InvalidPort, LogicalMap};
 use serde_json::{Map, Value, json};
 
 use super::apps::App;
@@ -45,6 +46,18 @@ pub(super) enum State {
 pub(super) fn command(app: &App, binary: &Path, args: &[String], key: Option<&Path>) -> Value {
     let env = key.map_or_else(|| json!({}), |file| json!({KEY_FILE: file.display().to_string()}));
     Value::Object(app.shape.command(&binary.display().to_string(), args, env))
+}
+
+/// A port in an entry has to be one when a client starts it, long after this.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn check_port(frame: &Frame) -> Result<(), InvalidPort> {
+    let Some(text) = &frame.globals.port else { return Ok(()) };
+    let place = port::Place::Flag("--port".to_owned());
+    let logical = LogicalMap::default();
+    let found = port::resolve(text, place.clone(), frame.globals.strict_ports, &logical)?;
+    port::for_client(found.port, place).map(drop)
 }
 
 /// The words behind the program's name: `mcp`, and the flags that were given to `connect`.

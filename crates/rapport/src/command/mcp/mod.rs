@@ -11,6 +11,7 @@ mod servers;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use mcp::bridge::End;
 
 use super::Frame;
 use super::reach::Reach;
@@ -95,18 +96,21 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
 fn bridge(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
     let home = Home::new(frame, &options.reach, !options.no_start);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let input = tokio::io::BufReader::new(tokio::io::stdin());
         let bridge = mcp::bridge::run(home, (input, tokio::io::stdout()));
         tokio::select! {
             // A broken pipe is the client's way to leave, too.
-            _ended = bridge => {}
-            () = orphaned() => {}
+            ended = bridge => ended.unwrap_or(End::Fine),
+            () = orphaned() => End::Fine,
         }
     });
     // A read of standard input that nobody will ever answer must not keep us.
     runtime.shutdown_background();
-    Ok(Exit::Fine)
+    Ok(match ended {
+        End::Fine => Exit::Fine,
+        End::Unreached => Exit::Problem,
+    })
 }
 
 /// Ends when whoever started us is gone: some systems leave the pipe open then.

@@ -118,13 +118,21 @@ pub(super) fn add(frame: &mut Frame, reach: &Reach, add: &Add) -> anyhow::Result
         fault.hint_text().into_iter().for_each(|hint| frame.printer.hint(hint));
         return Ok(Exit::Usage);
     }
-    change(frame, &add.name, |text| added::with_server(text, &server).map(Some))?.map_or_else(
-        Ok,
-        |()| {
-            let name = add.name.clone();
-            reach.run(frame, async |client| watched(client, &name).await)
-        },
-    )
+    let changed = change(frame, &add.name, |text| added::with_server(text, &server).map(Some))?;
+    if let Err(exit) = changed {
+        return Ok(exit);
+    }
+    if let Some(flaw) = flaw(frame, &add.name) {
+        frame.printer.warn(&format!("where this command runs, {flaw}"));
+    }
+    reach.run(frame, async |client| watched(client, &add.name).await)
+}
+
+/// Why a server cannot be reached from here as it is written.
+fn flaw(frame: &Frame, name: &str) -> Option<String> {
+    let loaded = crate::config::load(&frame.inputs()).ok()?;
+    let servers = loaded.config.gateway.mcp.servers;
+    servers.into_iter().find(|server| server.name == name)?.flaw
 }
 
 /// A file from the root, so that the server finds it, too.

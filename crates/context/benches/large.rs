@@ -271,7 +271,11 @@ async fn documents(messages: usize) {
             document.push_str(&part);
         }
         let name = format.as_str();
-        row(&format!("export of {messages} messages as {name}"), &format!("{:?}", began.elapsed()), "");
+        row(
+            &format!("export of {messages} messages as {name}"),
+            &format!("{:?}", began.elapsed()),
+            "",
+        );
         let order = ImportOrder { new_ids: true, ..ImportOrder::default() };
         let began = Instant::now();
         let mut import = contexts.importing(HOME, order).unwrap();

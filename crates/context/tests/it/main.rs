@@ -19,6 +19,7 @@ mod plans;
 mod recall;
 mod recovery;
 mod redaction;
+mod scale;
 mod state;
 mod transfer;
 mod trees;

@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 use super::Who;
 use crate::joined::{Down, Joint, Noted, TaskAsk, no_task, ours, whose};
 
+/// The methods of each era.
+const MODERN: &[&str] = &["tasks/get", "tasks/update", "tasks/cancel"];
+const LEGACY: &[&str] = &["tasks/get", "tasks/result", "tasks/list", "tasks/cancel"];
 /// Tasks on one page of a list.
 const PAGE: usize = 50;
 /// Limit: servers that are asked at once.
@@ -23,7 +26,11 @@ pub(super) async fn answer(
     (method, params): (&str, &Map<String, Value>),
 ) -> Result<Value, Refusal> {
     let is_modern = ask.revision.is_modern();
-    if method == "tasks/list" && !is_modern {
+    let known = if is_modern { MODERN } else { LEGACY };
+    if !known.contains(&method) {
+        return Err(Refusal::method(method));
+    }
+    if method == "tasks/list" {
         return list(ask, only, params.get("cursor").and_then(Value::as_str)).await;
     }
     let id = params.get("taskId").and_then(Value::as_str);

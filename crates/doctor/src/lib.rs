@@ -21,6 +21,7 @@ mod mcp;
 #[cfg(target_os = "linux")]
 mod netlink;
 mod probe;
+mod proxies;
 pub mod report;
 mod request;
 mod routes;

@@ -74,6 +74,12 @@ impl Environment {
         Self { variables: variables.into_iter().filter(|(name, _)| known(name)).collect() }
     }
 
+    /// The variable of exactly this name.
+    pub(crate) fn exact(&self, name: &str) -> Option<(&str, &str)> {
+        let found = self.variables.iter().find(|(known, _)| known == name)?;
+        Some((found.0.as_str(), found.1.trim())).filter(|(_, value)| !value.is_empty())
+    }
+
     /// The variable `name` (lower case) as it is written and its value; lower case wins.
     pub(crate) fn variable(&self, name: &str) -> Option<(&str, &str)> {
         let find = |wanted: &str| {

@@ -7,6 +7,7 @@ use super::{About, Check, Pending, Step, is_loopback_host};
 use crate::case::Case;
 use crate::probe::dial::open;
 use crate::probe::http::{Answer, exchange};
+use crate::proxies::{Client, desktop, direct_clients, proxied_clients};
 use crate::report::{Fix, Verdict};
 use crate::request::Environment;
 use crate::target::{Scheme, Target};
@@ -45,30 +46,77 @@ async fn look(case: &Case) -> Step {
     let scheme = case.address().and_then(|target| target.scheme);
     let secure = scheme.is_some_and(Scheme::is_tls);
     let environment = &case.environment;
+    let (host, Some(port)) = (case.host(), case.facts.port) else {
+        return Step::cannot_tell("there is no port");
+    };
     let own = if secure { "https_proxy" } else { "http_proxy" };
     let found = environment.variable(own).or_else(|| environment.variable("all_proxy"));
     let Some((variable, proxy)) = found else {
-        return Step::pass("no proxy variable is set");
+        return of_desktops(host, port).await;
     };
-    let host = case.host();
     let shown = format!("{variable}={}", without_credentials(proxy));
+    let proxied = proxied_clients(environment, (host, port), secure);
+    let ways = ways(&proxied);
     if let Some((name, list)) = environment.variable("no_proxy")
         && covers(list, host)
     {
-        return Step::pass(format!("{name} leaves {host} out")).seen([shown]);
+        if proxied.is_empty() {
+            return Step::pass(format!("{name} leaves {host} out")).seen([shown]);
+        }
+        let list: Vec<&str> = proxied.iter().map(|(client, _)| client.name()).collect();
+        let text = format!("{name} leaves {host} out, but not as {} read it", list.join(", "));
+        return Step::warn(text).seen([shown]).seen(ways);
     }
-    let Some(port) = case.facts.port else {
-        return Step::cannot_tell("there is no port");
-    };
-    match through(proxy, host, port, secure).await {
+    match through(proxy, case, port, secure).await {
         Through::Works(status) => Step::warn(format!(
             "requests to {host} go through the proxy of {variable}, which passes them on \
              (HTTP {status})"
         ))
-        .seen([shown]),
-        Through::Fails(id, why) => Step::name(caught(id, &why, &shown, environment, host)),
-        Through::Unknown(why) => Step::warn(why).seen([shown]),
+        .seen([shown])
+        .seen(ways),
+        Through::Fails(id, why) => {
+            let verdict = caught(id, &why, &shown, environment, host);
+            Step::name(verdict.because_all(ways))
+        }
+        Through::Unknown(why) => Step::warn(why).seen([shown]).seen(ways),
     }
+}
+
+/// Who goes through the proxy and who does not: clients read the variables each in its own way.
+fn ways(proxied: &[(Client, String)]) -> Vec<String> {
+    let direct = direct_clients(proxied);
+    let through: Vec<&str> = proxied.iter().map(|(client, _)| client.name()).collect();
+    let line = |what: &str, list: Vec<&str>| {
+        (!list.is_empty()).then(|| format!("{what}: {}", list.join(", ")))
+    };
+    [line("through the proxy", through), line("directly", direct)].into_iter().flatten().collect()
+}
+
+/// Without variables, desktops may still send their programs through a proxy.
+async fn of_desktops(host: &str, port: u16) -> Step {
+    let settings = tokio::task::spawn_blocking(|| desktop(std::path::Path::new("/"), own_uid()));
+    let settings = settings.await.unwrap_or_default();
+    let catching = settings.iter().filter(|one| !covers(&one.except.replace(';', ","), host));
+    let lines: Vec<String> = catching
+        .map(|one| {
+            let proxy = without_credentials(&one.proxy);
+            format!("{} sends {host}:{port} through {proxy} (all but: {})", one.place, one.except)
+        })
+        .collect();
+    match lines.first() {
+        Some(first) => Step::warn(first.clone()).seen(lines),
+        None => Step::pass("no proxy variable is set"),
+    }
+}
+
+#[cfg(unix)]
+fn own_uid() -> u32 {
+    rustix::process::getuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn own_uid() -> u32 {
+    0
 }
 
 fn caught(
@@ -132,7 +180,8 @@ enum Through {
     Unknown(String),
 }
 
-async fn through(proxy: &str, host: &str, port: u16, secure: bool) -> Through {
+async fn through(proxy: &str, case: &Case, port: u16, secure: bool) -> Through {
+    let host = case.host();
     let plain = without_credentials(proxy);
     let socks = plain.starts_with("socks");
     let place = plain.split_once("://").map_or(plain.as_str(), |(_, rest)| rest);
@@ -167,16 +216,25 @@ async fn through(proxy: &str, host: &str, port: u16, secure: bool) -> Through {
     let question = if secure {
         format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n\r\n")
     } else {
-        format!("GET http://{place}/ HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n\r\n")
+        let path = case.facts.answer().map_or("/", |answer| answer.path.as_str());
+        format!("GET http://{place}{path} HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n\r\n")
     };
     let reply = exchange(&mut stream, question.as_bytes(), LIMIT).await;
+    let own = case.facts.answer().map(|answer| answer.status);
     match Answer::read(&reply, "/").map(|answer| answer.status) {
         Some(407) => Through::Fails(
             "proxy.auth",
             format!("the proxy {plain} asks for credentials (HTTP 407)"),
         ),
-        Some(status @ (403 | 500..=599)) => {
+        Some(status @ (403 | 500..=599)) if own != Some(status) || secure => {
             Through::Fails("proxy.hijack", format!("the proxy {plain} answers HTTP {status}"))
+        }
+        Some(status) if !secure && own.is_some_and(|own| own != status) => {
+            let own = own.unwrap_or_default();
+            let why = format!(
+                "the proxy {plain} answers by itself (HTTP {status}, and the server says {own})"
+            );
+            Through::Fails("proxy.hijack", why)
         }
         Some(status) => Through::Works(status),
         None => Through::Fails("proxy.hijack", format!("the proxy {plain} gives no answer")),

@@ -24,6 +24,7 @@ mod net;
 mod process;
 #[cfg(target_os = "linux")]
 mod programs;
+mod proxy;
 #[path = "../it/servers.rs"]
 #[expect(dead_code, reason = "the other tests use what the lab does not")]
 mod servers;

@@ -15,6 +15,7 @@ use crate::print::Exit;
 pub(super) struct Options {
     /// The address: a URL, host:port, a port; the server's own when left out. Or a configuration
     /// file; `explain` and the text of an error; `run` and a command; `claude-desktop`
+    #[arg(allow_negative_numbers = true)]
     target: Option<String>,
     /// After `explain`: the text of an error, as it was shown; `-` reads it from standard input.
     /// After `run --`: the command to start and to watch
@@ -98,6 +99,10 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
 
 /// Says what the text of an error means: its cause, and what to do. 3 when nobody here knows it.
 fn explain(frame: &mut Frame, text: &str) -> anyhow::Result<Exit> {
+    if text.trim().is_empty() {
+        frame.printer.error("explain what? The text is empty: put the error's text there");
+        return Ok(Exit::Usage);
+    }
     let Some(found) = doctor::knowledge::explain_text(text) else {
         frame.printer.error("this text is not known here");
         frame.printer.hint("look at the address itself: rapport doctor HOST:PORT");

@@ -40,14 +40,26 @@ struct List {
     #[arg(long)]
     status: Option<String>,
     /// Only calls since a time (RFC 3339), or of the last 90s, 2h, 7d …
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<String>,
     /// At most so many, 1 to 500
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
     limit: Option<u32>,
     /// Where the page before ended
     #[arg(long, value_name = "PLACE")]
     before: Option<i64>,
+}
+
+/// A time as the server reads it, so that a slip is told before anything is sent.
+fn time(text: &str) -> Result<String, String> {
+    let ago = || {
+        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        number.parse::<u64>().ok().filter(|_| matches!(unit, "s" | "m" | "h" | "d"))
+    };
+    let is_time = text.parse::<jiff::Timestamp>().is_ok() || ago().is_some();
+    is_time.then(|| text.to_owned()).ok_or_else(|| {
+        "write a time such as 2026-11-21T09:00:00Z, or how long ago, such as 2h".to_owned()
+    })
 }
 
 /// Does what was asked.

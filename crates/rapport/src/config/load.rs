@@ -81,23 +81,19 @@ pub(crate) fn load(inputs: &Inputs) -> Result<Loaded, Refused> {
     }
     let config =
         sources.values(inputs, &stack, &mut findings, |v| resolve::config(v, &default_data));
+    let mut watched = sources.watched;
+    watched.extend([beside, added_file, servers_file]);
+    watched.extend(findings.secrets);
+    watched.extend(config.tls.files.iter().flat_map(|(cert, key)| [cert.clone(), key.clone()]));
+    let (warnings, file, profile) = (findings.warnings, sources.file, sources.profile);
+    let loaded = Loaded { config, stack, warnings, file, profile, watched };
     if findings.problems.is_empty() {
-        let mut watched = sources.watched;
-        watched.extend([beside, added_file, servers_file]);
-        watched.extend(findings.secrets);
-        watched.extend(config.tls.files.iter().flat_map(|(cert, key)| [cert.clone(), key.clone()]));
-        return Ok(Loaded {
-            config,
-            stack,
-            warnings: findings.warnings,
-            file: sources.file,
-            profile: sources.profile,
-            watched,
-        });
+        return Ok(loaded);
     }
     findings.problems.sort_by(|a, b| a.place.cmp(&b.place));
     findings.problems.dedup();
-    Err(Refused { problems: findings.problems, warnings: findings.warnings })
+    let warnings = loaded.warnings.clone();
+    Err(Refused { problems: findings.problems, warnings, rest: Box::new(loaded) })
 }
 
 /// Everything read, before it is put in order.

@@ -33,5 +33,5 @@ mod values;
 pub(crate) use env::Environment;
 pub(crate) use load::{Flag, Inputs, Loaded, load};
 pub(crate) use nearest::nearest;
-pub(crate) use problem::Refused;
+pub(crate) use problem::{Place, Refused};
 pub(crate) use resolved::{Config, Log, LogFormat, Ports, Store, Tls, TlsMode};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::load::Loaded;
+
 /// Where a value was written, so that the user finds it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
@@ -66,6 +68,8 @@ pub(crate) struct Problem {
     pub(crate) text: String,
     /// It is a port that is no port: the program's exit code says so.
     pub(crate) port: bool,
+    /// It is a value that only the server needs, and its variable is set where the server runs.
+    pub(crate) server_only: bool,
 }
 
 impl fmt::Display for Problem {
@@ -92,7 +96,15 @@ impl Findings {
     /// Notes a problem at `place`.
     pub(crate) fn problem(&mut self, place: &Place, text: impl Into<String>) {
         let place = Some(place.clone());
-        self.problems.push(Problem { place, text: text.into(), port: false });
+        self.problems.push(Problem { place, text: text.into(), port: false, server_only: false });
+    }
+
+    /// Notes a variable that is not set here, in the value of the key `path`.
+    pub(crate) fn unset(&mut self, place: &Place, path: &str, text: &str) {
+        let (place, text) = (Some(place.clone()), format!("`{path}`: {text}"));
+        // Where a server is, and which one it is, a command must know.
+        let server_only = !["server.", "data.", "tls."].iter().any(|own| path.starts_with(own));
+        self.problems.push(Problem { place, text, port: false, server_only });
     }
 
     /// Notes that the value of the key `path` led to a fault.
@@ -104,7 +116,7 @@ impl Findings {
     /// Notes a port that is no port; its own text names the place.
     pub(crate) fn port(&mut self, invalid: &doctor::port::InvalidPort) {
         let text = invalid.to_string();
-        self.problems.push(Problem { place: None, text, port: true });
+        self.problems.push(Problem { place: None, text, port: true, server_only: false });
     }
 
     /// Notes something the user should know, once.
@@ -123,9 +135,17 @@ pub(crate) struct Refused {
     pub(crate) problems: Vec<Problem>,
     /// Warnings found on the way.
     pub(crate) warnings: Vec<String>,
+    /// What the rest says.
+    pub(crate) rest: Box<Loaded>,
 }
 
 impl Refused {
+    /// What is known without the values that only the server needs, when nothing else is wrong.
+    pub(crate) fn for_commands(self) -> Result<Loaded, Self> {
+        let all = self.problems.iter().all(|problem| problem.server_only);
+        if all { Ok(*self.rest) } else { Err(self) }
+    }
+
     /// Whether a port is among the problems.
     pub(crate) fn has_port(&self) -> bool {
         self.problems.iter().any(|problem| problem.port)

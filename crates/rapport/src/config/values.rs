@@ -58,7 +58,7 @@ impl Values<'_> {
             Ok((text, _)) if text.is_empty() => None,
             Ok((text, variables)) => Some(Found { text, place, variables }),
             Err(problem) => {
-                self.findings.problem(&place, format!("`{path}`: {problem}"));
+                self.findings.unset(&place, path, &problem);
                 None
             }
         }

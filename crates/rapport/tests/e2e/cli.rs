@@ -213,8 +213,10 @@ fn the_impossible_port_is_a_name_with_one_warning_or_refused_when_strict() {
 fn a_configuration_that_does_not_load_matters_only_when_it_names_the_server() {
     let house = House::new();
     let server = house.serve(&[]);
-    // The server's terminal had the variable, this one has not.
+    // The server's terminal had the variable, this one has not, and needs no key of a provider.
     house.write("rapport.yaml", "providers: {groq: {api_key: \"${NOT_SET_HERE}\"}}\n");
+    fine(&house, &["status"]);
+    house.write("rapport.yaml", "server: {port: \"${NOT_SET_HERE}\"}\n");
     let (code, text) = fails(&house, &["status"]);
     assert!(code == 2 && text.contains("NOT_SET_HERE") && text.contains("RAPPORT_URL"), "{text}");
     let url = format!("http://localhost:{}", server.port);

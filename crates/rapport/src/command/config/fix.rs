@@ -52,7 +52,7 @@ pub(super) fn run(frame: &mut Frame, file: Option<&Path>, yes: bool) -> anyhow::
 }
 
 /// The configuration file that counts, also when it cannot be used.
-fn own(frame: &Frame) -> Option<PathBuf> {
+pub(super) fn own(frame: &Frame) -> Option<PathBuf> {
     let inputs = frame.inputs();
     if let Some(file) = inputs.file {
         return Some(file);
@@ -62,6 +62,11 @@ fn own(frame: &Frame) -> Option<PathBuf> {
         .iter()
         .flat_map(|folder| endings.map(|ending| folder.join(format!("rapport.{ending}"))))
         .find(|path| path.is_file())
+}
+
+/// The text with every number replaced that stands where a port does and is none.
+pub(super) fn fixed(text: &str) -> String {
+    fix(text, &LogicalMap::default()).0
 }
 
 /// Replaces every number that stands where a port does and is none.

@@ -3,7 +3,7 @@
 mod fix;
 mod init;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -55,11 +55,14 @@ enum What {
     Docs,
 }
 
-/// Shows what would mend the ports of a file, or mends them; true when the file was changed.
-pub(super) fn mend(frame: &mut Frame, file: &Path, yes: bool) -> anyhow::Result<bool> {
-    let before = std::fs::read(file).unwrap_or_default();
-    fix::run(frame, Some(file), yes)?;
-    Ok(yes && std::fs::read(file).unwrap_or_default() != before)
+/// The configuration file that counts, also when it cannot be used.
+pub(super) fn own_file(frame: &Frame) -> Option<PathBuf> {
+    fix::own(frame)
+}
+
+/// The text with ports in the places of numbers that are none.
+pub(super) fn with_ports(text: &str) -> String {
+    fix::fixed(text)
 }
 
 /// Runs `config`.

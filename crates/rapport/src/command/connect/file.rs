@@ -82,7 +82,7 @@ fn write(aside: &Path, path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// The lines that differ, with a few around them; one change in one place, as our edits are.
-pub(super) fn difference(before: &str, after: &str) -> String {
+pub(in crate::command) fn difference(before: &str, after: &str) -> String {
     let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
     let head = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
     let most = old.len().min(new.len()) - head;

@@ -27,6 +27,14 @@ use machine::Machine;
 
 pub(super) use doctor::run as claude_desktop;
 
+pub(super) use file::difference;
+
+/// The JSON text with this value at this path, everything else byte for byte; `None` when it cannot
+/// be read.
+pub(super) fn set_json(text: &str, path: &[&str], value: &Value) -> Option<String> {
+    edit::set_value(text, path, value).ok()
+}
+
 /// The lists of MCP servers that applications of this machine have: whose each is, and where.
 pub(super) fn client_files(env: &crate::config::Environment) -> Vec<(&'static str, PathBuf)> {
     let machine = Machine::here(env);
@@ -103,6 +111,10 @@ struct Done {
 pub(super) fn connect(frame: &mut Frame, options: &Connect) -> anyhow::Result<Exit> {
     let machine = Machine::here(&frame.env);
     let which = &options.which;
+    if let Err(invalid) = entry::check_port(frame) {
+        frame.printer.error(&invalid.to_string());
+        return Ok(Exit::InvalidPort);
+    }
     let binary = entry::binary(&machine)?;
     if which.applications.is_empty() && !which.all {
         let wanted = |app: &App| entry::command(app, &binary, &entry::words(frame), None);

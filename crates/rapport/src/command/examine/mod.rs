@@ -1,6 +1,10 @@
 //! What `rapport doctor` can look at besides an address, and how often it looks.
 
+mod conversation;
+mod everything;
+mod mend;
 mod start;
+mod subjects;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +33,12 @@ pub(super) struct More {
     /// The address is an MCP server's, whatever its path says
     #[arg(long)]
     mcp: bool,
+    /// Also ask this model for a few words, streamed; that may cost a fraction of a cent
+    #[arg(long, value_name = "MODEL")]
+    ask: Option<String>,
+    /// The origin of a page that is to call the server from a browser: `http://localhost:3000`
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Option<String>,
     /// Start the commands that stand in a configuration file, as its program would
     #[arg(long)]
     run: bool,
@@ -42,24 +52,32 @@ pub(super) struct More {
     /// Also write the report to this file, without secrets, to show it to others
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Show the safe changes that mend a configuration file, or make them with `--yes`
+    /// Show the safe changes that mend configuration files, and make them when you agree
     #[arg(long)]
     fix: bool,
-    /// Make the changes of `--fix`
+    /// Make the changes of `--fix` without asking
     #[arg(long, requires = "fix")]
     yes: bool,
+    /// Only show the changes of `--fix`
+    #[arg(long, requires = "fix", conflicts_with = "yes")]
+    dry_run: bool,
 }
 
 /// What is looked at.
 #[derive(Debug)]
 enum Patient {
     Address,
+    /// All that is configured here.
+    Everything,
     Command(stdio::Command),
     File(File),
 }
 
 /// Looks as often as it was told to, prints the reports, and gives the exit code.
 pub(super) fn run(frame: &mut Frame, request: &Request, more: &More) -> anyhow::Result<Exit> {
+    if let Some(id) = request.target.as_deref().filter(|text| conversation::is_id(text)) {
+        return of_context(frame, request, id);
+    }
     let patient = match patient(frame, request, more) {
         Ok(patient) => patient,
         Err(text) => {
@@ -74,35 +92,127 @@ pub(super) fn run(frame: &mut Frame, request: &Request, more: &More) -> anyhow::
     let wait = more
         .wait
         .map_or(Duration::ZERO, |seconds| Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0)));
-    let request = Request { mcp: more.mcp, ..request.clone() };
-    let mut report = block_on(async {
+    let request = Request {
+        mcp: more.mcp,
+        ask: more.ask.clone(),
+        origin: more.origin.as_deref().map(|page| page.trim_end_matches('/').to_owned()),
+        ..request.clone()
+    };
+    let request = &request;
+    let mut seen = block_on(async {
         let until = Instant::now() + wait;
         let mut said = String::new();
         loop {
-            let mut report = look(&patient, &request).await;
-            report.verbose = request.verbose;
-            let is_over = report.is_healthy() || (!more.watch && Instant::now() >= until);
-            if more.watch && !is_over && said != report.verdict.id {
-                said = report.verdict.id.to_owned();
-                print(frame, &report)?;
+            let seen = look(frame, &patient, request).await;
+            let is_over = seen.is_healthy() || (!more.watch && Instant::now() >= until);
+            if more.watch && !is_over && said != seen.mark() {
+                said = seen.mark();
+                seen.print(frame)?;
             }
             if is_over {
-                return anyhow::Ok(report);
+                return anyhow::Ok(seen);
             }
             tokio::time::sleep(PAUSE).await;
         }
     })??;
-    if more.fix
-        && let Patient::File(file) = &patient
-        && super::config::mend(frame, &file.path, more.yes)?
+    if more.fix && mend::run(frame, &files(frame, &patient), mend::How::of(more.yes, more.dry_run))?
     {
-        report = block_on(look(&patient, &request))?;
+        seen = block_on(look(frame, &patient, request))?;
     }
-    print(frame, &report)?;
+    seen.print(frame)?;
     if let Some(path) = &more.report {
-        write::to(frame, path, &report)?;
+        write::to(frame, path, &seen)?;
     }
+    Ok(seen.exit())
+}
+
+/// Judges one context; when its server does not answer, judges that.
+fn of_context(frame: &mut Frame, request: &Request, id: &str) -> anyhow::Result<Exit> {
+    use conversation::Outcome;
+    let report = match conversation::look(frame, request, id)? {
+        Outcome::Judged(report) => report,
+        Outcome::NoServer(address) => {
+            let request = Request { target: Some(address), ..request.clone() };
+            Box::new(block_on(diagnose(&request))?)
+        }
+        Outcome::Failed(failure) => {
+            super::reach::complain(&mut frame.printer, &failure);
+            return Ok(super::reach::exit(failure.class()));
+        }
+    };
+    print(frame, &report)?;
     Ok(exit(&report))
+}
+
+/// What one look came to.
+enum Seen {
+    One(Box<Report>),
+    All(everything::Found),
+}
+
+impl Seen {
+    fn is_healthy(&self) -> bool {
+        match self {
+            Self::One(report) => report.is_healthy(),
+            Self::All(found) => found.is_healthy(),
+        }
+    }
+
+    /// What changes when the verdict does.
+    fn mark(&self) -> String {
+        match self {
+            Self::One(report) => report.verdict.id.to_owned(),
+            Self::All(found) => found.mark(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::One(report) => exit(report),
+            Self::All(found) => found.worst().map_or(Exit::Fine, exit),
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        match self {
+            Self::One(report) => report.to_json(),
+            Self::All(found) => found.json(),
+        }
+    }
+
+    fn text(&self, colour: bool, verbose: bool) -> String {
+        match self {
+            Self::One(report) => {
+                let mut report = report.clone();
+                report.verbose |= verbose;
+                report.to_text(colour)
+            }
+            Self::All(found) => found.text(colour, verbose),
+        }
+    }
+
+    fn print(&self, frame: &mut Frame) -> anyhow::Result<()> {
+        if frame.printer.is_json() {
+            return frame.printer.json(&self.json());
+        }
+        let colour = frame.printer.has_colour();
+        let verbose = matches!(self, Self::All(found) if found.verbose);
+        frame.printer.line(self.text(colour, verbose).trim_end());
+        Ok(())
+    }
+}
+
+/// The files that may be mended.
+fn files(frame: &Frame, patient: &Patient) -> Vec<PathBuf> {
+    match patient {
+        Patient::File(file) => vec![file.path.clone()],
+        Patient::Everything => {
+            let clients = super::connect::client_files(&frame.env);
+            let clients = clients.into_iter().map(|(_, path)| path);
+            super::config::own_file(frame).into_iter().chain(clients).collect()
+        }
+        Patient::Address | Patient::Command(_) => Vec::new(),
+    }
 }
 
 fn exit(report: &Report) -> Exit {
@@ -115,12 +225,15 @@ fn exit(report: &Report) -> Exit {
     }
 }
 
-async fn look(patient: &Patient, request: &Request) -> Report {
-    match patient {
+async fn look(frame: &Frame, patient: &Patient, request: &Request) -> Seen {
+    let mut report = match patient {
+        Patient::Everything => return Seen::All(everything::look(frame, request).await),
         Patient::Address => diagnose(request).await,
         Patient::Command(command) => stdio::diagnose(command).await,
         Patient::File(file) => files::diagnose(file, request).await,
-    }
+    };
+    report.verbose = request.verbose;
+    Seen::One(Box::new(report))
 }
 
 fn print(frame: &mut Frame, report: &Report) -> anyhow::Result<()> {
@@ -143,10 +256,13 @@ fn patient(frame: &Frame, request: &Request, more: &More) -> Result<Patient, Str
     let named = request.target.as_deref().filter(|text| is_file(text)).map(PathBuf::from);
     let configured = || frame.globals.config.clone().filter(|_| request.target.is_none());
     let Some(path) = named.or_else(configured) else {
-        if more.fix {
-            return Err("--fix mends configuration files: name one, or use --config".to_owned());
+        if more.fix && (request.target.is_some() || request.only.is_some()) {
+            return Err("--fix mends configuration files: name one, or leave the address out to \
+                        mend those of this product and of the applications that are found here"
+                .to_owned());
         }
-        return Ok(Patient::Address);
+        let all = request.target.is_none() && request.only.is_none();
+        return Ok(if all { Patient::Everything } else { Patient::Address });
     };
     let search = frame.env.get("PATH").unwrap_or_default();
     let search = std::env::split_paths(search).collect();

@@ -3,21 +3,19 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use doctor::Report;
 
+use super::Seen;
 use crate::command::Frame;
 
 /// Writes the whole report as text and JSON; the doctor's reports hold no secrets of their own,
 /// and the name of the home folder is left out.
-pub(super) fn to(frame: &mut Frame, path: &Path, report: &Report) -> anyhow::Result<()> {
-    let mut whole = report.clone();
-    whole.verbose = true;
-    let json = serde_json::to_string_pretty(&report.to_json())?;
+pub(super) fn to(frame: &mut Frame, path: &Path, seen: &Seen) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(&seen.json())?;
     let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
     let mut text = format!(
         "rapport {} on {system} {machine}\n\n{}\n\n{json}\n",
         env!("CARGO_PKG_VERSION"),
-        whole.to_text(false).trim_end()
+        seen.text(false, true).trim_end()
     );
     if let Some(home) = frame.env.home() {
         let home = home.display().to_string();

@@ -99,6 +99,22 @@ pub(crate) struct Client<'f> {
 }
 
 impl Reach {
+    /// How a server is found when no flag says so; `ca` are certificates to trust.
+    pub(super) fn plain(ca: Option<PathBuf>) -> Self {
+        let time = |text| seconds(text).unwrap_or(Duration::from_secs(5));
+        Self {
+            url: None,
+            key: None,
+            ca,
+            timeout: Some(time(CONNECT)),
+            connect_timeout: time(CONNECT),
+            read_timeout: time(CONNECT),
+            retries: 0,
+            verbose: false,
+            curl: false,
+        }
+    }
+
     /// Runs a command on the server that is meant, and says how it ended.
     ///
     /// # Errors
@@ -203,11 +219,11 @@ fn configured(frame: &Frame, said: &Said) -> Result<Option<Loaded>, Failure> {
         Ok(loaded) => Ok(Some(loaded)),
         Err(_) if said.url.is_some() || said.host.is_some() || said.port.is_some() => Ok(None),
         Err(_) if frame.env.get("RAPPORT_URL").is_some() => Ok(None),
-        Err(refused) => {
+        Err(refused) => refused.for_commands().map(Some).or_else(|refused| {
             let class = if refused.has_port() { Class::InvalidPort } else { Class::Usage };
             Err(Failure::new(class, refused.to_string())
                 .hint("correct it, or name the server with `--url` or RAPPORT_URL"))
-        }
+        }),
     }
 }
 
@@ -271,7 +287,8 @@ pub(super) fn complain(printer: &mut Printer, failure: &Failure) {
     }
 }
 
-fn exit(class: Class) -> Exit {
+/// The exit code of a class.
+pub(super) fn exit(class: Class) -> Exit {
     match class {
         Class::Shown => Exit::Fine,
         Class::Problem => Exit::Problem,

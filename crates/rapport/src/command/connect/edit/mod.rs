@@ -8,7 +8,7 @@ mod toml;
 
 use serde_json::{Map, Value};
 
-pub(super) use json::is_loose;
+pub(super) use json::{is_loose, set as set_value};
 pub(super) use read::Wrong;
 
 /// How a file is written.

@@ -5,16 +5,20 @@
 //! - what is sent in secret is in no log, no fault and no `Debug`.
 
 mod advice;
+mod answer;
 mod base;
 mod connect;
+mod direct;
+mod line;
 mod pool;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 pub use advice::{Advice, advice, backoff};
+pub use answer::Answer;
 pub use base::Base;
-pub use pool::{Answer, Client, Ended, Request};
+pub use pool::{Client, Ended, Request};
 pub use tls::Tls;
 
 /// The moment that lies `wait` ahead; a wait beyond all reason is a year.

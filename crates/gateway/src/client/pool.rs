@@ -1,6 +1,5 @@
 //! The pool and one exchange over it: request out, response head in, then its bytes.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
@@ -11,8 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::TokioTimer;
 use serde_json::json;
@@ -20,8 +17,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use wire::{Blame, Code, Fault};
 
+use super::answer::{Answer, Coming};
 use super::base::Base;
 use super::connect::{Connector, Unconnected};
+use super::line::Kept;
 use super::tls::Tls;
 use crate::settings::Deadlines;
 use crate::tasks;
@@ -32,9 +31,6 @@ const IDLE_MAX: usize = 64;
 /// Limit: how long an idle connection is kept.
 const IDLE_FOR: Duration = Duration::from_secs(90);
 
-/// Limit: the bytes of one response.
-const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
-
 /// The connections to one upstream.
 pub struct Client {
     pool: legacy::Client<Connector, Outgoing>,
@@ -43,6 +39,10 @@ pub struct Client {
     deadlines: Deadlines,
     /// Only loopback may be connected.
     local_only: bool,
+    /// What makes connections of our own.
+    connector: Connector,
+    /// Those that wait.
+    kept: Kept,
 }
 
 impl std::fmt::Debug for Client {
@@ -91,6 +91,7 @@ impl Client {
         deadlines: Deadlines,
         (tls, local_only): (Tls, bool),
     ) -> Self {
+        let connector = Connector::new(tls, deadlines.connect);
         let pool = legacy::Client::builder(Driver)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -98,8 +99,9 @@ impl Client {
             .pool_max_idle_per_host(IDLE_MAX)
             .http2_keep_alive_interval(Duration::from_secs(30))
             .http2_adaptive_window(true)
-            .build(Connector::new(tls, deadlines.connect));
-        Self { pool, provider: provider.to_owned(), base, deadlines, local_only }
+            .build(connector.clone());
+        let (provider, kept) = (provider.to_owned(), Kept::default());
+        Self { pool, provider, base, deadlines, local_only, connector, kept }
     }
 
     /// Where the upstream is.
@@ -122,6 +124,9 @@ impl Client {
     pub async fn call(&self, request: Request) -> Result<Answer, Ended> {
         if self.is_forbidden() {
             return Err(Ended { fault: self.forbidden(), again: false, unsent: true });
+        }
+        if request.uri.scheme_str() == Some("http") {
+            return self.call_directly(request).await;
         }
         let sent = Arc::new(Notify::new());
         let piece = Piece::Whole(Some(request.body));
@@ -151,7 +156,7 @@ impl Client {
         let piece = Piece::Coming(body);
         let outgoing = http::Request::from_parts(head, Outgoing { piece, sent: Arc::clone(&sent) });
         let mut answer = self.exchange(outgoing, sent, until).await?;
-        answer.limit = usize::MAX;
+        answer.is_endless();
         Ok(answer)
     }
 
@@ -174,17 +179,33 @@ impl Client {
             }
         };
         let (head, body) = response.map_err(|cause| self.unanswered(cause))?.into_parts();
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-            bytes: 0,
-            limit: RESPONSE_BYTES_MAX,
-            until,
-            provider: self.provider.clone(),
-            deadlines: self.deadlines,
-            back: VecDeque::new(),
-        })
+        Ok(self.answer((head.status, head.headers), Coming::Pool(body), until))
+    }
+
+    /// An answer whose head is here.
+    pub(super) fn answer(
+        &self,
+        (status, headers): (StatusCode, HeaderMap),
+        body: Coming,
+        until: Instant,
+    ) -> Answer {
+        let (provider, deadlines) = (self.provider.clone(), self.deadlines);
+        Answer::new((status, headers), body, (until, provider, deadlines))
+    }
+
+    /// What makes connections.
+    pub(super) fn connector(&self) -> Connector {
+        self.connector.clone()
+    }
+
+    /// The connections of our own that wait.
+    pub(super) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// How long each stage may take.
+    pub(super) fn deadlines(&self) -> &Deadlines {
+        &self.deadlines
     }
 
     /// The fault that `local_only` gives for this upstream.
@@ -201,40 +222,68 @@ impl Client {
         .hint("use an offline model or a provider at 127.0.0.1, or turn `local_only` off")
     }
 
-    fn late(&self, stage: &str, after: Duration) -> Ended {
+    pub(super) fn late(&self, stage: &str, after: Duration) -> Ended {
         Ended { fault: late(&self.provider, stage, after), again: false, unsent: false }
     }
 
     fn unanswered(&self, cause: legacy::Error) -> Ended {
-        let (provider, base) = (&self.provider, &self.base);
-        let hint = format!(
-            "check base_url `{base}` of provider `{provider}`, or run `rapport doctor {}`",
-            base.target()
-        );
-        let unconnected = find::<Unconnected>(&cause);
-        let unsent = unconnected.is_some();
-        let (fault, again) = match unconnected {
-            Some(Unconnected::Late(after)) => (late(provider, "connect", *after), true),
-            Some(why) => {
+        let ended = match find::<Unconnected>(&cause) {
+            Some(why) => self.unconnected(why),
+            None if find::<hyper::Error>(&cause).is_some_and(hyper::Error::is_parse) => {
+                self.not_http()
+            }
+            None => self.closed(),
+        };
+        ended.because(cause)
+    }
+
+    /// There is no connection.
+    pub(super) fn unconnected(&self, why: &Unconnected) -> Ended {
+        let provider = &self.provider;
+        let (fault, again) = match why {
+            Unconnected::Late(after) => (late(provider, "connect", *after), true),
+            why => {
                 let text = format!("provider `{provider}` cannot be reached: {why}");
                 // An untrusted certificate or a wrong name stays that way.
                 let again = !matches!(why, Unconnected::Tls(_));
                 (Fault::new(Code::UpstreamUnavailable, text), again)
             }
-            None if find::<hyper::Error>(&cause).is_some_and(hyper::Error::is_parse) => {
-                let text = format!("provider `{provider}` does not answer in HTTP");
-                (Fault::new(Code::UpstreamInvalid, text), false)
-            }
-            None => {
-                let text = format!("provider `{provider}` closed the connection without an answer");
-                (Fault::new(Code::UpstreamUnavailable, text), true)
-            }
         };
-        Ended { fault: fault.hint(hint).because(cause), again, unsent }
+        Ended { fault: fault.hint(self.hint()), again, unsent: true }
+    }
+
+    /// What came was no HTTP.
+    pub(super) fn not_http(&self) -> Ended {
+        let text = format!("provider `{}` does not answer in HTTP", self.provider);
+        let fault = Fault::new(Code::UpstreamInvalid, text).hint(self.hint());
+        Ended { fault, again: false, unsent: false }
+    }
+
+    /// The connection ended before the answer.
+    pub(super) fn closed(&self) -> Ended {
+        let provider = &self.provider;
+        let text = format!("provider `{provider}` closed the connection without an answer");
+        let fault = Fault::new(Code::UpstreamUnavailable, text).hint(self.hint());
+        Ended { fault, again: true, unsent: false }
+    }
+
+    fn hint(&self) -> String {
+        let (provider, base) = (&self.provider, &self.base);
+        format!(
+            "check base_url `{base}` of provider `{provider}`, or run `rapport doctor {}`",
+            base.target()
+        )
     }
 }
 
-fn late(provider: &str, stage: &str, after: Duration) -> Fault {
+impl Ended {
+    /// The same with its cause.
+    pub(super) fn because(self, cause: impl Error + Send + Sync + 'static) -> Self {
+        Self { fault: self.fault.because(cause), ..self }
+    }
+}
+
+pub(super) fn late(provider: &str, stage: &str, after: Duration) -> Fault {
     let what = match stage {
         "connect" => "was not connected",
         "first_byte" => "did not begin to answer",
@@ -257,122 +306,6 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
         next = error.source();
     }
     None
-}
-
-/// The response of an upstream: its head is here, its bytes come.
-pub struct Answer {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    body: Incoming,
-    bytes: usize,
-    limit: usize,
-    until: Instant,
-    provider: String,
-    deadlines: Deadlines,
-    /// Bytes that were looked at and put back.
-    back: VecDeque<Bytes>,
-}
-
-impl std::fmt::Debug for Answer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
-    }
-}
-
-impl Answer {
-    /// The next bytes; `None` when the response is complete.
-    ///
-    /// # Errors
-    /// `timeout` with its stage, `upstream_unavailable` when the connection broke,
-    /// `upstream_invalid` for a response without end.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Ended> {
-        if let Some(bytes) = self.back.pop_front() {
-            return Ok(Some(bytes));
-        }
-        loop {
-            let idle = super::after(self.deadlines.idle);
-            let (stage, at, after) = if idle < self.until {
-                ("idle", idle, self.deadlines.idle)
-            } else {
-                ("total", self.until, self.deadlines.total)
-            };
-            let Ok(frame) = tokio::time::timeout_at(at, self.body.frame()).await else {
-                return Err(Ended {
-                    fault: late(&self.provider, stage, after),
-                    again: false,
-                    unsent: false,
-                });
-            };
-            let Some(frame) = frame else { return Ok(None) };
-            let frame = frame.map_err(|cause| self.cut(cause))?;
-            // Trailers say nothing we need.
-            let Ok(bytes) = frame.into_data() else { continue };
-            self.bytes = self.bytes.saturating_add(bytes.len());
-            if self.bytes > self.limit {
-                return Err(self.endless());
-            }
-            return Ok(Some(bytes));
-        }
-    }
-
-    /// All bytes of the response.
-    ///
-    /// # Errors
-    /// As [`Answer::chunk`].
-    pub async fn whole(&mut self) -> Result<Bytes, Ended> {
-        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
-        let Some(second) = self.chunk().await? else { return Ok(first) };
-        let mut all = Vec::with_capacity(first.len().saturating_add(second.len()));
-        all.extend_from_slice(&first);
-        all.extend_from_slice(&second);
-        while let Some(next) = self.chunk().await? {
-            all.extend_from_slice(&next);
-        }
-        Ok(all.into())
-    }
-
-    /// Puts bytes back that were only looked at: they come first again.
-    pub fn put_back(&mut self, bytes: VecDeque<Bytes>) {
-        for bytes in bytes.into_iter().rev() {
-            self.back.push_front(bytes);
-        }
-    }
-
-    /// All bytes of a refusal, which can still be read after this; what comes after a break is
-    /// left out.
-    pub async fn keep_whole(&mut self) -> Bytes {
-        let body = self.whole().await.unwrap_or_default();
-        self.put_back([body.clone()].into());
-        body
-    }
-
-    /// Reads what is left in the background, so that the connection can be used again.
-    pub fn let_go(mut self) {
-        const WITHIN: Duration = Duration::from_secs(2);
-        drop(tasks::detach("upstream rest", async move {
-            let rest = async { while matches!(self.chunk().await, Ok(Some(_))) {} };
-            tokio::time::timeout(WITHIN, rest).await.ok();
-        }));
-    }
-
-    fn cut(&self, cause: hyper::Error) -> Ended {
-        let text = format!("the connection to provider `{}` broke in its answer", self.provider);
-        Ended {
-            fault: Fault::new(Code::UpstreamUnavailable, text).because(cause),
-            again: true,
-            unsent: false,
-        }
-    }
-
-    fn endless(&self) -> Ended {
-        let text = format!(
-            "the answer of provider `{}` is longer than {} bytes",
-            self.provider, self.limit
-        );
-        Ended { fault: Fault::new(Code::UpstreamInvalid, text), again: false, unsent: false }
-    }
 }
 
 /// A body on its way out that tells when its last byte was taken.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use ledger::Terms;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -261,8 +262,9 @@ impl Drop for Open {
         case.attempts = self.trail.attempts();
         case.usage = self.usage.as_ref().map(crate::flow::usage_value);
         let known = self.answerer.as_ref().and_then(|upstream| upstream.known());
-        let cost = self.answerer.as_ref().zip(self.usage.as_ref());
-        let cost = cost.and_then(|(upstream, usage)| upstream.price_of(usage));
+        let cost = known.zip(self.usage.as_ref());
+        let cost = cost.and_then(|(known, usage)| ledger::cost(known, usage, Terms::default()));
+        let cost = cost.map(|cost| cost.micro_usd);
         case.cost_note = match (&self.answerer, &self.usage, known, cost) {
             (None, ..) => "nobody outside was paid".to_owned(),
             (_, None, ..) => "the provider did not say how many tokens it used".to_owned(),

@@ -54,6 +54,11 @@ impl Far {
         self.jobs.lock().get(id).cloned().ok_or_else(|| Refusal::params("no such task"))
     }
 
+    /// Where it is.
+    pub(super) fn at(&self, address: SocketAddr) {
+        self.address.set(address).unwrap();
+    }
+
     /// Ends a task of the legacy era.
     pub(super) fn finish(&self, id: &str) {
         self.job(id).unwrap().status.send_replace("completed");
@@ -248,7 +253,7 @@ impl Life {
         let end = CancellationToken::new();
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        server.address.set(address).unwrap();
+        server.at(address);
         let (own, token) = (server.clone(), end.clone());
         let router = axum::Router::new().fallback(move |request: Request| {
             let server = own.clone();

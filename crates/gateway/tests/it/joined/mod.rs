@@ -5,6 +5,7 @@ mod faults;
 mod house;
 mod logins;
 mod loops;
+mod old;
 mod rules;
 mod tasks;
 mod turns;

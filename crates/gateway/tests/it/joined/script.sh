@@ -43,6 +43,7 @@ while IFS= read -r line; do
   *'"name":"garbles"'*) say 'this is no message'; say '{"half":'; text after;;
   *'"name":"env"'*) text "$(env | cut -d= -f1 | sort | tr '\n' ' ')";;
   *'"name":"pid"'*) text $$;;
+  *'"name":"breeds"'*) sleep 600 <&- >&- 2>&- & text $!;;
   *'"name":"which'*)
     text "$(printf '%s' "$line" | sed -n 's/.*"name":"\(which[^"]*\)".*/\1/p')";;
   *'"name":"turns"'*) : > "$CHANGED"; noted tools/list_changed '{}'; text turned;;

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Writes conversations in the format of LoCoMo that are hard to search: for when its file is not at hand.
+"""Writes conversations in LoCoMo's format that are hard to search, for where its file is missing.
 
     python3 bench/recall/make.py made.json [--conversations 6] [--seed 1]
 
-Two people talk through 20 sessions of 20 messages. Facts are told once, often as an answer that does not
-repeat the words of what it answers; two thirds of the questions share a word with what was told or asked, in
-another form, a third share none; all name who said it. Around each fact stand others that share its words: the same thing of the other person, a plan that
-came to nothing, small talk. The same seed gives the same file. It is no LoCoMo: its figures compare one
-version of the program with another, not with what others report.
+Two people talk through 20 sessions of 20 messages. Facts are told once, often as an answer that does
+not repeat the words of what it answers; two thirds of the questions share a word with what was told
+or asked, in another form, a third share none; all name who said it. Around each fact stand others
+that share its words: the same thing of the other person, and small talk. The same seed gives the same
+file. It is no LoCoMo: its figures compare one version of the program with another, not with what
+others report.
 """
 
 import argparse
@@ -15,44 +16,164 @@ import json
 import pathlib
 import random
 
-NAMES = [("Mara", "Jonas"), ("Priya", "Tom"), ("Lena", "Omar"), ("Ruth", "Kenji"), ("Ines", "Paul"),
-         ("Nora", "Felix")]
+NAMES = [
+    ("Mara", "Jonas"),
+    ("Priya", "Tom"),
+    ("Lena", "Omar"),
+    ("Ruth", "Kenji"),
+    ("Ines", "Paul"),
+    ("Nora", "Felix"),
+]
 # What is told (with the line before it, where it is an answer), and how somebody asks for it later.
 FACTS = [
-    (None, "I finally signed the lease, it is the yellow house by the canal", "Where is the house that {who} leased?"),
-    ("What is the puppy called?", "Biscuit, my niece picked it", "What is the puppy of {who} called?"),
-    (None, "The doctor says no gluten for me from now on", "What did the doctor tell {who} not to eat?"),
-    ("So where did you end up going?", "Two weeks in Lisbon, we stayed near the old tram", "Where did {who} stay for two weeks?"),
-    (None, "I handed in my notice at the bank today", "When did {who} hand in notice?"),
-    ("And what do you play?", "The cello, badly, since March", "What does {who} play since March?"),
-    (None, "My brother Anton is getting married in the vineyard", "Who of {who}'s family marries in a vineyard?"),
-    (None, "I ran the half marathon in two hours and four minutes", "How many hours did {who} run in the marathon?"),
-    ("What broke this time?", "The gearbox, they want nine hundred for it", "What part of the car did {who} need to repair?"),
-    (None, "We painted the nursery green because we do not know yet", "What colour did {who} paint the nursery?"),
-    ("How did the interview go?", "They offered me the post in the museum", "What was {who} offered after the interview?"),
-    (None, "I am reading the diaries of a lighthouse keeper, cannot put it down", "Which book does {who} enjoy?"),
-    ("What are you allergic to?", "Penicillin, it says so on my card", "What is {who} allergic to?"),
-    (None, "Grandmother left me her sewing machine, I made curtains already", "What did the grandmother leave {who}?"),
-    ("When is it due?", "The thesis? Last Friday of May, no extension", "When is the thesis of {who} due?"),
-    (None, "I sold the motorbike to a colleague, it was hardly used", "What vehicle did {who} get rid of?"),
-    (None, "I started volunteering at the shelter on Sundays", "Where does {who} volunteer on Sundays?"),
-    ("What did you order in the end?", "The mushroom risotto, it was divine", "What did {who} eat at the restaurant?"),
-    (None, "Our team lost the final by one goal, I cried", "Who lost the final that made {who} cry?"),
-    ("Who taught you that?", "My neighbour Mrs. Okafor, she bakes every week", "From whom did {who} learn to make bread?"),
-    (None, "I moved my savings into a solar cooperative", "What did {who} invest in?"),
-    (None, "The twins take swimming lessons at the lido now", "Where do the twins of {who} swim?"),
-    ("Which one did you take?", "The night train, arriving at six in the morning", "How did {who} travel?"),
-    (None, "I broke my wrist falling off the ladder", "What injury did {who} have?"),
+    (
+        None,
+        "I finally signed the lease, it is the yellow house by the canal",
+        "Where is the house that {who} leased?",
+    ),
+    (
+        "What is the puppy called?",
+        "Biscuit, my niece picked it",
+        "What is the puppy of {who} called?",
+    ),
+    (
+        None,
+        "The doctor says no gluten for me from now on",
+        "What did the doctor tell {who} not to eat?",
+    ),
+    (
+        "So where did you end up going?",
+        "Two weeks in Lisbon, we stayed near the old tram",
+        "Where did {who} stay for two weeks?",
+    ),
+    (
+        None,
+        "I handed in my notice at the bank today",
+        "When did {who} hand in notice?",
+    ),
+    (
+        "And what do you play?",
+        "The cello, badly, since March",
+        "What does {who} play since March?",
+    ),
+    (
+        None,
+        "My brother Anton is getting married in the vineyard",
+        "Who of {who}'s family marries in a vineyard?",
+    ),
+    (
+        None,
+        "I ran the half marathon in two hours and four minutes",
+        "How many hours did {who} run in the marathon?",
+    ),
+    (
+        "What broke this time?",
+        "The gearbox, they want nine hundred for it",
+        "What part of the car did {who} need to repair?",
+    ),
+    (
+        None,
+        "We painted the nursery green because we do not know yet",
+        "What colour did {who} paint the nursery?",
+    ),
+    (
+        "How did the interview go?",
+        "They offered me the post in the museum",
+        "What was {who} offered after the interview?",
+    ),
+    (
+        None,
+        "I am reading the diaries of a lighthouse keeper, cannot put it down",
+        "Which book does {who} enjoy?",
+    ),
+    (
+        "What are you allergic to?",
+        "Penicillin, it says so on my card",
+        "What is {who} allergic to?",
+    ),
+    (
+        None,
+        "Grandmother left me her sewing machine, I made curtains already",
+        "What did the grandmother leave {who}?",
+    ),
+    (
+        "When is it due?",
+        "The thesis? Last Friday of May, no extension",
+        "When is the thesis of {who} due?",
+    ),
+    (
+        None,
+        "I sold the motorbike to a colleague, it was hardly used",
+        "What vehicle did {who} get rid of?",
+    ),
+    (
+        None,
+        "I started volunteering at the shelter on Sundays",
+        "Where does {who} volunteer on Sundays?",
+    ),
+    (
+        "What did you order in the end?",
+        "The mushroom risotto, it was divine",
+        "What did {who} eat at the restaurant?",
+    ),
+    (
+        None,
+        "Our team lost the final by one goal, I cried",
+        "Who lost the final that made {who} cry?",
+    ),
+    (
+        "Who taught you that?",
+        "My neighbour Mrs. Okafor, she bakes every week",
+        "From whom did {who} learn to make bread?",
+    ),
+    (
+        None,
+        "I moved my savings into a solar cooperative",
+        "What did {who} invest in?",
+    ),
+    (
+        None,
+        "The twins take swimming lessons at the lido now",
+        "Where do the twins of {who} swim?",
+    ),
+    (
+        "Which one did you take?",
+        "The night train, arriving at six in the morning",
+        "How did {who} travel?",
+    ),
+    (
+        None,
+        "I broke my wrist falling off the ladder",
+        "What injury did {who} have?",
+    ),
 ]
 TALK = [
-    "That sounds wonderful, tell me more", "I had a long day at work", "The weather is awful again",
-    "Do you remember when we lived near the park?", "I was thinking about the house", "My dog would love that",
-    "We should go on vacation together", "I read something about that in a book", "Work is work, you know",
-    "Did you eat already?", "The car makes a noise again", "How are the children?", "I might learn an instrument",
-    "My brother called yesterday", "I saw a race on television", "I need a new job, honestly",
-    "The restaurant on the corner has closed", "I should invest somewhere, everyone does", "Let us talk about it tomorrow",
-    "I slept badly", "You always say that", "The train was late", "I have to see the doctor next week",
-    "What colour would you take?", "There is a wedding every week this summer", "I like your new picture",
+    "That sounds wonderful, tell me more",
+    "I had a long day at work",
+    "The weather is awful again",
+    "Do you remember when we lived near the park?",
+    "I was thinking about the house",
+    "My dog would love that",
+    "We should go on vacation together",
+    "I read something about that in a book",
+    "Work is work, you know",
+    "Did you eat already?",
+    "The car makes a noise again",
+    "How are the children?",
+    "I might learn an instrument",
+    "My brother called yesterday",
+    "I saw a race on television",
+    "I need a new job, honestly",
+    "The restaurant on the corner has closed",
+    "I should invest somewhere, everyone does",
+    "Let us talk about it tomorrow",
+    "I slept badly",
+    "You always say that",
+    "The train was late",
+    "I have to see the doctor next week",
+    "What colour would you take?",
+    "There is a wedding every week this summer",
+    "I like your new picture",
 ]
 
 
@@ -74,8 +195,8 @@ def conversation(chance, names):
                     turns.append((other, before))
                 turns.append((who, said))
                 place = f"D{number}:{len(turns)}"
-                questions.append({"question": asked.format(who=who), "answer": said, "evidence": [place],
-                                  "category": 4})
+                question = {"question": asked.format(who=who), "answer": said}
+                questions.append({**question, "evidence": [place], "category": 4})
             else:
                 turns.append((chance.choice(names), chance.choice(TALK)))
         sessions[f"session_{number}_date_time"] = f"1:56 pm on {number} May, 2023"

@@ -135,7 +135,7 @@ class FakeHTTP:
                     self.wfile.flush()
                 self.wfile.write(b"0\r\n\r\n")
 
-            do_GET = do_POST = do_PATCH = do_DELETE = do_CONNECT = handle_any
+            do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = do_CONNECT = handle_any
 
             def log_message(self, *_):
                 pass

@@ -26,7 +26,7 @@ from .errors import (
 )
 from .handshake import VERSION as PROTOCOL_VERSION
 from .shapes import Context, Message, Page, Turn
-from .stream import Event, TurnStream
+from .stream import Event, EventStream, TurnStream
 from .timeouts import Timeout
 
 __version__ = "0.1.0"
@@ -39,6 +39,7 @@ __all__ = [
     "Context",
     "EmptyResponseError",
     "Event",
+    "EventStream",
     "HTTPError",
     "InvalidJSONError",
     "InvalidPortError",

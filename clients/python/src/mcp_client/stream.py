@@ -49,7 +49,7 @@ class TurnStream:
                 if self.turn is not None:
                     # Only the end of the body is left, which gives the connection back whole.
                     continue
-                data = self._json(text)
+                data = parsed(text, self._target)
                 if name == "error":
                     raise self._failed(data)
                 if name == "done":
@@ -64,17 +64,6 @@ class TurnStream:
         finally:
             self._answer.done()
 
-    def _json(self, text):
-        try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise InvalidJSONError(
-                f"An event of {self._target} is not JSON: {text[:80]!r}",
-                body=text.encode(),
-                target=self._target,
-            ) from error
-        return data if isinstance(data, dict) else {"value": data}
-
     def _failed(self, data):
         return MCPError(
             str(data.get("detail") or data.get("error") or "the turn failed"),
@@ -83,6 +72,59 @@ class TurnStream:
             target=self._target,
             hint=data.get("hint"),
         )
+
+
+class EventStream:
+    """Iterates over what happens in a context: `message`, `rollback`, `context` and `end`."""
+
+    def __init__(self, answer, target):
+        self._answer = answer
+        self._target = target
+        self._events = self._run()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return next(self._events)
+
+    def close(self):
+        """Leaves the stream."""
+        self._events.close()
+        self._answer.done()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _run(self):
+        try:
+            for name, text in events(self._answer.pieces()):
+                yield Event(name, parsed(text, self._target))
+                if name == "end":
+                    return
+            raise LostError(
+                f"The events of {self._target} were cut.",
+                target=self._target,
+                hint="follow again, with the number of the last message as `after`",
+            )
+        finally:
+            self._answer.done()
+
+
+def parsed(text, target):
+    """The JSON object of an event."""
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise InvalidJSONError(
+            f"An event of {target} is not JSON: {text[:80]!r}",
+            body=text.encode(),
+            target=target,
+        ) from error
+    return data if isinstance(data, dict) else {"value": data}
 
 
 def events(pieces):

@@ -58,7 +58,11 @@ class Transport:
         """
         fields = {"Accept": "application/json", **(headers or {})}
         data = None
-        if body is not None:
+        is_file = hasattr(body, "read")
+        if is_file or isinstance(body, (bytes, bytearray)):
+            data = body
+            fields.setdefault("Content-Type", "application/octet-stream")
+        elif body is not None:
             data = json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
             fields["Content-Type"] = "application/json"
         if self._api_key is not None:
@@ -66,6 +70,9 @@ class Transport:
         if method == "POST":
             # Makes the one repetition below safe: the server answers it from its memory.
             fields.setdefault("Idempotency-Key", str(uuid.uuid4()))
+        if is_file:
+            # What was read cannot be sent again: only a fresh connection will do.
+            self.close()
         answer = self._exchange(method, path, data, fields, clock)
         if answer.status >= 400:
             try:

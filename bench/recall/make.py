@@ -3,12 +3,12 @@
 
     python3 bench/recall/make.py made.json [--conversations 6] [--seed 1]
 
-Two people talk through 20 sessions of 20 messages. Facts are told once, often as an answer that does
-not repeat the words of what it answers; two thirds of the questions share a word with what was told
-or asked, in another form, a third share none; all name who said it. Around each fact stand others
-that share its words: the same thing of the other person, and small talk. The same seed gives the same
-file. It is no LoCoMo: its figures compare one version of the program with another, not with what
-others report.
+Two people talk through 20 sessions of 20 messages. Facts are told once, often as an answer that
+does not repeat the words of what it answers; two thirds of the questions share a word with what was
+told or asked, in another form, a third share none; all name who said it. Around each fact stand
+others that share its words: the same thing of the other person, and small talk. The same seed gives
+the same file. It is no LoCoMo: its figures compare one version of the program with another, not
+with what others report.
 """
 
 import argparse

@@ -7,10 +7,10 @@ The file is that of https://github.com/snap-research/locomo (`data/locomo10.json
 repository). Every conversation becomes a context, every question is asked of
 `GET /api/v1/contexts/{id}/recall`; a message counts as found at rank k when it is among the first k
 messages that were told, each hit first and then its neighbours. There is no judge: the file says
-which messages are the evidence. Words are measured alone, then the vectors of a model (`--embed`, the
-built-in `hash-embed` unless given; a provider's needs its key in the environment), then both together.
-`--only 10` ends with status 1 when words alone stay below the goal of 0.75 at 10, for use in a pipeline.
-Where the file is not at hand, `make.py` writes one that is hard in the same way.
+which messages are the evidence. Words are measured alone, then the vectors of a model (`--embed`,
+the built-in `hash-embed` unless given; a provider's needs its key in the environment), then both
+together. `--only 10` ends with status 1 when words alone stay below the goal of 0.75 at 10, for use
+in a pipeline. Where the file is not at hand, `make.py` writes one that is hard in the same way.
 """
 
 import argparse
@@ -137,8 +137,10 @@ def measure(server, samples):
                 for rank in RANKS:
                     part = set(wanted) & set(order[:rank])
                     found[way][rank] += len(part) / len(set(wanted))
-    share = {way: {rank: total / max(1, asked) for rank, total in at.items()} for way, at in found.items()}
-    return asked, share
+    def share(at):
+        return {rank: total / max(1, asked) for rank, total in at.items()}
+
+    return asked, {way: share(at) for way, at in found.items()}
 
 
 def main():

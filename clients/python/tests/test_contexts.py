@@ -21,7 +21,8 @@ CALLS = [
     ("state", (), {"change": 4}, "GET", "/state?change=4", None),
     ("patch_state", ({"a": None},), {}, "PATCH", "/state", {"a": None}),
     ("replace_state", ({"a": 1},), {}, "PUT", "/state", {"a": 1}),
-    ("state_history", (), {"limit": 2, "before": 9}, "GET", "/state/history?limit=2&before=9", None),
+    ("state_history", (), {"limit": 2, "before": 9}, "GET", "/state/history?limit=2&before=9",
+     None),
     ("restore_state", (), {"at": 0}, "POST", "/state/restore", {"at": 0}),
     ("fork", (), {"at": 3, "title": "t"}, "POST", "/fork", {"at": 3, "title": "t"}),
     ("checkpoint", ("one",), {"note": "n"}, "POST", "/checkpoints", {"name": "one", "note": "n"}),
@@ -53,8 +54,15 @@ LISTS = {
     name: [{"it": name}]
     for name in ("checkpoints", "shares", "epochs", "summaries", "recalled", "pins", "notes")
 }
-ANSWER = {"id": "a/b", "revision": 5, "messages": [{"seq": 1, "role": "user"}], "changes": [{"change": 1}],
-          "next": "1", "text": "hello", **LISTS}
+ANSWER = {
+    "id": "a/b",
+    "revision": 5,
+    "messages": [{"seq": 1, "role": "user"}],
+    "changes": [{"change": 1}],
+    "next": "1",
+    "text": "hello",
+    **LISTS,
+}
 
 
 class Verbs(WithServer):
@@ -104,7 +112,8 @@ class Streams(WithServer):
     def test_events_come_until_the_end(self):
         server, client = self.stream('event: message\ndata: {"seq": 4}\n\nevent: end\ndata: {}\n\n')
         with client.contexts.events("c", after=3) as events:
-            self.assertEqual([(e.type, e.data.get("seq")) for e in events], [("message", 4), ("end", None)])
+            seen = [(event.type, event.data.get("seq")) for event in events]
+        self.assertEqual(seen, [("message", 4), ("end", None)])
         self.assertEqual(server.requests[0].path, "/api/v1/contexts/c/events?after=3")
 
     def test_events_that_are_cut_are_no_end(self):

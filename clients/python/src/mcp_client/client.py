@@ -1,4 +1,4 @@
-"""The native API over HTTP: models, status, search; contexts and profiles have files of their own."""
+"""The native API over HTTP: models, status, search; contexts and profiles stand beside it."""
 
 from . import address, ports
 from .contexts import Contexts

@@ -68,7 +68,7 @@ pub(crate) struct RecallQuery {
 /// Finds the messages of a context that have to do with a question, with their neighbours.
 #[utoipa::path(get, path = "/api/v1/contexts/{id}/recall", tag = "search",
     params(("id" = String, Path), RecallQuery),
-    responses((status = 200, description = "`recalled`, the best first; `vectors`: how many there are",
+    responses((status = 200, description = "`recalled`, the best first; `vectors`: how many",
                body = Object),
               (status = 404, body = Problem)))]
 pub(crate) async fn recall(

@@ -185,7 +185,7 @@ fn an_import_tells_before_what_it_would_do_and_leaves_out_only_by_wish() {
     let failed = house.run(&["context", "import", "lines.jsonl"]);
     assert!(err(&failed).contains("line 3") && err(&failed).contains("skip"), "{}", err(&failed));
     let skip = ["context", "import", "lines.jsonl", "--on-error", "skip"];
-    let dry = [&skip[..], &["--dry-run", "--json"]].concat();
+    let dry = [&skip[..], &["--dry-run"]].concat();
     let dry = json(&house, &dry);
     assert_eq!((&dry["messages"], &dry["broken"][0]["place"]), (&1.into(), &"line 3".into()));
     assert_eq!(house.run(&["context", "show", "l", "--json"]).status.code(), Some(1));

@@ -100,3 +100,96 @@ fn a_folder_without_a_store_is_a_mistake_of_the_caller() {
     assert_eq!(broken.status.code(), Some(1));
     assert!(text(&broken.stdout).contains("cannot be read"), "{}", text(&broken.stdout));
 }
+
+/// The first page of every table and index, with its name; and the size of a page.
+fn roots(file: &std::path::Path) -> (Vec<(String, usize)>, usize) {
+    let store = storage::rusqlite::Connection::open(file).unwrap();
+    let sql = "SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0 ORDER BY name";
+    let mut statement = store.prepare(sql).unwrap();
+    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, u32>(1)?))).unwrap();
+    let roots = found.map(|root| {
+        let (name, page): (String, u32) = root.unwrap();
+        (name, usize::try_from(page).unwrap())
+    });
+    let size: u32 = store.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
+    (roots.collect(), usize::try_from(size).unwrap())
+}
+
+/// What the doctor says of a store with these bytes: never a crash.
+#[track_caller]
+fn judged(house: &House, file: &std::path::Path, bytes: &[u8], what: &str) -> bool {
+    std::fs::write(file, bytes).unwrap();
+    for log in ["rapport.db-wal", "rapport.db-shm"] {
+        drop(std::fs::remove_file(file.with_file_name(log)));
+    }
+    let done = house.run(&["doctor", "--store", "--json"]);
+    let code = done.status.code();
+    assert!(matches!(code, Some(0 | 1)), "{what}: {code:?} {}", text(&done.stderr));
+    assert!(!text(&done.stderr).contains("panicked"), "{what}: {}", text(&done.stderr));
+    let said: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(said["ok"], code == Some(0), "{what}: {said}");
+    assert_eq!(std::fs::read(file).unwrap(), bytes, "{what}: the doctor changed the file");
+    code == Some(0)
+}
+
+#[test]
+fn a_page_of_any_table_that_is_rubbish_is_found() {
+    let house = House::new();
+    let file = say(&house);
+    let sound = std::fs::read(&file).unwrap();
+    let (roots, size) = roots(&file);
+    assert!(roots.len() > 20, "{roots:?}");
+    assert!(judged(&house, &file, &sound, "nothing"), "a sound store is called damaged");
+    for (name, page) in roots {
+        let mut bytes = sound.clone();
+        bytes[(page - 1) * size..page * size].fill(0xa5);
+        assert!(!judged(&house, &file, &bytes, &name), "damage of `{name}` is not found");
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_off_or_lost_its_head_is_found() {
+    let house = House::new();
+    let file = say(&house);
+    let sound = std::fs::read(&file).unwrap();
+    for part in [4, 2] {
+        let cut = &sound[..sound.len() / part];
+        assert!(!judged(&house, &file, cut, "cut"), "the first 1/{part} of a file is called sound");
+    }
+    let mut headless = sound.clone();
+    headless[..100].fill(0);
+    assert!(!judged(&house, &file, &headless, "head"));
+    assert!(judged(&house, &file, &sound, "whole again"));
+}
+
+#[test]
+fn single_bits_that_flip_are_found_or_harmless() {
+    let house = House::new();
+    let file = say(&house);
+    let sound = std::fs::read(&file).unwrap();
+    let mut found = 0;
+    for n in 0..24_usize {
+        let at = (n * 7_919_977 + 101) % sound.len();
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1 << (n % 8);
+        found += usize::from(!judged(&house, &file, &bytes, &format!("bit of byte {at}")));
+    }
+    println!("{found} of 24 flipped bits matter");
+}
+
+#[test]
+fn a_store_whose_log_of_writes_was_deleted_is_what_it_was_before_them() {
+    let house = House::new();
+    let file = say(&house);
+    let server = house.serve(&[]);
+    let mut stream = server.connect();
+    stream.write_all(b"{\"sessionId\":\"a\",\"message\":\"only in the log\"}\n").unwrap();
+    assert!(line(&mut stream).contains("only in the log"));
+    drop(stream);
+    server.signal(rustix::process::Signal::KILL);
+    drop(server);
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(judged(&house, &file, &bytes, "without its log"), "what is left is whole");
+    let server = house.serve(&[]);
+    assert!(server.terminate().success());
+}

@@ -8,11 +8,11 @@ use serde_json::json;
 use super::program::Home;
 
 /// A small disk of its own, taken away when this drops.
-struct Disk(PathBuf);
+pub(crate) struct Disk(PathBuf);
 
 impl Disk {
     /// `None`, with the reason printed, where the test may not mount.
-    fn new(at: &Path, options: &str) -> Option<Self> {
+    pub(crate) fn new(at: &Path, options: &str) -> Option<Self> {
         std::fs::create_dir(at).unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", options, "tmpfs"])
@@ -32,6 +32,13 @@ impl Disk {
         let mut ballast = std::fs::File::create(self.0.join("ballast")).unwrap();
         while ballast.write_all(&[7; 4096]).is_ok() {}
         while ballast.write_all(&[7]).is_ok() {}
+    }
+
+    /// Becomes another disk of this size, with the same files.
+    pub(crate) fn grow(&self, size: &str) {
+        let options = format!("remount,{size}");
+        let status = Command::new("mount").args(["-o", &options]).arg(&self.0).status();
+        assert!(status.is_ok_and(|status| status.success()));
     }
 
     /// Makes room again.

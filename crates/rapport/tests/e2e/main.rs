@@ -20,10 +20,14 @@ mod doctor_store;
 mod house;
 #[cfg(test)]
 mod inspect;
+#[cfg(all(test, unix))]
+mod inspect_run;
 #[cfg(all(test, target_os = "linux"))]
 mod inspect_screen;
 #[cfg(test)]
 mod joined;
+#[cfg(test)]
+mod logins;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
@@ -43,6 +47,7 @@ mod talk;
 
 #[cfg(test)]
 mod doctor;
+mod documents;
 mod doors;
 #[cfg(test)]
 mod faults;

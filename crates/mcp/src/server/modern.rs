@@ -170,7 +170,7 @@ impl<S: Serve> Server<S> {
         &self,
         (caller, said): (S::Caller, Said),
         name: &str,
-    ) -> Result<Option<Value>, Refusal> {
+    ) -> Result<Option<Arc<Value>>, Refusal> {
         let link = Link {
             replay: Replay::new(0),
             way: Way::Modern { answers: Map::new(), state: None },
@@ -189,7 +189,7 @@ impl<S: Serve> Server<S> {
             let page = (**self).tools(&ask, cursor.as_deref()).await?;
             let found = page.items.into_iter().find(|tool| tool.get("name") == Some(&name.into()));
             if found.is_some() {
-                return Ok(found);
+                return Ok(found.map(Arc::new));
             }
             let Some(next) = page.next else { return Ok(None) };
             cursor = Some(next);

@@ -1,6 +1,7 @@
 //! What a server offers: the one trait that an owner of tools, resources and prompts writes.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -178,7 +179,7 @@ pub trait Serve: Send + Sync + std::fmt::Debug + 'static {
         &self,
         _ask: &Ask<Self::Caller>,
         _name: &str,
-    ) -> impl Future<Output = Option<Option<Value>>> + Send {
+    ) -> impl Future<Output = Option<Option<Arc<Value>>>> + Send {
         async { None }
     }
 

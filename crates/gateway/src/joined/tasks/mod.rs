@@ -89,14 +89,16 @@ impl Passing<'_> {
             params.insert("task".to_owned(), json!({}));
         }
         let takes = is_asked || self.takes_tasks();
-        let first = self.with(takes && self.down.modern).run(params.clone()).await;
-        let answer = match first {
-            Err(End::Failed(Failure::Refused(refusal)))
-                if knows == Knows::Makes && !self.down.modern && wants_tasks(&refusal) =>
+        // Only where it may have to be asked anew are the parameters kept.
+        let again = (knows == Knows::Makes && !self.down.modern).then(|| params.clone());
+        let first = self.with(takes && self.down.modern).run(params).await;
+        let answer = match (first, again) {
+            (Err(End::Failed(Failure::Refused(refusal))), Some(params))
+                if wants_tasks(&refusal) =>
             {
                 self.with(true).run(params).await?
             }
-            other => other?,
+            (other, _) => other?,
         };
         let is_modern = knows == Knows::Makes;
         let Some(begun) = form::begun(&answer, is_modern) else { return Ok(answer) };

@@ -243,6 +243,13 @@ impl One<'_> {
         seen.collect::<Vec<Value>>().into()
     }
 
+    /// How a tool is defined, without making the list.
+    pub(super) fn definition(&self, who: &Who, name: &str) -> Option<Arc<Value>> {
+        let merged = who.gate.joined().now();
+        let offer = merged.tool(merged.name_of(self.0.name(), name)?)?;
+        sees(who, offer).then(|| Arc::clone(&offer.definition))
+    }
+
     pub(super) async fn call(
         &self,
         ask: &Ask<Who>,

@@ -247,9 +247,9 @@ impl Serve for Offered {
         Ok(worded.collect::<Vec<Value>>().into())
     }
 
-    async fn mirrors(&self, ask: &Ask<Who>, name: &str) -> Option<Option<Value>> {
-        if self.one().is_some() {
-            return None;
+    async fn mirrors(&self, ask: &Ask<Who>, name: &str) -> Option<Option<Arc<Value>>> {
+        if let Some(one) = self.one() {
+            return Some(one.definition(&ask.caller, name));
         }
         if tools::is(&ask.caller, name) {
             // No argument of ours comes in a header.
@@ -257,7 +257,7 @@ impl Serve for Offered {
         }
         let merged = ask.caller.gate.joined().merged().await;
         let offer = merged.tool(name).filter(|offer| joined::sees(&ask.caller, offer));
-        Some(offer.map(|offer| Value::clone(&offer.definition)))
+        Some(offer.map(|offer| Arc::clone(&offer.definition)))
     }
 
     async fn call(&self, ask: &Ask<Who>, params: &Map<String, Value>) -> Result<Value, Stop> {

@@ -18,6 +18,8 @@ pub mod measure;
 pub mod redact;
 pub mod screen;
 
+mod claim;
+mod collector;
 mod diff;
 mod filter;
 mod proxy;
@@ -28,10 +30,12 @@ mod tasks;
 mod visible;
 
 pub use capture::{Book, Ending, Exchange, Kind, News, Room};
+pub use claim::{Claim, Judgement, junit};
+pub use collector::Collector;
 pub use diff::{Difference, diff};
 pub use filter::Filter;
 pub use proxy::{Proxy, Settings, Spent, Target, Verdict};
-pub use replay::replay;
+pub use replay::{replay, replay_with};
 pub use rule::{Rule, Unreadable};
 pub use stdio::wrap;
 pub use visible::visible;

@@ -18,6 +18,20 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// # Errors
 /// When the exchange has no request of HTTP that was recorded whole.
 pub async fn replay(exchange: &Exchange, target: &Target, book: &Book) -> Result<u64, String> {
+    replay_with(exchange, target, book, &[]).await
+}
+
+/// As [`replay`], with these headers set; those without a value are taken away. `Host` is the
+/// target's unless it is among them.
+///
+/// # Errors
+/// As [`replay`].
+pub async fn replay_with(
+    exchange: &Exchange,
+    target: &Target,
+    book: &Book,
+    headers: &[(String, String)],
+) -> Result<u64, String> {
     let number = exchange.number;
     let Some(head) = exchange.ask.clone().filter(|_| exchange.kind == Kind::Http) else {
         return Err(format!(
@@ -28,15 +42,21 @@ pub async fn replay(exchange: &Exchange, target: &Target, book: &Book) -> Result
         return Err(format!("exchange {number} was too long to be kept whole"));
     }
     let mut bytes = exchange.asked.bytes().to_vec();
-    if target.to_string() != exchange.target || head.version == Version::Two {
+    let is_elsewhere = target.to_string() != exchange.target;
+    if is_elsewhere || head.version == Version::Two || !headers.is_empty() {
         let mut head = head.clone();
         // Another server answers to another name.
-        head.set("Host", &target.authority());
+        if is_elsewhere {
+            head.set("Host", &target.authority());
+        }
         if head.version == Version::Two {
             // A stream is sent as HTTP/1, which says in its head how long the body is.
             head.version = Version::One;
             head.set("te", "");
             head.set("Content-Length", &exchange.ask_raw().len().to_string());
+        }
+        for (name, value) in headers {
+            head.set(name, value);
         }
         bytes = head.write();
         bytes.extend_from_slice(exchange.ask_raw());

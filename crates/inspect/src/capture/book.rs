@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::exchange::{Ending, Exchange, Kind, Times};
+use super::exchange::{Ending, Exchange, Kind, PAGE_BYTES, Times};
 use super::tape::Tape;
 use crate::http::Framing;
 
@@ -111,6 +111,7 @@ impl Book {
             rules: Vec::new(),
         }));
         inner.exchanges.push_back(Arc::clone(&exchange));
+        inner.bytes = inner.bytes.saturating_add(PAGE_BYTES);
         self.trim(&mut inner);
         drop(inner);
         Entry { book: self.clone(), exchange, number, began: Instant::now() }
@@ -211,6 +212,15 @@ impl Entry {
     pub fn push(&self, way: Way, piece: &[u8]) {
         let at = self.elapsed();
         let limit = self.book.room.way_bytes;
+        if self.is_forgotten() {
+            // Nobody can ask for it any more: what is left of it takes no room.
+            let mut page = self.exchange.lock();
+            let page = &mut *page;
+            for tape in [&mut page.asked, &mut page.answered, &mut page.aside] {
+                tape.forget();
+            }
+            return;
+        }
         let grown = {
             let mut page = self.exchange.lock();
             let before = page.weight();
@@ -223,12 +233,14 @@ impl Entry {
             page.weight().saturating_sub(before)
         };
         let mut inner = self.book.inner.lock();
-        // A page that was forgotten meanwhile weighs nothing any more.
-        let first = inner.exchanges.front().map_or(u64::MAX, |page| page.lock().number);
-        if self.number >= first {
-            inner.bytes = inner.bytes.saturating_add(grown);
-            self.book.trim(&mut inner);
-        }
+        inner.bytes = inner.bytes.saturating_add(grown);
+        self.book.trim(&mut inner);
+    }
+
+    /// Whether the book has no room for it any more.
+    fn is_forgotten(&self) -> bool {
+        let first = self.book.inner.lock().exchanges.front().cloned();
+        first.is_none_or(|page| page.lock().number > self.number)
     }
 
     /// Changes what is known.
@@ -267,21 +279,69 @@ impl Drop for Entry {
 mod tests {
     use super::{Book, Room, Way};
     use crate::capture::{Ending, Kind};
+    use crate::http::{Head, Side};
 
     #[test]
     fn the_oldest_go_when_there_is_no_room() {
-        let book = Book::new(Room { exchanges: 100, bytes: 2_000, way_bytes: 500 });
+        let book = Book::new(Room { exchanges: 100, bytes: 12_000, way_bytes: 500 });
         for _ in 0..50 {
             let entry = book.open(Kind::Lines, "caller".into(), "target".into());
             entry.push(Way::Asked, &[b'x'; 900]);
             entry.end(Ending::Whole);
         }
         let (kept, forgotten, bytes) = book.size();
-        assert!(bytes <= 2_000, "{bytes}");
+        assert!(bytes <= 12_000, "{bytes}");
         assert_eq!(kept as u64 + forgotten, 50);
         assert!(book.get(1).is_none());
         let last = book.get(50).unwrap();
         assert_eq!((last.asked.bytes().len(), last.asked.total()), (500, 900));
+    }
+
+    /// Resident memory of this process, in bytes.
+    #[cfg(target_os = "linux")]
+    fn resident() -> usize {
+        let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+        text.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_day_of_traffic_takes_no_more_memory_than_an_hour() {
+        let book = Book::new(Room::default());
+        let head = b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n";
+        let mut at_first = 0;
+        // A tenth of eight hours at 100 requests a second; after a tenth of that the room is full.
+        for number in 0..288_000 {
+            let entry = book.open(Kind::Http, "127.0.0.1:1".into(), "127.0.0.1:2".into());
+            entry.push(Way::Asked, head);
+            entry.push(Way::Asked, &[b'q'; 700]);
+            entry.change(|page| page.ask = Head::read(head, Side::Ask).unwrap());
+            for _ in 0..3 {
+                entry.push(Way::Answered, &[b'a'; 900]);
+            }
+            entry.end(Ending::Whole);
+            if number == 28_800 {
+                at_first = resident();
+            }
+        }
+        let (_, forgotten, bytes) = book.size();
+        let room = Room::default().bytes;
+        assert!(forgotten > 250_000 && bytes <= room, "{forgotten} {bytes}");
+        let grown = resident().saturating_sub(at_first);
+        assert!(grown < 16 << 20, "{grown} bytes more after ten times the traffic");
+        assert!(resident() < 2 * room, "{} bytes in all", resident());
+    }
+
+    #[test]
+    fn what_goes_on_after_it_was_forgotten_takes_no_room() {
+        let book = Book::new(Room { exchanges: 1, bytes: 1 << 20, way_bytes: 1 << 20 });
+        let long = book.open(Kind::Http, "caller".into(), "target".into());
+        long.push(Way::Answered, &[b'x'; 100_000]);
+        let next = book.open(Kind::Http, "caller".into(), "target".into());
+        long.push(Way::Answered, &[b'x'; 100_000]);
+        assert_eq!(long.read(|page| page.answered.bytes().len()), 0);
+        next.push(Way::Answered, &[b'y'; 10]);
+        assert_eq!(book.get(2).unwrap().answered.bytes().len(), 10);
     }
 
     #[test]

@@ -94,6 +94,9 @@ pub struct Times {
     pub over: Option<Duration>,
 }
 
+/// What an exchange weighs beside its bytes: its heads, read, and what is known of it.
+pub(crate) const PAGE_BYTES: usize = 4 * 1024;
+
 /// A question and its answer, with every byte of both.
 #[derive(Clone, Debug)]
 pub struct Exchange {
@@ -173,10 +176,9 @@ impl Exchange {
 
     /// Bytes in memory.
     pub(crate) fn weight(&self) -> usize {
-        [&self.asked, &self.answered, &self.aside]
-            .iter()
-            .map(|tape| tape.bytes().len().saturating_add(tape.arrivals().len() * 24))
-            .sum()
+        let tapes = [&self.asked, &self.answered, &self.aside];
+        let tapes = tapes.iter().map(|tape| tape.room()).sum::<usize>();
+        tapes.saturating_add(PAGE_BYTES)
     }
 }
 

@@ -41,6 +41,18 @@ impl Tape {
         kept.len()
     }
 
+    /// Forgets the bytes; what went by stays counted.
+    pub(crate) fn forget(&mut self) {
+        self.bytes = Vec::new();
+        self.arrivals = Vec::new();
+    }
+
+    /// Bytes in memory, room that is kept for more included.
+    pub(crate) fn room(&self) -> usize {
+        let arrivals = self.arrivals.capacity().saturating_mul(size_of::<Arrival>());
+        self.bytes.capacity().saturating_add(arrivals)
+    }
+
     /// A tape as it was stored.
     pub(crate) fn restore(bytes: Vec<u8>, arrivals: Vec<Arrival>, total: u64) -> Self {
         Self { bytes, arrivals, total }

@@ -267,6 +267,9 @@ fn noise(items: &[Item], found: &mut Found) {
 
 fn calls(exchange: &Exchange, rpc: &[Rpc], found: &mut Found) {
     for one in rpc {
+        for text in super::schema::message(one) {
+            found.error("mcp_schema", text);
+        }
         if let Some(error) = &one.error {
             let method = one.method.as_deref().unwrap_or("a call");
             found.error("rpc_error", format!("{method}: {error}"));
@@ -293,6 +296,9 @@ fn model_call(exchange: &Exchange, model: &ModelCall, found: &mut Found) {
     if let Some(bad) = &model.bad_request {
         let text = format!("the request is none of {}: {bad}", model.dialect);
         found.error("bad_request", text);
+    }
+    for text in &model.violations {
+        found.error("model_schema", text.clone());
     }
     if model.dialect == "anthropic"
         && exchange.ask.as_ref().is_some_and(|head| head.header("anthropic-version").is_none())

@@ -8,6 +8,7 @@ mod model;
 mod picture;
 mod price;
 mod rpc;
+mod schema;
 
 use std::time::Duration;
 

@@ -57,6 +57,9 @@ pub struct ModelCall {
     /// What it cost, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
+    /// What the prompt has that providers refuse.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub violations: Vec<String>,
     /// Why the request is none of the dialect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bad_request: Option<String>,
@@ -103,6 +106,7 @@ pub(super) fn read(exchange: &Exchange) -> Option<ModelCall> {
         Ok(asked) => {
             call.stream = asked.stream || head.path().contains(":streamGenerateContent");
             about(&asked.prompt, &mut call);
+            call.violations = super::schema::prompt(&asked.prompt);
         }
         Err(fault) => call.bad_request = Some(fault.text().to_owned()),
     }

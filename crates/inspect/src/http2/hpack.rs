@@ -218,8 +218,8 @@ mod tests {
         assert_eq!(read(&mut hpack, first), base);
         let second = b"\x82\x86\x84\xbe\x58\x86\xa8\xeb\x10\x64\x9c\xbf";
         assert_eq!(read(&mut hpack, second)[4], "cache-control: no-cache");
-        let third =
-            b"\x82\x87\x85\xbf\x40\x88\x25\xa8\x49\xe9\x5b\xa9\x7d\x7f\x89\x25\xa8\x49\xe9\x5b\xb8\xe8\xb4\xbf";
+        let third = b"\x82\x87\x85\xbf\x40\x88\x25\xa8\x49\xe9\x5b\xa9\x7d\x7f\x89\x25\xa8\
+              \x49\xe9\x5b\xb8\xe8\xb4\xbf";
         let read = read(&mut hpack, third);
         assert_eq!(read[3..], [":authority: www.example.com", "custom-key: custom-value"]);
     }

@@ -61,6 +61,7 @@ pub async fn show(proxy: &Proxy, screen: &Screen) -> io::Result<()> {
     let mut keys = terminal::Keys::start();
     let mut terminal = terminal::Raised::new()?;
     let mut changed = BTreeSet::new();
+    let mut is_drawn = false;
     let mut tick = tokio::time::interval(PAUSE);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -102,13 +103,14 @@ pub async fn show(proxy: &Proxy, screen: &Screen) -> io::Result<()> {
                 Err(RecvError::Closed) => return Ok(()),
             },
             _ = tick.tick() => {
-                if !take(proxy, &mut app, &mut changed) {
+                if !take(proxy, &mut app, &mut changed) && is_drawn {
                     continue;
                 }
             }
         }
         app.read_if_seen(proxy.book());
         terminal.draw(&mut app)?;
+        is_drawn = true;
     }
 }
 

@@ -38,7 +38,9 @@ impl Raised {
     pub(super) fn raise(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
         execute!(stdout(), EnterAlternateScreen)?;
-        self.0.clear()
+        // Draws all anew, without a question to the terminal that keys would answer.
+        let size = self.0.size()?;
+        self.0.resize(size.into())
     }
 
     /// Gives the terminal back for a while.

@@ -21,11 +21,13 @@ fn call(book: &Book, path: &str, status: u16) -> u64 {
                 \"messages\":[{\"role\":\"user\",\"content\":\"who are you\"}]}";
     let ask = format!(
         "POST {path} HTTP/1.1\r\nx-api-key: sk-ant-api03-hush-hush-hush\r\n\
-         anthropic-version: 1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+         anthropic-version: 1\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
     let answer = format!(
-        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{ANSWER}",
+        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{ANSWER}",
         ANSWER.len()
     );
     let entry = book.open(Kind::Http, "127.0.0.1:5".into(), "127.0.0.1:61900".into());

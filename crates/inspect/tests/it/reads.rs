@@ -159,3 +159,71 @@ async fn a_packed_stream_is_read_as_it_comes_and_kept_as_it_was_sent() {
     let kept = read(&line(&exchange, Secrets::Kept)).unwrap();
     assert_eq!(kept.answered.bytes(), sent);
 }
+
+#[tokio::test]
+async fn exchanges_are_sent_to_a_collector_as_spans() {
+    let model = Server::start(b"]}", stream(), true).await;
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    let collector = Server::start(b"]}]}]}", answer, false).await;
+    let proxy = proxy(model.address, &[]).await;
+    say(proxy.address(), &ask()).await;
+    let exchange = over(&proxy, 1).await;
+    let target = inspect::Target::new("127.0.0.1", collector.address.port(), false);
+    let spans = inspect::Collector::start(target, "/v1/traces");
+    let view = decode::view(&exchange);
+    spans.take(exchange, view);
+    assert_eq!(spans.finish().await, Ok("1 spans sent".to_owned()));
+    let sent = String::from_utf8(collector.came().concat()).unwrap();
+    let (head, body) = sent.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{head}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let span = &body["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+    assert_eq!(span["name"], "chat claude-x");
+    assert_eq!(span["traceId"].as_str().unwrap().len(), 32);
+    let attribute = |key: &str| {
+        let all = span["attributes"].as_array().unwrap();
+        all.iter().find(|one| one["key"] == key).unwrap()["value"].clone()
+    };
+    assert_eq!(attribute("gen_ai.usage.input_tokens")["intValue"], "12");
+    assert_eq!(attribute("gen_ai.provider.name")["stringValue"], "anthropic");
+    assert_eq!(
+        attribute("gen_ai.response.finish_reasons")["arrayValue"]["values"][0]["stringValue"],
+        "end_turn"
+    );
+    let begun: u64 = span["startTimeUnixNano"].as_str().unwrap().parse().unwrap();
+    let ended: u64 = span["endTimeUnixNano"].as_str().unwrap().parse().unwrap();
+    assert!(begun > 1_600_000_000_000_000_000 && ended >= begun);
+    assert!(!sent.contains("secret-secret"));
+
+    // One that is not there is named.
+    let gone = inspect::Target::new("127.0.0.1", 1, false);
+    let spans = inspect::Collector::start(gone, "/v1/traces");
+    let exchange = over(&proxy, 1).await;
+    let view = decode::view(&exchange);
+    spans.take(exchange, view);
+    let why = spans.finish().await.unwrap_err();
+    assert!(why.contains("1 lost") && why.contains("nothing listens there"), "{why}");
+}
+
+#[tokio::test]
+async fn a_prompt_that_providers_refuse_is_marked() {
+    let server = Server::start(b"]}", stream(), true).await;
+    let proxy = proxy(server.address, &[]).await;
+    let body = "{\"model\":\"claude-x\",\"max_tokens\":9,\"stream\":true,\"messages\":[\
+                {\"role\":\"user\",\"content\":\"hi\"},\
+                {\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"t1\",\
+                \"name\":\"look\",\"input\":{}}]},{\"role\":\"user\",\"content\":\"and?\"},\
+                {\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"t9\",\
+                \"content\":\"x\"}]}]}";
+    say(proxy.address(), &post("/v1/messages", "X: y", body)).await;
+    let view = decode::view(&over(&proxy, 1).await);
+    let texts: Vec<&str> = view
+        .findings
+        .iter()
+        .filter(|finding| finding.id == "model_schema")
+        .map(|finding| finding.text.as_str())
+        .collect();
+    assert_eq!(texts.len(), 2, "{:?}", view.findings);
+    assert!(texts[0].contains("the call `t1` of a tool has no answer"), "{texts:?}");
+    assert!(texts[1].contains("answers the call `t9`"), "{texts:?}");
+}

@@ -1,6 +1,9 @@
-//! The gateway beside a direct call and nginx's `proxy_pass`, in one run: requests per second and
-//! what each adds to one call, for bodies of several sizes and many streams at once.
+//! The gateway beside a direct call, nginx's `proxy_pass` and the `LiteLLM` proxy, in one run.
+//!
+//! Requests per second and what each adds to one call, for bodies of several sizes and many streams
+//! at once.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -11,6 +14,7 @@ use mock::{Mock, Script};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+use crate::litellm::{self, LiteLlm};
 use crate::program::Program;
 use crate::report::{Report, percentile};
 use crate::turns::{spawn, us};
@@ -27,12 +31,30 @@ const FOR: Duration = Duration::from_secs(2);
 const STREAMS: &[usize] = &[128, 512, 2_000];
 
 /// A way to the model server.
+#[derive(Clone)]
 struct Way {
     name: &'static str,
     address: String,
     path: &'static str,
+    /// Header lines of every request.
+    headers: &'static str,
     /// The caller speaks the upstream's dialect.
     same: bool,
+    /// Not ours: when it fails, that is a figure too.
+    peer: bool,
+}
+
+impl Way {
+    /// A way on which the caller speaks as the model server does.
+    fn of(name: &'static str, address: &str) -> Self {
+        let (address, path) = (address.to_owned(), "/v1/messages");
+        Self { name, address, path, headers: "", same: true, peer: false }
+    }
+
+    /// The same, by a caller who speaks another API.
+    fn translated(&self, name: &'static str) -> Self {
+        Self { name, path: "/v1/chat/completions", same: false, ..self.clone() }
+    }
 }
 
 /// Measures every way for every size, turn about.
@@ -47,26 +69,20 @@ pub(crate) async fn beside(binary: &Path, report: &mut Report) -> Result<()> {
     ];
     let program = Program::start(binary, &variables).await?;
     let nginx = Nginx::start(&mock.addr().to_string()).await?;
-    let mut ways = vec![Way {
-        name: "direct",
-        address: mock.addr().to_string(),
-        path: "/v1/messages",
-        same: true,
-    }];
-    if let Some(nginx) = &nginx {
-        let address = nginx.address.clone();
-        ways.push(Way { name: "nginx", address, path: "/v1/messages", same: true });
-    }
-    for (name, path, same) in [
-        ("rapport, passed", "/v1/messages", true),
-        ("rapport, translated", "/v1/chat/completions", false),
-    ] {
-        ways.push(Way { name, address: program.address.clone(), path, same });
+    let litellm = LiteLlm::start(binary, &base, &question(200, true, false)).await?;
+    let mut ways = vec![Way::of("direct", &mock.addr().to_string())];
+    ways.extend(nginx.iter().map(|nginx| Way { peer: true, ..Way::of("nginx", &nginx.address) }));
+    let ours = Way::of("rapport, passed", &program.address);
+    ways.extend([ours.clone(), ours.translated("rapport, translated")]);
+    if let Some(litellm) = &litellm {
+        let passed = Way::of("LiteLLM, passed", &litellm.address);
+        let passed = Way { peer: true, headers: litellm::HEADERS, ..passed };
+        ways.extend([passed.clone(), passed.translated("LiteLLM, translated")]);
     }
     for (size, shown) in SIZES {
         let mut direct = 0.0;
         for way in &ways {
-            let (rate, alone) = measured(way, *size).await?;
+            let (rate, alone) = measured_or_not(way, (*size, shown)).await?;
             if way.name == "direct" {
                 direct = rate;
             }
@@ -92,6 +108,17 @@ pub(crate) async fn beside(binary: &Path, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// As [`measured`]; where another program than ours fails, that is told and the run goes on.
+async fn measured_or_not(way: &Way, (size, shown): (usize, &str)) -> Result<(f64, f64)> {
+    match measured(way, size).await {
+        Err(error) if way.peer => {
+            drop(writeln!(std::io::stderr(), "{shown}, {}: {error:#}", way.name));
+            Ok((0.0, f64::NAN))
+        }
+        measured => measured,
+    }
+}
+
 fn question(size: usize, same: bool, stream: bool) -> String {
     let text = "word ".repeat(size / 5);
     let max = if same { "\"max_tokens\":100," } else { "" };
@@ -105,7 +132,7 @@ fn question(size: usize, same: bool, stream: bool) -> String {
 async fn measured(way: &Way, size: usize) -> Result<(f64, f64)> {
     let body: Arc<str> = question(size, way.same, false).into();
     let mut alone = Vec::new();
-    let mut line = Line::open(&way.address).await?;
+    let mut line = Line::open_with(&way.address, way.headers).await?;
     let until = Instant::now() + FOR / 3;
     while Instant::now() < until {
         let began = Instant::now();
@@ -116,8 +143,9 @@ async fn measured(way: &Way, size: usize) -> Result<(f64, f64)> {
     let mut tasks = Vec::new();
     for _ in 0..CONNECTIONS {
         let (address, path, body) = (way.address.clone(), way.path, Arc::clone(&body));
+        let headers = way.headers;
         tasks.push(spawn(async move {
-            let mut line = Line::open(&address).await?;
+            let mut line = Line::open_with(&address, headers).await?;
             let mut count = 0_u32;
             while Instant::now() < until {
                 line.answered(path, &body).await?;
@@ -139,8 +167,9 @@ async fn streams(way: &Way, count: usize) -> Result<(f64, f64)> {
     let mut tasks = Vec::new();
     for _ in 0..count {
         let (address, path, body) = (way.address.clone(), way.path, Arc::clone(&body));
+        let headers = way.headers;
         tasks.push(spawn(async move {
-            let mut line = Line::open(&address).await?;
+            let mut line = Line::open_with(&address, headers).await?;
             let began = Instant::now();
             line.until(path, &body, b"text_delta").await?;
             let first = us(began.elapsed());

@@ -5,6 +5,7 @@
 mod gateway;
 mod inspect;
 mod joined;
+mod litellm;
 mod program;
 mod report;
 mod streams;

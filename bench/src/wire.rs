@@ -9,14 +9,20 @@ use tokio::net::TcpStream;
 pub(crate) struct Line {
     stream: TcpStream,
     held: Vec<u8>,
+    headers: &'static str,
 }
 
 impl Line {
     /// Connects, without Nagle's delay.
     pub(crate) async fn open(address: &str) -> Result<Self> {
+        Self::open_with(address, "").await
+    }
+
+    /// As [`Line::open`], with header lines for every request.
+    pub(crate) async fn open_with(address: &str, headers: &'static str) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, held: Vec::with_capacity(16 * 1024) })
+        Ok(Self { stream, held: Vec::with_capacity(16 * 1024), headers })
     }
 
     /// Sends a JSON line and reads the reply line.
@@ -94,7 +100,7 @@ impl Line {
     }
 
     async fn send(&mut self, path: &str, body: &str) -> Result<()> {
-        self.send_with(path, "", body).await
+        self.send_with(path, self.headers, body).await
     }
 
     async fn send_with(&mut self, path: &str, headers: &str, body: &str) -> Result<()> {

@@ -1,15 +1,20 @@
 //! Step 3: how often a caller may call; one bucket per key, or per address without a key.
+//!
+//! What is too much is refused, or waits for its turn where the settings say so.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use wire::{Code, Fault};
 
 /// Limit: buckets that are kept; full ones are dropped first, they carry no information.
 const BUCKETS_MAX: usize = 100_000;
+/// Limit: requests of all callers that wait for their turn; the next one is refused at once.
+const WAITING_MAX: usize = 1_000;
 
 /// Who is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,10 +43,47 @@ struct Bucket {
 }
 
 /// The token buckets of all callers.
-#[derive(Debug, Default)]
-pub struct Rates(Mutex<HashMap<Counted, Bucket>>);
+#[derive(Debug)]
+pub struct Rates {
+    buckets: Mutex<HashMap<Counted, Bucket>>,
+    waiting: Semaphore,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self { buckets: Mutex::default(), waiting: Semaphore::new(WAITING_MAX) }
+    }
+}
 
 impl Rates {
+    /// As [`Rates::admit`], but waits at most `within` for the next place.
+    ///
+    /// # Errors
+    /// As [`Rates::admit`], at once when no place comes free in that time or too many wait.
+    pub async fn admit_within(
+        &self,
+        who: &Counted,
+        (per_minute, within): (u32, Duration),
+    ) -> Result<Left, Fault> {
+        let until = Instant::now() + within;
+        let mut place = None;
+        loop {
+            let refused = match self.admit(who, per_minute) {
+                Ok(left) => return Ok(left),
+                Err(refused) => refused,
+            };
+            let wait = refused.wait().unwrap_or(within);
+            if Instant::now() + wait > until {
+                return Err(refused);
+            }
+            if place.is_none() {
+                let Ok(taken) = self.waiting.try_acquire() else { return Err(refused) };
+                place = Some(taken);
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
     /// Takes one request from the caller's bucket of `per_minute`.
     ///
     /// # Errors
@@ -50,7 +92,7 @@ impl Rates {
         let now = Instant::now();
         let size = f64::from(per_minute.max(1));
         let per_second = size / 60.0;
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= BUCKETS_MAX {
             buckets.retain(|_, b| b.tokens + (now - b.at).as_secs_f64() * per_second < size);
         }
@@ -100,5 +142,36 @@ mod tests {
         rates.admit(&Counted::Key("b".to_owned()), 3).unwrap();
         tokio::time::advance(Duration::from_secs(21)).await;
         rates.admit(&me, 3).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_too_much_waits_for_its_turn_but_not_for_ever() {
+        let rates = Rates::default();
+        let me = Counted::Key("a".to_owned());
+        let minute = Duration::from_mins(1);
+        for _ in 0..3 {
+            rates.admit(&me, 3).unwrap();
+        }
+        let begun = Instant::now();
+        let (one, two) = tokio::join!(
+            rates.admit_within(&me, (3, minute)),
+            rates.admit_within(&me, (3, minute)),
+        );
+        assert!(one.is_ok() && two.is_ok());
+        let took = begun.elapsed().as_secs();
+        assert!((39..=41).contains(&took), "one after the other: {took} s");
+        let begun = Instant::now();
+        let late = rates.admit_within(&me, (3, Duration::from_secs(5))).await.unwrap_err();
+        assert_eq!((late.code(), begun.elapsed()), (Code::RateLimited, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_so_many_wait() {
+        let rates = Rates { waiting: Semaphore::new(1), ..Rates::default() };
+        let me = Counted::Key("a".to_owned());
+        rates.admit(&me, 1).unwrap();
+        let wish = (1, Duration::from_hours(1));
+        let (one, two) = tokio::join!(rates.admit_within(&me, wish), rates.admit_within(&me, wish));
+        assert_eq!((one.is_ok(), two.is_ok()), (true, false));
     }
 }

@@ -307,6 +307,8 @@ pub struct Limits {
     pub turns: usize,
     /// `limits.requests_per_minute` per key, or per address without a key; `None` is unlimited.
     pub requests_per_minute: Option<u32>,
+    /// `limits.requests_wait`: how long an HTTP request may wait for its place in that.
+    pub requests_wait: Duration,
     /// `limits.queue`: how long a turn waits for its context.
     pub queue: Duration,
     /// `limits.header_read`: from the first byte to the end of the request headers.
@@ -332,6 +334,7 @@ impl Default for Limits {
             json_depth: 128,
             turns: 1_024,
             requests_per_minute: None,
+            requests_wait: Duration::ZERO,
             queue: Duration::from_secs(30),
             header_read: Duration::from_secs(10),
             body_read: Duration::from_secs(30),

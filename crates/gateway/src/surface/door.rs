@@ -22,7 +22,7 @@ use wire::{Code, Fault};
 use super::base;
 use super::problem::{self, Failed, Form, Shared};
 use crate::about::Peer;
-use crate::auth::{self, Scope};
+use crate::auth::{self, Caller, Scope};
 use crate::flow;
 use crate::gate::Gateway;
 use crate::limits::Left;
@@ -95,6 +95,17 @@ fn admit(gate: &Gateway, request: &Request) -> Result<(), Fault> {
         .details(serde_json::json!({"requested": wanted, "supported": [API_VERSION]})))
 }
 
+/// A place in the caller's rate, where there is a limit; waits for it as long as the settings say.
+async fn place(gate: &Gateway, caller: &Caller) -> Result<Option<Left>, Fault> {
+    let (limit, within) = {
+        let limits = &gate.now().settings.limits;
+        (limits.requests_per_minute, limits.requests_wait)
+    };
+    let Some(per_minute) = limit else { return Ok(None) };
+    let left = gate.rates().admit_within(&caller.counted(), (per_minute, within)).await;
+    left.map(Some).inspect_err(|_| gate.metrics().limited())
+}
+
 /// Finds the caller, takes a place in its rate, and runs the handler within its time.
 async fn inside(
     gate: &Gateway,
@@ -111,9 +122,7 @@ async fn inside(
         let shown = if needs { auth::shown(request.headers(), request.uri())? } else { None };
         let caller = auth::caller(gate, shown, peer)?;
         caller.must(scope_of(&request))?;
-        let per_minute = gate.now().settings.limits.requests_per_minute;
-        let left = per_minute.map(|rate| gate.rates().admit(&caller.counted(), rate)).transpose();
-        let left = left.inspect_err(|_| gate.metrics().limited())?;
+        let left = place(gate, &caller).await?;
         who = Some(caller.name());
         request.extensions_mut().insert(caller);
         left

@@ -253,8 +253,9 @@ async fn documents_are_ranked_offline_and_by_providers() {
 
 #[tokio::test]
 async fn results_of_anthropics_batches_are_asked_here() {
-    let body = r#"{"id":"b","results_url":"https://api.anthropic.com/v1/messages/batches/b/results","n":1.50}"#;
-    let stub = Stub::start(200, "application/json", body).await;
+    let theirs = "https://api.anthropic.com/v1/messages/batches/b/results";
+    let body = format!(r#"{{"id":"b","results_url":"{theirs}","n":1.50}}"#);
+    let stub = Stub::start(200, "application/json", body.clone()).await;
     let house = before("anthropic", &stub, &["claude-x"]).await;
     let request = Request::get("/v1/messages/batches/b").header("host", "localhost:61900");
     let answer = house.send(request.body(axum::body::Body::empty()).unwrap()).await;

@@ -303,6 +303,13 @@ fn cache(values: &mut Values<'_>) -> CacheSettings {
     }
 }
 
+/// How long a request may wait for its place; not at all unless that is written.
+fn requests_wait(values: &mut Values<'_>) -> Duration {
+    let path = "limits.requests_wait";
+    let written = values.found(path).is_some_and(|found| !found.text.is_empty());
+    if written { values.duration(path) } else { Duration::ZERO }
+}
+
 fn limits(values: &mut Values<'_>) -> Limits {
     Limits {
         connections: values.size("limits.connections"),
@@ -315,6 +322,7 @@ fn limits(values: &mut Values<'_>) -> Limits {
         requests_per_minute: values
             .optional_count("limits.requests_per_minute")
             .and_then(|count| u32::try_from(count).ok()),
+        requests_wait: requests_wait(values),
         queue: values.duration("limits.queue"),
         header_read: values.duration("limits.header_read"),
         body_read: values.duration("limits.body_read"),

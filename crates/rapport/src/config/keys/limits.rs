@@ -50,6 +50,14 @@ pub(super) const KEYS: &[Key] = &[
         Live,
         "Requests a minute for each key, or for each address without a key.",
     ),
+    key(
+        "limits.requests_wait",
+        Duration,
+        "",
+        Live,
+        "How long an HTTP request beyond that may wait for its place; it is refused at once where \
+         it is not set, where that would take longer, and when 1,000 wait.",
+    ),
     key("limits.queue", Duration, "30s", Live, "How long a turn waits for its context."),
     key(
         "limits.header_read",

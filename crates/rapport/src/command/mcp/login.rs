@@ -10,8 +10,9 @@ use clap::Args;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 use super::super::reach::Client;
 use super::super::table::cell;
@@ -145,13 +146,21 @@ fn open(address: &str) {
 struct Answers {
     listener: TcpListener,
     redirect: String,
-    input: Option<tokio::io::Lines<BufReader<tokio::io::Stdin>>>,
+    typed: Option<mpsc::Receiver<String>>,
 }
 
 impl Answers {
     fn new(listener: TcpListener, redirect: String) -> Self {
-        let input = Some(BufReader::new(tokio::io::stdin()).lines());
-        Self { listener, redirect, input }
+        let (send, typed) = mpsc::channel(1);
+        // A thread of its own: nothing waits for a line that nobody types any more.
+        std::thread::spawn(move || {
+            for line in std::io::stdin().lines().map_while(Result::ok) {
+                if send.blocking_send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { listener, redirect, typed: Some(typed) }
     }
 
     /// The next address that may be the answer.
@@ -159,8 +168,8 @@ impl Answers {
         let mut visits = FuturesUnordered::new();
         loop {
             let typed = async {
-                match &mut self.input {
-                    Some(lines) => lines.next_line().await,
+                match &mut self.typed {
+                    Some(lines) => lines.recv().await,
                     None => std::future::pending().await,
                 }
             };
@@ -173,10 +182,10 @@ impl Answers {
                     return format!("{}?{query}", self.redirect);
                 }
                 line = typed => match line {
-                    Ok(Some(line)) if line.trim().is_empty() => {}
-                    Ok(Some(line)) => return line.trim().to_owned(),
+                    Some(line) if line.trim().is_empty() => {}
+                    Some(line) => return line.trim().to_owned(),
                     // Nobody types here.
-                    Ok(None) | Err(_) => self.input = None,
+                    None => self.typed = None,
                 }
             }
         }

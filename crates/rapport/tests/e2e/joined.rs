@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::program::{Home, PATIENCE, Server, soon};
 use crate::talk::request;
@@ -15,7 +16,7 @@ fn configured(home: &Home, names: &[&str]) {
     for name in names {
         yaml.push_str(&format!(
             "    {name}:\n      command: sh\n      args: [{}]\n      env: {{NAME: {name}, TOOLS: \
-             echo pid}}\n",
+             echo pid breeds}}\n",
             home.path("s.sh").display()
         ));
     }
@@ -36,7 +37,7 @@ async fn ready(server: &Server, name: &str) -> Value {
     Box::pin(soon("the joined server", looking)).await
 }
 
-async fn call(server: &Server, name: &str, arguments: Value) -> String {
+pub(crate) async fn call(server: &Server, name: &str, arguments: Value) -> String {
     let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
                       "io.modelcontextprotocol/clientCapabilities": {}});
     let params = json!({"name": name, "arguments": arguments, "_meta": meta});
@@ -98,6 +99,48 @@ async fn a_server_is_added_seen_tested_and_left_from_the_command_line() {
     server.stop().await;
 }
 
+/// Whether a process is there and no zombie.
+#[cfg(target_os = "linux")]
+fn lives(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = status.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
+    state.is_some_and(|state| state != "Z")
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_child_that_is_killed_takes_its_family_along_and_is_started_again() {
+    let home = Home::new();
+    configured(&home, &["one", "two"]);
+    let server = home.serve(&[]).await;
+    Box::pin(ready(&server, "one")).await;
+    let child = call(&server, "one__pid", json!({})).await;
+    let grandchild = call(&server, "one__breeds", json!({})).await;
+    assert!(lives(&child) && lives(&grandchild));
+    let killed = std::process::Command::new("kill").args(["-9", &child]).status().unwrap();
+    assert!(killed.success());
+    let gone = async {
+        while lives(&child) || lives(&grandchild) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // Five seconds are promised; the machine of a test may be busy.
+    tokio::time::timeout(Duration::from_secs(15), gone).await.expect("nothing of it stays");
+    let back = async {
+        loop {
+            let pid = call(&server, "one__pid", json!({})).await;
+            if pid.parse::<u32>().is_ok() {
+                return pid;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert_ne!(Box::pin(soon("it is started again", back)).await, child);
+    Box::pin(ready(&server, "two")).await;
+    assert_eq!(call(&server, "two__echo", json!({"say": "unharmed"})).await, "unharmed");
+    server.stop().await;
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_server_that_is_killed_leaves_no_child_behind() {
@@ -107,13 +150,14 @@ async fn a_server_that_is_killed_leaves_no_child_behind() {
     let mut children = Vec::new();
     for name in ["one", "two"] {
         Box::pin(ready(&server, name)).await;
-        children.push(call(&server, &format!("{name}__pid"), json!({})).await);
+        for tool in ["pid", "breeds"] {
+            children.push(call(&server, &format!("{name}__{tool}"), json!({})).await);
+        }
     }
-    let lives = |pid: &String| std::path::Path::new(&format!("/proc/{pid}")).exists();
-    assert!(children.iter().all(lives));
+    assert!(children.iter().all(|pid| lives(pid)));
     server.kill().await;
     let ended = async {
-        while children.iter().any(lives) {
+        while children.iter().any(|pid| lives(pid)) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -139,4 +183,74 @@ async fn many_servers_start_at_once_and_a_list_that_was_kept_is_there_at_once() 
     let shown = server.get("/api/v1/mcp/servers/s8").await.json();
     assert_eq!(shown["tools"][0]["offered_as"], "s8__echo", "{shown}");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_whose_variable_is_not_set_is_down_and_harms_nothing() {
+    let home = Home::new();
+    configured(&home, &["one"]);
+    let server = home.serve(&[]).await;
+    Box::pin(ready(&server, "one")).await;
+    let (data, url) = (home.data().display().to_string(), format!("http://{}", server.addr));
+    let run = async |args: &[&str]| {
+        let mut all = vec!["--data", data.as_str(), "mcp"];
+        all.extend_from_slice(args);
+        let output = home.command(&all).env("RAPPORT_URL", &url).output();
+        let output = soon("the command", output).await.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let add = ["add", "far", "--url", "http://127.0.0.1:9/mcp", "--header", "X-Key=${FAR_KEY}"];
+    let (code, said) = run(&add).await;
+    assert!(code == Some(0) && said.contains("`${FAR_KEY}` is not set"), "{said}");
+    let shown = server.get("/api/v1/mcp/servers/far").await.json();
+    assert_eq!(shown["state"], "down");
+    assert!(shown["error"].as_str().unwrap().contains("FAR_KEY"), "{shown}");
+    let (code, said) = run(&["test", "far"]).await;
+    assert!(code == Some(1) && said.contains("FAR_KEY"), "{said}");
+    server.stop().await;
+    // The next start has all the rest, and the entry can be taken out without the variable.
+    let server = home.serve(&[]).await;
+    Box::pin(ready(&server, "one")).await;
+    let url = format!("http://{}", server.addr);
+    let remove =
+        home.command(&["--data", &data, "mcp", "remove", "far"]).env("RAPPORT_URL", &url).output();
+    let removed = soon("the command", remove).await.unwrap();
+    assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_bridge_to_nowhere_answers_and_fails() {
+    let home = Home::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let mut command = home.command(&["mcp", "--url", &url]);
+    let mut child = command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let line = json!({"jsonrpc": "2.0", "id": 5, "method": "tools/list"});
+    let line = format!("{line}\n");
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(line.as_bytes()).await.unwrap();
+    drop(stdin);
+    let output = soon("its end", child.wait_with_output()).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let answer: Value = serde_json::from_str(&said).unwrap();
+    assert!(answer["id"] == 5 && answer["error"].is_object(), "{answer}");
+}
+
+#[tokio::test]
+async fn an_application_is_not_connected_to_a_port_that_is_none() {
+    let home = Home::new();
+    std::fs::create_dir(home.path(".cursor")).unwrap();
+    let refused = home.run(&["connect", "cursor", "--port", "61900000", "--dry-run"]).await;
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("61900000"));
+    let taken = home.run(&["connect", "cursor", "--port", "61901", "--dry-run"]).await;
+    assert_eq!(taken.status.code(), Some(0), "{}", String::from_utf8_lossy(&taken.stderr));
 }

@@ -11,7 +11,7 @@ use crate::rows::chain::{self, Chain};
 use crate::rows::ctx::{self, Row};
 use crate::rows::seal::{self, Opened};
 use crate::rows::states::ROLLBACK;
-use crate::rows::{branches, entry, parts, signed, unsigned};
+use crate::rows::{branches, figures, parts, signed, unsigned};
 use crate::{
     Branches, Checkpoint, Child, Comparison, Context, Key, Left, Map, Moment, To, What, branch,
     clock, refuse,
@@ -293,7 +293,7 @@ impl Job<'_> {
         let state = state_of(&point.state, row)?;
         let cause = format!("rollback to checkpoint {name}");
         if point.is_on(row) {
-            let at = entry::at(self.connection, row, point.seq)?;
+            let at = figures::at(self.connection, row, point.seq)?;
             return self.branch_off((row, row), &at, &cause, Some(state));
         }
         let views = branches::views(self.connection, row)?;
@@ -302,7 +302,7 @@ impl Job<'_> {
             Fault::internal("a checkpoint names a branch that is gone")
                 .details(serde_json::json!({"checkpoint": name}))
         })?;
-        let at = entry::at(self.connection, &view.row, point.seq)?;
+        let at = figures::at(self.connection, &view.row, point.seq)?;
         self.branch_off((row, &view.row), &at, &cause, Some(state))
     }
 
@@ -310,7 +310,7 @@ impl Job<'_> {
     pub(super) fn branch_off(
         &self,
         (row, from): (&Row, &Row),
-        at: &entry::At,
+        at: &figures::At,
         cause: &str,
         state: Option<Map>,
     ) -> Result<Context, Fault> {

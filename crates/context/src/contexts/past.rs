@@ -9,6 +9,7 @@ use wire::{Code, Fault};
 use super::Contexts;
 use crate::rows::ctx::{self, Row};
 use crate::rows::entry::{self, Range};
+use crate::rows::figures;
 use crate::rows::parts;
 use crate::{Entry, EntryStatus, Key, Map, clock};
 
@@ -90,7 +91,7 @@ fn begin(connection: &Connection, row: &Row, turns: u64) -> Result<u32, Fault> {
     let (mut from, mut to) = (1, row.head.saturating_add(1));
     while from < to {
         let middle = from + (to - from) / 2;
-        if entry::at(connection, row, middle)?.turns >= turns {
+        if figures::at(connection, row, middle)?.turns >= turns {
             to = middle;
         } else {
             from = middle + 1;

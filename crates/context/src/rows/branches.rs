@@ -6,7 +6,8 @@ use wire::Fault;
 
 use super::chain::{self, Chain};
 use super::ctx::Row;
-use super::entry::{self, At};
+use super::entry;
+use super::figures::{self, At};
 use super::seal::{self, Opened};
 use super::{signed, unsigned};
 use crate::refuse;
@@ -99,7 +100,7 @@ pub(crate) fn at(connection: &Connection, row: &Row, wanted: Option<u64>) -> Res
         }
         _ => row.head,
     };
-    let Some(wanted) = wanted else { return entry::at(connection, row, settled) };
+    let Some(wanted) = wanted else { return figures::at(connection, row, settled) };
     let seq = u32::try_from(wanted).ok().filter(|seq| *seq <= row.head);
     let seq = seq.ok_or_else(|| refuse::beyond(wanted, row.head))?;
     if let Some(turn) = row.open_turn
@@ -107,7 +108,7 @@ pub(crate) fn at(connection: &Connection, row: &Row, wanted: Option<u64>) -> Res
     {
         return Err(refuse::busy(turn));
     }
-    entry::at(connection, row, seq)
+    figures::at(connection, row, seq)
 }
 
 /// Stores which log a row shows; the caller stores the rest of it.

@@ -7,6 +7,7 @@ pub(crate) mod ctx;
 pub(crate) mod cut;
 pub(crate) mod entry;
 pub(crate) mod epochs;
+pub(crate) mod figures;
 pub(crate) mod hooks;
 pub(crate) mod idem;
 pub(crate) mod list;

@@ -7,6 +7,7 @@
 
 mod branches;
 mod changes;
+mod clock;
 mod contract;
 mod documents;
 mod encryption;

@@ -11,7 +11,7 @@ use wire::frame::sse;
 use super::{Body, CARRIES, SESSION, VERSION, empty, events, headers, json, not_allowed, refused};
 use crate::revision::Revision;
 use crate::rpc::{self, Id, Incoming, Message, Params, Refusal};
-use crate::server::{Changing, Interest, Next, Reader, Serve, Server, Session};
+use crate::server::{Changing, Ear, Interest, Next, Reader, Serve, Server, Session};
 use crate::tasks;
 
 /// How long a client waits before it comes back for the rest of a stream, in milliseconds.
@@ -228,8 +228,9 @@ pub(super) fn get<S: Serve>(
     let changing = server.changing();
     let interest = server.heard_by(&session, &caller);
     let server = server.clone();
-    let held =
-        Listening { server, caller, changing, session, memory, interest, carries, fresh: true };
+    let ear = session.ear();
+    let ways = (memory, interest, ear);
+    let held = Listening { server, caller, changing, session, ways, carries, fresh: true };
     events::response(held, |mut held| async move {
         let bytes = held.next().await?;
         Some((bytes, held))
@@ -242,8 +243,8 @@ struct Listening<S: Serve> {
     caller: S::Caller,
     session: Arc<Session>,
     changing: Changing,
-    memory: watch::Receiver<u64>,
-    interest: Interest,
+    /// What there is to remember, what is listened to, and whether this stream tells of it.
+    ways: (watch::Receiver<u64>, Interest, Ear),
     carries: bool,
     fresh: bool,
 }
@@ -254,33 +255,35 @@ impl<S: Serve> Listening<S> {
             self.fresh = false;
             // Bytes at once, so that nobody in between waits for the first change.
             let mut bytes = sse::comment("listening").to_vec();
-            bytes.extend(self.carried().unwrap_or_default());
+            bytes.extend(carried(&self.session, self.carries).unwrap_or_default());
             return Some(bytes.into());
         }
+        let (memory, interest, ear) = &mut self.ways;
         loop {
             tokio::select! {
                 change = self.changing.next() => {
                     let who = (&*self.session, &self.caller);
-                    if let Some(text) = self.server.told_of(who, &change?) {
+                    let text = self.server.told_of(who, &change?);
+                    if let Some(text) = text.filter(|_| ear.tells()) {
                         return Some(events::message(None, &text));
                     }
                 }
-                changed = self.memory.changed() => {
+                changed = memory.changed() => {
                     changed.ok()?;
-                    self.interest.set(self.server.subjects(&self.session, &self.caller));
-                    if let Some(event) = self.carried() {
+                    interest.set(self.server.subjects(&self.session, &self.caller));
+                    if let Some(event) = carried(&self.session, self.carries) {
                         return Some(event.into());
                     }
                 }
             }
         }
     }
+}
 
-    /// An event whose id the client brings along when it comes back.
-    fn carried(&self) -> Option<Vec<u8>> {
-        let id = self.session.memory().filter(|_| self.carries)?;
-        Some(format!("id: {id}\nretry: {RETRY_MS}\ndata: \n\n").into_bytes())
-    }
+/// An event whose id the client brings along when it comes back.
+fn carried(session: &Session, carries: bool) -> Option<Vec<u8>> {
+    let id = session.memory().filter(|_| carries)?;
+    Some(format!("id: {id}\nretry: {RETRY_MS}\ndata: \n\n").into_bytes())
 }
 
 fn place(last: &str) -> Option<(u64, u64)> {

@@ -28,7 +28,7 @@ pub(crate) use change::{Changes, Listening as Changing};
 pub(crate) use interest::{Interest, Interests};
 pub(crate) use modern::{Said, Subscription, is_modern, said};
 pub(crate) use replay::{Next, Reader, Replay};
-pub(crate) use session::{Session, Sessions};
+pub(crate) use session::{Ear, Session, Sessions};
 
 use seal::Seal;
 

@@ -41,6 +41,8 @@ pub(crate) struct Session {
     asked: Mutex<HashMap<u64, oneshot::Sender<Result<Value, Value>>>>,
     running: Mutex<HashMap<Id, CancellationToken>>,
     streams: Mutex<VecDeque<Arc<Replay>>>,
+    /// The streams on which it hears of changes, the newest last.
+    ears: Mutex<Vec<u64>>,
     next: AtomicU64,
 }
 
@@ -69,6 +71,7 @@ impl Session {
             asked: Mutex::default(),
             running: Mutex::default(),
             streams: Mutex::default(),
+            ears: Mutex::default(),
             next: AtomicU64::new(1),
         }
     }
@@ -204,6 +207,13 @@ impl Session {
         }
     }
 
+    /// Opens a stream of changes: of several the newest one tells, so that nothing is told twice.
+    pub(crate) fn ear(self: &Arc<Self>) -> Ear {
+        let number = self.number();
+        self.ears.lock().push(number);
+        Ear { session: Arc::clone(self), number }
+    }
+
     /// A stream of this session that can be read again until its end was read.
     pub(crate) fn stream(&self) -> Arc<Replay> {
         let replay = Replay::new(self.number());
@@ -221,6 +231,26 @@ impl Session {
 
     pub(crate) fn was_read(&self, stream: &Replay) {
         self.streams.lock().retain(|held| held.number() != stream.number());
+    }
+}
+
+/// A stream on which a session hears of changes, as long as this is held.
+#[derive(Debug)]
+pub(crate) struct Ear {
+    session: Arc<Session>,
+    number: u64,
+}
+
+impl Ear {
+    /// Whether this is the stream that tells.
+    pub(crate) fn tells(&self) -> bool {
+        self.session.ears.lock().last() == Some(&self.number)
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.session.ears.lock().retain(|number| *number != self.number);
     }
 }
 
@@ -293,6 +323,16 @@ mod tests {
         assert!(after_restart.end(&session.id));
         assert!(after_restart.find(&session.id).is_none(), "ended is ended");
         assert!(!after_restart.end(&session.id));
+    }
+
+    #[test]
+    fn of_several_streams_the_newest_one_tells() {
+        let session = Session::new(Revision::V2025_11_25, Client::default());
+        let first = session.ear();
+        let second = session.ear();
+        assert!(!first.tells() && second.tells());
+        drop(second);
+        assert!(first.tells(), "what is left tells again");
     }
 
     #[test]

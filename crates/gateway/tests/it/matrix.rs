@@ -8,7 +8,7 @@ use wire::frame::eventstream::{Decoder, Frame};
 
 use crate::house::{Answer, House};
 
-const UPSTREAMS: &[&str] = &[
+pub(crate) const UPSTREAMS: &[&str] = &[
     "anthropic",
     "openai_chat",
     "openai_responses",
@@ -142,7 +142,7 @@ const CALLERS: &[Caller] = &[
     },
 ];
 
-async fn town(dialect: &str, script: &str) -> (Mock, House) {
+pub(crate) async fn town(dialect: &str, script: &str) -> (Mock, House) {
     let script = Script::parse(script).unwrap();
     let mock = Mock::start("127.0.0.1:0".parse().unwrap(), script).await.unwrap();
     let mut provider = ProviderSettings::new("up", dialect, &format!("http://{}", mock.addr()));

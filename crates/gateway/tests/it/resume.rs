@@ -7,6 +7,7 @@ use mock::{Mock, Script};
 use serde_json::{Value, json};
 
 use crate::house::House;
+use crate::matrix;
 use crate::native::events;
 
 /// A house whose model speaks slowly, in five pieces.
@@ -122,4 +123,56 @@ async fn json_lines_wait_for_a_turn_that_was_begun_before() {
     assert!(answer.contains("there is no turn 9"), "{answer}");
     let answer = house.raw(b"{\"sessionId\":\"c\",\"resume\":7}\n").await;
     assert!(answer.contains("`resume`"), "{answer}");
+}
+
+const SLOW: &str =
+    "default.fragments = [\"a\", \"b\", \"c\", \"d\", \"e\"]\ndefault.pause_ms = 100";
+
+#[tokio::test]
+async fn a_stream_goes_on_whatever_the_upstream_speaks() {
+    for upstream in matrix::UPSTREAMS {
+        let (_mock, house) = matrix::town(upstream, SLOW).await;
+        house.post("/api/v1/contexts", &json!({"id": "c", "settings": {"model": "m"}})).await;
+        let heard = hang_up_after(&house, "\"b\"").await;
+        let last = ids(&heard).pop().unwrap();
+        let (status, rest) = again(&house, "last", &last.to_string()).await;
+        assert_eq!(status, StatusCode::OK, "{upstream}: {rest}");
+        assert_eq!(said(&heard) + &said(&rest), "abcde", "{upstream}: {heard}\n{rest}");
+        let numbers = [ids(&heard), ids(&rest)].concat();
+        let expected = (1..=u64::try_from(numbers.len()).unwrap()).collect::<Vec<_>>();
+        assert_eq!(numbers, expected, "{upstream}");
+        // Whoever follows the context instead hears both messages, and only once.
+        let path = "/api/v1/contexts/c/messages";
+        let stored = house.call("GET", path).await.json()["messages"].clone();
+        assert_eq!(stored.as_array().unwrap().len(), 2, "{upstream}: {stored}");
+    }
+}
+
+#[tokio::test]
+async fn a_background_turn_of_a_server_that_died_is_told_as_failed_and_can_be_retried() {
+    let (mock, folder) = (slow().await.1, tempfile::tempdir().unwrap());
+    let settings = || gateway::settings::Settings {
+        providers: vec![crate::house::claude(mock.addr())],
+        ..gateway::settings::Settings::default()
+    };
+    let house = House::at(settings(), folder.path()).await;
+    house.post("/api/v1/contexts", &json!({"id": "c"})).await;
+    let asked = json!({"message": "spell", "background": true});
+    let answer = house.post("/api/v1/contexts/c/turns", &asked).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
+    // From here on nothing reaches the store, as if the process were gone.
+    house.database.close().await.unwrap();
+    drop(house);
+    let house = House::at(settings(), folder.path()).await;
+    let told = house.call("GET", "/api/v1/contexts/c/turns/1").await.json();
+    assert_eq!(
+        (&told["status"], &told["question"]["content"]),
+        (&json!("failed"), &json!("spell"))
+    );
+    let again = house.post("/api/v1/contexts/c/turns/retry", &json!({})).await;
+    assert_eq!(
+        (again.status, &again.json()["text"]),
+        (StatusCode::OK, &json!("abcde")),
+        "{again:?}"
+    );
 }

@@ -59,6 +59,7 @@ mod faults_lines;
 mod faults_slow;
 #[cfg(test)]
 mod kill;
+mod kill_branches;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Points another program's configuration at an address for a while, and puts it back.
 //!
-//! Invariant: what was there is on disk, beside its place, before anything changes; so it comes back
-//! byte for byte, also when this process was killed: then the next one restores it.
+//! Invariant: what was there is on disk before anything changes; so it comes back byte for byte,
+//! also when this process was killed: then the next one restores it.
 
 use std::path::{Path, PathBuf};
 
@@ -279,7 +279,8 @@ pub(in crate::command) fn recover(folder: &Path) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "{\n  // mine\n  \"mcpServers\": {\"a\": {\"url\": \"http://localhost:61900/mcp\"},\n\
+    const TEXT: &str = "{\n  // mine\n  \"mcpServers\": {\
+                        \"a\": {\"url\": \"http://localhost:61900/mcp\"},\n\
                         \t\"b\": {\"url\" : \"http://localhost:619\"}, },\n}\r\n";
 
     fn place(path: &Path) -> Place {

@@ -131,7 +131,21 @@ fn replay(frame: &mut Frame, options: &Options, exchange: &Exchange) -> anyhow::
         frame.printer.hint("record with `--show-secrets` what is to be sent again with its key");
     }
     let book = Book::new(Room::default());
-    let sent = block_on(inspect::replay(exchange, &target, &book))?;
+    let mut headers = Vec::new();
+    for text in &options.headers {
+        let Some((name, value)) = text.split_once(':') else {
+            return Ok(super::usage(
+                frame,
+                &format!("`{text}` is no header"),
+                "write `NAME: VALUE`",
+            ));
+        };
+        headers.push((name.trim().to_owned(), value.trim().to_owned()));
+    }
+    if let Some(host) = options.host_header.as_ref().filter(|host| *host != "keep") {
+        headers.push(("Host".to_owned(), host.clone()));
+    }
+    let sent = block_on(inspect::replay_with(exchange, &target, &book, &headers))?;
     let number = match sent {
         Ok(number) => number,
         Err(why) => {

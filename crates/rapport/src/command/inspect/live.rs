@@ -1,9 +1,8 @@
 //! Inspecting while it happens: the proxy, the program in between, the lines, the recording.
 
-use std::fs::{File, OpenOptions};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::process::ExitStatus;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -12,12 +11,15 @@ use inspect::decode::{self, Prices};
 use inspect::export::{Secrets, line};
 use inspect::screen::Screen;
 use inspect::{Book, Exchange, Filter, News, Proxy, Room, Rule, Settings, Spent, Target};
+use tokio::process::Child;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::super::Frame;
 use super::super::connect::attach::Place;
+use super::checks::{self, Checks, Running};
 use super::price::prices;
+use super::record::Record;
 use super::{Options, show};
 use crate::config::{Tls, TlsMode};
 use crate::listen::tls;
@@ -31,6 +33,8 @@ pub(super) struct Wanted {
     pub(super) filter: Filter,
     /// What is pointed at the inspector while it runs.
     pub(super) place: Option<Place>,
+    /// What is done with every exchange beside showing it.
+    pub(super) checks: Checks,
 }
 
 /// What becomes of finished exchanges.
@@ -40,11 +44,12 @@ struct Ends<'a> {
     filter: Filter,
     prices: Prices,
     /// The recording, while it can be written.
-    record: Option<File>,
+    record: Option<Record>,
     /// Lines are printed: no live view shows the same.
     prints: bool,
     /// What has to be said once the live view is over.
     lost: Option<String>,
+    checks: Running,
 }
 
 /// Serves until a signal ends it.
@@ -53,14 +58,14 @@ pub(super) async fn proxy(
     options: &Options,
     wanted: Wanted,
 ) -> anyhow::Result<Exit> {
-    let Wanted { listen, target, rules, filter, place } = wanted;
+    let Wanted { listen, target, rules, filter, place, checks } = wanted;
     let host = match options.host_header.as_deref() {
         Some("keep") => None,
         Some(name) => Some(name.to_owned()),
         // A server elsewhere finds by this name what it is asked for.
         None => (!target.is_loopback()).then(|| target.authority()),
     };
-    let shown = target.to_string();
+    let (shown, asked) = (target.to_string(), target.clone());
     let certificate = certificate(frame, options)?;
     let settings = Settings {
         listen,
@@ -72,7 +77,7 @@ pub(super) async fn proxy(
         prices: prices(),
         tls: certificate.as_ref().map(|made| Arc::clone(&made.config)),
     };
-    let record = options.record.as_deref().map(open).transpose()?;
+    let record = record(options)?;
     let proxy = match Proxy::start(settings).await {
         Ok(proxy) => proxy,
         Err(error) => {
@@ -83,6 +88,8 @@ pub(super) async fn proxy(
         }
     };
     let address = proxy.address();
+    // Whoever is told the address may ask at once.
+    let mut news = proxy.book().watch();
     frame.printer.note(&format!("inspecting {shown}: point your program at http://{address}"));
     frame.printer.note(&format!("in a browser: http://{address}/__rapport__/    end: Ctrl-C"));
     if let Some(path) = certificate.and_then(|made| made.generated) {
@@ -95,13 +102,26 @@ pub(super) async fn proxy(
         frame.printer.warn("other machines can reach this, and all goes on to the server");
     }
     let prices = proxy.prices().clone();
-    let _attached = super::attach::attach(frame, place, address)?;
-    let screen = is_seen(frame, options).then(|| screen(frame, options));
-    let mut ends =
-        Ends { frame, options, filter, prices, record, prints: screen.is_none(), lost: None };
-    let mut news = proxy.book().watch();
     let stop = crate::serve::stop_asked();
     tokio::pin!(stop);
+    // From here on a signal ends it in order: what is changed now is put back.
+    tokio::select! {
+        biased;
+        stopped = &mut stop => return stopped.map(|()| Exit::Fine).map_err(Into::into),
+        () = std::future::ready(()) => {}
+    }
+    let _attached = super::attach::attach(frame, place, address)?;
+    let screen = is_seen(frame, options).then(|| screen(frame, options));
+    let mut ends = Ends {
+        frame,
+        options,
+        filter,
+        prices,
+        record,
+        prints: screen.is_none(),
+        lost: None,
+        checks: checks.start(),
+    };
     let view = async {
         match &screen {
             Some(screen) => inspect::screen::show(&proxy, screen).await,
@@ -109,6 +129,8 @@ pub(super) async fn proxy(
         }
     };
     tokio::pin!(view);
+    let mut child = checks::start(options, &asked, address)?;
+    let mut exit = Exit::Fine;
     loop {
         tokio::select! {
             stopped = &mut stop => {
@@ -117,6 +139,20 @@ pub(super) async fn proxy(
             }
             seen = &mut view => {
                 seen.context("the terminal cannot be used: add --no-tui")?;
+                break;
+            }
+            ended = ended(&mut child) => {
+                let status = ended?;
+                if !status.success() {
+                    ends.frame.printer.error(&format!("the command ended with {status}"));
+                    exit = Exit::Problem;
+                }
+                checks::settled(proxy.book()).await;
+                while let Ok(told) = news.try_recv() {
+                    if let News::Over(number) = told {
+                        ends.over(proxy.book(), number)?;
+                    }
+                }
                 break;
             }
             number = next(&mut news) => match number {
@@ -130,8 +166,12 @@ pub(super) async fn proxy(
     }
     let (kept, forgotten, _) = proxy.book().size();
     let total = kept as u64 + forgotten;
-    ends.frame.printer.note(&sum(total, proxy.spent()));
-    Ok(Exit::Fine)
+    let Ends { frame, checks, .. } = ends;
+    frame.printer.note(&sum(total, proxy.spent()));
+    if !checks.finish(frame, options).await? {
+        exit = Exit::Problem;
+    }
+    Ok(exit)
 }
 
 /// The certificate for callers that speak TLS: the one that `serve` uses.
@@ -148,7 +188,8 @@ fn certificate(frame: &mut Frame, options: &Options) -> anyhow::Result<Option<tl
 
 /// Whether somebody sits before a terminal that can show the live view.
 fn is_seen(frame: &Frame, options: &Options) -> bool {
-    let is_plain = options.no_tui || options.verbose || frame.printer.is_json();
+    let is_plain =
+        options.verb.is_some() || options.no_tui || options.verbose || frame.printer.is_json();
     let is_dumb = frame.env.get("TERM").is_none_or(|name| name == "dumb") && !cfg!(windows);
     !is_plain && !is_dumb && std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
 }
@@ -185,7 +226,7 @@ fn sum(total: u64, spent: Spent) -> String {
 
 /// Stands between our standard input and output and a program's, until it ends.
 pub(super) async fn stdio(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
-    let mut record = options.record.as_deref().map(open).transpose()?;
+    let mut record = record(options)?;
     let book = Book::new(Room::default());
     let status = match inspect::wrap(&book, &options.command).await {
         Ok(status) => status,
@@ -202,7 +243,7 @@ pub(super) async fn stdio(frame: &mut Frame, options: &Options) -> anyhow::Resul
         frame.printer.note(&text);
     }
     if let Some(file) = &mut record {
-        writeln!(file, "{}", line(&exchange, secrets(options)))?;
+        file.write(&line(&exchange, secrets(options)))?;
     }
     Ok(if status == Some(0) { Exit::Fine } else { Exit::Problem })
 }
@@ -211,13 +252,17 @@ pub(super) fn secrets(options: &Options) -> Secrets {
     if options.show_secrets { Secrets::Kept } else { Secrets::Hidden }
 }
 
-fn open(path: &Path) -> anyhow::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    // Prompts are nobody else's business.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).with_context(|| format!("cannot write `{}`", path.display()))
+fn record(options: &Options) -> anyhow::Result<Option<Record>> {
+    let path = options.record.as_deref();
+    path.map(|path| Record::open(path, options.record_max)).transpose()
+}
+
+/// The end of the program of `run`; without one nothing ends.
+async fn ended(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
+    match child {
+        Some(child) => child.wait().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn next(news: &mut Receiver<News>) -> Option<u64> {
@@ -234,14 +279,27 @@ impl Ends<'_> {
     fn over(&mut self, book: &Book, number: u64) -> anyhow::Result<()> {
         let Some(exchange) = book.get(number) else { return Ok(()) };
         self.write(&exchange);
-        if !self.prints {
+        if !self.prints && !self.checks.wants() {
             return Ok(());
         }
         let view = decode::priced(&exchange, &self.prices);
+        self.checks.take(&exchange, &view);
+        if !self.prints {
+            return Ok(());
+        }
         if !self.filter.takes(&exchange, &view) {
             return Ok(());
         }
         let printer = &mut self.frame.printer;
+        if self.options.verb.is_some() {
+            // Standard output is the program's.
+            for text in
+                show::lines(&exchange, self.options.verbose, secrets(self.options), &self.prices)
+            {
+                printer.note(&text);
+            }
+            return Ok(());
+        }
         if printer.is_json() {
             printer.line(&show::json(&exchange, secrets(self.options), &self.prices)?);
             return Ok(());
@@ -256,7 +314,7 @@ impl Ends<'_> {
     /// A full disk ends the recording and nothing else.
     fn write(&mut self, exchange: &Exchange) {
         let Some(file) = &mut self.record else { return };
-        if let Err(error) = writeln!(file, "{}", line(exchange, secrets(self.options))) {
+        if let Err(error) = file.write(&line(exchange, secrets(self.options))) {
             self.record = None;
             let text = format!("the recording ended: {error}; traffic goes on");
             if self.prints {

@@ -1,9 +1,11 @@
 //! `rapport inspect`: stand between a program and its server and show what goes over the wire.
 
 mod attach;
+mod checks;
 mod file;
 mod live;
 mod price;
+mod record;
 mod show;
 
 use std::net::SocketAddr;
@@ -27,10 +29,24 @@ const HOME: u16 = 8888;
     rapport inspect --to https://api.anthropic.com --record calls.jsonl\n  \
     rapport inspect --to :3000 --rule 'path=/v1/* status=529 every=3'\n  \
     rapport inspect --stdio -- npx some-mcp-server\n  \
+    rapport inspect run --to :3000 --assert 'no errors' --assert 'p95 < 2s' -- pytest\n  \
     rapport inspect --open calls.jsonl --show 4\n  \
     rapport inspect --open calls.jsonl --replay 4 --to localhost:61900\n\n\
     While it runs, http://127.0.0.1:8888/__rapport__/ shows the same in a browser.")]
 pub(super) struct Options {
+    /// `run`: start a program whose base URLs lead here, and end with it
+    #[arg(value_name = "run", requires = "command", conflicts_with_all = ["stdio", "open"])]
+    verb: Option<Verb>,
+    /// With `run`: what the traffic must be, such as `no errors`, `p95 < 2s`, `cost <= 0.05`,
+    /// `count[path:/v1/*] >= 1` (can be repeated)
+    #[arg(long = "assert", value_name = "CLAIM", requires = "verb")]
+    claims: Vec<String>,
+    /// With `run`: write how the claims held to this file: JUnit for `.xml`, else JSON
+    #[arg(long, value_name = "FILE", requires = "verb")]
+    report: Option<PathBuf>,
+    /// Send every exchange as a span to this collector of OpenTelemetry (OTLP over HTTP)
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["stdio", "open"])]
+    otlp: Option<String>,
     /// The server that everything goes to: a URL, HOST:PORT or a port
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     to: Option<String>,
@@ -50,6 +66,9 @@ pub(super) struct Options {
     /// Write every finished exchange to this file, one line each
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Begin the recording anew when it is this long, in MiB; the one before stays as FILE.1
+    #[arg(long, value_name = "MIB", requires = "record")]
+    record_max: Option<u64>,
     /// Do something to the traffic, such as `path=/v1/* status=529 every=3` (can be repeated)
     #[arg(long = "rule", value_name = "RULE")]
     rules: Vec<String>,
@@ -81,15 +100,26 @@ pub(super) struct Options {
     /// Of a recording: send a request again, to its server or to `--to`
     #[arg(long, value_name = "N", requires = "open")]
     replay: Option<u64>,
+    /// With `--replay`: set a header, such as `Authorization: Bearer KEY` (can be repeated);
+    /// without a value it is taken away
+    #[arg(long = "header", value_name = "NAME: VALUE", requires = "replay")]
+    headers: Vec<String>,
     /// Of a recording: say what is different between two exchanges
     #[arg(long, num_args = 2, value_names = ["A", "B"], requires = "open")]
     diff: Option<Vec<u64>>,
     /// Of a recording: write an HTTP archive that other tools open
     #[arg(long, value_name = "FILE", requires = "open")]
     har: Option<PathBuf>,
-    /// The program for `--stdio`
+    /// The program for `--stdio` and `run`
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
+}
+
+/// What is done beside inspecting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Verb {
+    /// A program is started, and the inspector ends with it.
+    Run,
 }
 
 /// Runs `inspect`.
@@ -134,7 +164,11 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         .thread_name("inspect")
         .enable_all()
         .build()?;
-    let wanted = live::Wanted { listen, target, rules, filter, place };
+    let checks = match checks::read(frame, options) {
+        Ok(checks) => checks,
+        Err(exit) => return Ok(exit),
+    };
+    let wanted = live::Wanted { listen, target, rules, filter, place, checks };
     runtime.block_on(live::proxy(frame, options, wanted))
 }
 

@@ -10,8 +10,11 @@ pub(super) fn prices() -> Prices {
 }
 
 fn of(call: Priced<'_>) -> Option<Cost> {
-    let host = call.target.split_once("://").map_or(call.target, |(_, rest)| rest);
-    let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let authority = |url: &str| -> String {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        rest.split('/').next().unwrap_or_default().to_owned()
+    };
+    let target = authority(call.target);
     // A name may say whose model it is: `anthropic/claude-sonnet-5`.
     let (named, bare) = match call.model.split_once('/') {
         Some((provider, model)) => (Some(provider), model),
@@ -19,7 +22,7 @@ fn of(call: Priced<'_>) -> Option<Cost> {
     };
     let rows = Providers::embedded();
     // Whoever is asked says what is paid; a gateway on this machine passes on to the maker.
-    let asked = rows.rows().iter().find(|row| !row.host().is_empty() && row.host() == host);
+    let asked = rows.rows().iter().find(|row| authority(&row.base_url) == target);
     let maker = rows.owner(bare).map(|row| row.name.as_str());
     let by_dialect = match call.dialect {
         "anthropic" => Some("anthropic"),

@@ -33,6 +33,8 @@ pub(crate) struct Secured {
     pub(crate) shown: Option<Shown>,
     /// Whether the server asked for a certificate of the client, and none was sent.
     pub(crate) wanted_client: bool,
+    /// How long the handshake took.
+    pub(crate) elapsed: Duration,
 }
 
 /// A handshake that a TLS server refused.
@@ -74,6 +76,7 @@ pub(crate) async fn handshake(stream: TcpStream, peer: &Peer, limit: Duration) -
         Ok(config) => config,
         Err(error) => return Handshake::NotTls(error.to_string()),
     };
+    let started = tokio::time::Instant::now();
     let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
     match tokio::time::timeout(limit, Box::pin(connecting)).await {
         Err(_elapsed) => Handshake::Silent,
@@ -85,7 +88,7 @@ pub(crate) async fn handshake(stream: TcpStream, peer: &Peer, limit: Duration) -
                 .unwrap_or("TLS")
                 .replace("TLSv1_", "TLS 1.");
             let (shown, wanted_client) = (witness.shown(), asked.was_asked());
-            let secured = Secured { version, shown, wanted_client };
+            let secured = Secured { version, shown, wanted_client, elapsed: started.elapsed() };
             Handshake::Done(Box::new(stream), Box::new(secured))
         }
         Ok(Err(error)) => failed(&error, asked.was_asked()),

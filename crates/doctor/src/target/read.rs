@@ -76,7 +76,10 @@ fn characters(text: &str) -> Read<()> {
             "remove it, at the ends and in the middle".to_owned(),
         ));
     }
-    if let Some(strange) = text.chars().find(|c| !c.is_ascii() && !c.is_alphanumeric()) {
+    // Letters and digits in full width look like those of an address, and are none.
+    let is_wide = |c: char| ('\u{FF01}'..='\u{FF5E}').contains(&c);
+    let is_strange = |c: &char| !c.is_ascii() && (!c.is_alphanumeric() || is_wide(*c));
+    if let Some(strange) = text.chars().find(is_strange) {
         let code = u32::from(strange);
         let fix = if strange == '\u{FF1A}' {
             "replace the full-width colon by `:`".to_owned()
@@ -93,13 +96,17 @@ fn scheme(text: &str) -> Read<(Option<Scheme>, &str)> {
     let Some((name, rest)) = text.split_once("://") else {
         let lower = text.to_ascii_lowercase();
         let slip = SCHEMES.iter().find_map(|(name, _)| {
-            let rest = lower.strip_prefix(name)?.strip_prefix(':')?;
+            let rest = lower.strip_prefix(name)?;
+            if rest.starts_with("//") {
+                return Some((name, rest));
+            }
+            let rest = rest.strip_prefix(':')?;
             (!rest.bytes().all(|byte| byte.is_ascii_digit())).then_some((name, rest))
         });
         return match slip {
             Some((name, rest)) => Err(bad(
                 "address.bad_scheme",
-                format!("the scheme `{name}:` is not followed by two slashes"),
+                format!("the scheme `{name}` is not followed by a colon and two slashes"),
                 format!("write {name}://{}", rest.trim_start_matches('/')),
             )),
             None => Ok((None, text)),

@@ -47,6 +47,8 @@ fn mistakes_are_named() {
     let cases = [
         ("htp://localhost:1/", "address.bad_scheme", "http://localhost:1/"),
         ("http:localhost", "address.bad_scheme", "http://localhost"),
+        ("http//localhost:1", "address.bad_scheme", "http://localhost:1"),
+        ("\u{ff4c}ocalhost:1", "address.bad_character", "by hand"),
         ("wsss://h", "address.bad_scheme", "wss://h"),
         ("http://::1:8080/", "address.ipv6_brackets", "[::1]:8080"),
         ("::1:8080", "address.ipv6_brackets", "[::1]:8080"),

@@ -171,7 +171,7 @@ async fn slowness_is_told_from_silence() {
         drop(stream.write_all(&json("200 OK", "{}")));
     });
     let target = format!("http://localhost:{}/v1/models", late.port);
-    let report = broken(&request(&target), "http.slow", "needs").await;
+    let report = broken(&request(&target), "http.slow", "the slowest stage: first byte").await;
     fix(&report, "longer time");
     let stuck = serve("127.0.0.1:0", |mut stream| {
         read_some(&mut stream);

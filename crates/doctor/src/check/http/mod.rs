@@ -160,10 +160,39 @@ async fn look(case: &Case) -> Step {
     if step.verdict.is_none() {
         let found = body::fault(&seen).or_else(|| slow(answer)).or_else(|| refused(answer, port));
         if let Some(verdict) = found {
-            return Step::name(verdict.because(answer.line()));
+            return Step::name(verdict.because(answer.line()).because(stages(case)));
         }
     }
-    step
+    step.seen([stages(case)])
+}
+
+/// How long each stage took, and which took the longest.
+fn stages(case: &Case) -> String {
+    let facts = &case.facts;
+    let name = facts.names.as_ref().map(|names| names.elapsed);
+    let dial = facts.dials.iter().find(|dial| Some(dial.address) == facts.connected);
+    let spoken = facts.spoken.as_ref();
+    let reply = spoken.and_then(|spoken| spoken.reply.as_ref());
+    let body = reply.and_then(|reply| {
+        let (last, _) = reply.arrivals.last()?;
+        Some(last.saturating_sub(reply.arrivals.first()?.0))
+    });
+    let secured = spoken.and_then(|spoken| spoken.tls.as_ref()).map(|tls| tls.elapsed);
+    let all = [
+        ("name", name),
+        ("connect", dial.map(|dial| dial.elapsed)),
+        ("TLS", secured),
+        ("first byte", facts.answer().map(|answer| answer.elapsed)),
+        ("body", body),
+    ];
+    let known: Vec<(&str, Duration)> =
+        all.into_iter().filter_map(|(stage, time)| Some((stage, time?))).collect();
+    let slowest = known.iter().max_by_key(|(_, time)| *time).map_or("", |(stage, _)| *stage);
+    let shown = known
+        .iter()
+        .map(|(stage, time)| format!("{stage} {} ms", crate::report::milliseconds(*time)));
+    let shown: Vec<String> = shown.collect();
+    format!("{}; the slowest stage: {slowest}", shown.join(", "))
 }
 
 fn slow(answer: &Answer) -> Option<Verdict> {

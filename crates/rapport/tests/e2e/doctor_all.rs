@@ -148,3 +148,42 @@ fn what_can_be_mended_safely_is_mended_once_and_heals() {
     let refused = house.run(&["doctor", "localhost:1", "--fix", "--yes"]);
     assert_eq!(refused.status.code(), Some(2));
 }
+
+#[test]
+fn a_report_for_others_holds_no_secret() {
+    const SECRET: &str = "sk-ant-planted-0123456789";
+    let house = House::with(&format!("providers: {{anthropic: {{api_key: {SECRET}}}}}\n"));
+    claude(
+        &house,
+        &format!(
+            "{{\"mcpServers\": {{\"a\": {{\"command\": \"sh\", \"env\": {{\"A_KEY\": \"{SECRET}\"}}}}}}}}"
+        ),
+    );
+    let port = free_port();
+    let base = format!("http://user:{SECRET}@localhost:{port}/v1?key={SECRET}");
+    let proxy = format!("http://user:{SECRET}@127.0.0.1:{port}");
+    // A process of ours that has the secret in its command line, and the port beside it.
+    let script = format!("import sys, time; time.sleep(30) # --port {port}");
+    let mut held = std::process::Command::new("python3")
+        .args(["-c", &script, "--port", &port.to_string(), "--api-key", SECRET])
+        .stdin(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let target = format!("http://user:{SECRET}@localhost:{port}/v1?key={SECRET}");
+    for arguments in [
+        vec!["doctor", "--report", "report.txt"],
+        vec!["doctor", "--report", "report.txt", "--json", "--verbose"],
+        vec!["doctor", target.as_str(), "--report", "report.txt", "--verbose"],
+    ] {
+        let mut command = house.command(&arguments);
+        let env = [("OPENAI_BASE_URL", base.as_str()), ("HTTP_PROXY", &proxy), ("PATH", "/bin")];
+        let run = command.envs(env).env("OPENAI_API_KEY", SECRET).output().unwrap();
+        let report = std::fs::read_to_string(house.path().join("report.txt")).unwrap();
+        assert!(report.contains("exit_code"), "{report}");
+        for said in [report, text(&run.stdout), text(&run.stderr)] {
+            assert!(!said.contains("planted"), "{arguments:?}: {said}");
+        }
+    }
+    drop(held.kill());
+    drop(held.wait());
+}

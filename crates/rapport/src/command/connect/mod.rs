@@ -291,7 +291,7 @@ fn write(
     (before, after): (&str, &str),
     (dry_run, word): (bool, &str),
 ) -> anyhow::Result<Done> {
-    let difference = hidden(&file::difference(before, after));
+    let difference = hidden(&difference(before, after));
     let mut value = report(app, path, if dry_run { "would change" } else { word });
     let put = |value: &mut Value, name: &str, text: &str| {
         if let Some(map) = value.as_object_mut() {

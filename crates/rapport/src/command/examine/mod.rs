@@ -269,10 +269,14 @@ fn patient(frame: &Frame, request: &Request, more: &More) -> Result<Patient, Str
     Ok(Patient::File(File { path, run: more.run, search }))
 }
 
-/// Whether a target is a file and no address: it is there, or it is written as a path.
+/// Whether a target is a file and no address: it is there, or it is written as a path or has the
+/// ending of a configuration.
 fn is_file(text: &str) -> bool {
-    let path = Path::new(text);
-    path.is_file() || (!text.contains("://") && (text.contains('/') || text.ends_with(".json")))
+    let is_path = ["/", "./", "../", "~/"].iter().any(|start| text.starts_with(start));
+    let endings = [".json", ".yaml", ".yml", ".toml", ".env", ".properties", ".conf"];
+    let has_ending = endings.iter().any(|ending| text.ends_with(ending));
+    let is_address = text.contains("://");
+    Path::new(text).is_file() || (!is_address && (is_path || has_ending))
 }
 
 fn has_certificate(path: &Path) -> bool {

@@ -26,7 +26,7 @@ const LINES_MAX: usize = 50;
 enum Outcome {
     /// It opened a port, and this is what the doctor says of it.
     Opened(Box<Report>),
-    Ended(ExitStatus, Vec<String>),
+    Ended(u32, ExitStatus, Vec<String>),
     Late,
 }
 
@@ -51,7 +51,7 @@ pub(in crate::command) fn run(
             super::print(frame, &report)?;
             Ok(super::exit(&report))
         }
-        Outcome::Ended(status, lines) => Ok(ended(frame, status, &lines)),
+        Outcome::Ended(pid, status, lines) => Ok(ended(frame, (pid, status), &lines)),
         Outcome::Late => {
             let seconds = PATIENCE.as_secs();
             frame.printer.error(&format!("it runs and opened no TCP port within {seconds} s"));
@@ -98,7 +98,7 @@ async fn watch(
                 }
                 // Its last words may still be in the pipes; they end when it does.
                 if out.is_none() && err.is_none() && let Some(status) = child.try_wait()? {
-                    return Ok(Outcome::Ended(status, kept));
+                    return Ok(Outcome::Ended(pid, status, kept));
                 }
                 if Instant::now() >= until {
                     return Ok(Outcome::Late);
@@ -160,8 +160,17 @@ fn reachable(listener: &Listener) -> String {
 }
 
 /// Says why it ended, when its last lines are a text that is known.
-fn ended(frame: &mut Frame, status: ExitStatus, lines: &[String]) -> Exit {
+fn ended(frame: &mut Frame, (pid, status): (u32, ExitStatus), lines: &[String]) -> Exit {
     frame.printer.error(&format!("it ended before it opened a port ({status})"));
+    let kills = if status.success() { Vec::new() } else { doctor::sockets::kills() };
+    if kills.iter().any(|kill| kill.pid == pid) {
+        frame
+            .printer
+            .line("The kernel killed it: it used more memory than there is, or may be used.");
+        frame.printer.line("  1. use a smaller model or a stronger quantisation");
+        frame.printer.line("  2. raise its limit (docker run -m 8g; systemd: MemoryMax=)");
+        return Exit::Problem;
+    }
     let known = lines.iter().rev().find_map(|line| knowledge::explain_text(line));
     match known {
         Some(found) => {

@@ -199,3 +199,37 @@ async fn the_configuration_is_shown_without_its_secrets() {
         nowhere(PROVIDER_HEADER, &[(args.join(" "), said)]);
     }
 }
+
+#[tokio::test]
+async fn a_sealed_store_without_its_master_key_does_not_start() {
+    let home = Home::new();
+    let server = home.serve(&[("RAPPORT_CONTEXTS_ENCRYPT", "true")]).await;
+    let said = json!({"id": "c", "messages": [{"role": "user", "content": "a quokka"}]});
+    let made = server.post("/api/v1/contexts", &said).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    server.stop().await;
+    let data = home.data().display().to_string();
+    let serve = ["serve", "--port", "0", "--data", data.as_str()];
+    let key = home.data().join("vault.key");
+    let aside = home.path("vault.key");
+    std::fs::rename(&key, &aside).unwrap();
+    for encrypt in ["true", "false"] {
+        home.configure(&format!("contexts: {{ encrypt: {encrypt} }}\n"));
+        let ended = home.run(&serve).await;
+        let text = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(!ended.status.success(), "{text}");
+        assert!(text.contains("master key") && text.contains("vault.key"), "{text}");
+        assert!(text.contains("contexts.vault_key") && text.contains("its copy"), "{text}");
+        assert!(!key.exists(), "another key was made");
+    }
+    // A key that is not the one opens nothing either, and nothing is written over.
+    std::fs::write(&key, format!("{}\n", "ab".repeat(32))).unwrap();
+    let ended = home.run(&serve).await;
+    let text = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(!ended.status.success() && text.contains("opens no key"), "{text}");
+    std::fs::rename(&aside, &key).unwrap();
+    let server = home.serve(&[]).await;
+    let found = server.get("/api/v1/contexts/c/messages").await;
+    assert!(found.body.contains("a quokka"), "{found:?}");
+    server.stop().await;
+}

@@ -94,3 +94,41 @@ async fn a_lifetime_beyond_the_calendar_is_refused_everywhere() {
     let year: u32 = made.json()["expires_at"].as_str().unwrap()[..4].parse().unwrap();
     assert!(year > 2100, "{made:?}");
 }
+
+#[tokio::test]
+async fn a_state_is_read_as_it_was_and_brought_back() {
+    let house = House::new().await;
+    house.post("/api/v1/contexts", &json!({"id": "c", "state": {"n": 0}})).await;
+    for n in 1..=3 {
+        let turn = json!({"message": "go on", "model": "echo", "state": {"n": n}});
+        assert_eq!(house.post("/api/v1/contexts/c/turns", &turn).await.status, StatusCode::OK);
+    }
+    let get =
+        async |rest: &str| house.call("GET", &format!("/api/v1/contexts/c/state{rest}")).await;
+    assert_eq!(get("?at=3").await.json(), json!({"n": 2}));
+    assert_eq!(get("?change=1").await.json(), json!({"n": 0}));
+    let history = get("/history?limit=2").await.json();
+    let newest = &history["changes"][0];
+    assert_eq!((&newest["cause"], &newest["set"]), (&json!("turn"), &json!({"/n": 3})));
+    assert_eq!((&newest["seq"], &history["next"]), (&json!(5), &json!("3")));
+    assert_eq!(get("/history?before=3").await.json()["changes"].as_array().unwrap().len(), 2);
+    let restore = "/api/v1/contexts/c/state/restore";
+    let old = [("if-match", "\"1\"")];
+    let answer = house.with_headers("POST", restore, &old, &json!({"at": 1})).await;
+    assert_eq!(answer.status, StatusCode::PRECONDITION_FAILED, "{answer:?}");
+    assert_eq!(house.post(restore, &json!({"at": 1})).await.json(), json!({"n": 1}));
+    for (body, says) in [(json!({}), "either"), (json!({"at": 1, "change": 1}), "either")] {
+        let answer = house.post(restore, &body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{answer:?}");
+        assert!(answer.text.contains(says), "{answer:?}");
+    }
+    assert_eq!(get("?at=99").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(get("?change=99").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(get("/history?limit=0").await.status, StatusCode::BAD_REQUEST);
+    let back = json!({"to": 2, "state": true});
+    let rolled = house.post("/api/v1/contexts/c/rollback", &back).await.json();
+    assert_eq!((&rolled["state"], &rolled["size"]["messages"]), (&json!({"n": 1}), &json!(2)));
+    let wrong =
+        house.post("/api/v1/contexts/c/rollback", &json!({"undo": true, "state": true})).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST, "{wrong:?}");
+}

@@ -21,7 +21,7 @@ pub(crate) async fn with_model(home: &Home, script: &str, env: &[(&str, &str)]) 
 }
 
 /// Our server in front of a model at this address, without retries unless `env` says otherwise.
-async fn before(home: &Home, url: &str, env: &[(&str, &str)]) -> Server {
+pub(crate) async fn before(home: &Home, url: &str, env: &[(&str, &str)]) -> Server {
     let mut all = vec![
         ("ANTHROPIC_API_KEY", "sk-ant-test"),
         ("ANTHROPIC_BASE_URL", url),

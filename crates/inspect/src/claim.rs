@@ -166,7 +166,9 @@ impl Claim {
             Metric::Violations => violation,
             _ => worst,
         };
-        if value > 0.0 && self.seen.example.is_none() {
+        let is_fault =
+            matches!(self.metric, Metric::Errors | Metric::Findings | Metric::Violations);
+        if is_fault && value > 0.0 && self.seen.example.is_none() {
             let said = said.map_or(view.line.clone(), |finding| finding.text.clone());
             self.seen.example = Some(format!("#{}: {said}", exchange.number));
         }

@@ -1,4 +1,4 @@
-//! Follows redirects as a client would, as far as they stay on this server, and sees where they end.
+//! Follows redirects as a client would, as far as they stay on this server, to their end.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;

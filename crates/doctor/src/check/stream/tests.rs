@@ -1,3 +1,5 @@
+//! Streams that arrive in pieces, cut at the worst places, are read as they were written.
+
 use std::time::Duration;
 
 use super::events::{Stream, read};

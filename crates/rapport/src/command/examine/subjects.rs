@@ -36,6 +36,12 @@ pub(super) struct Subject {
     pub(super) work: Work,
 }
 
+impl Subject {
+    fn asks(&self, target: &str) -> bool {
+        matches!(&self.work, Work::Address(request) if request.target.as_deref() == Some(target))
+    }
+}
+
 /// How it is looked at.
 #[derive(Debug)]
 pub(super) enum Work {
@@ -59,6 +65,8 @@ pub(super) fn all(frame: &Frame, request: &Request) -> Vec<Subject> {
     }
     for (name, value) in ADDRESSES.iter().filter_map(|name| Some((*name, frame.env.get(name)?))) {
         let target = asked(value.trim());
+        // A provider that exists because of this variable is not looked at twice.
+        found.retain(|known| !(known.name.starts_with("provider ") && known.asks(&target)));
         found.push(address(request, name.to_owned(), value, &target));
     }
     for (id, path) in connect::client_files(&frame.env) {

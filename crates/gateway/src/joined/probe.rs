@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::client::oauth::Store;
-use mcp::client::{Failure, Opening, Place, Web};
+use mcp::client::{Failure, Opening, Place, Upstream, Web};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -76,22 +76,7 @@ pub async fn probe(
         Opening { about: super::joint::about(), place, within: settings.start, before: None };
     let found = async {
         let upstream = mcp::client::open(&opening).await?;
-        let mut lists = Vec::new();
-        for (capability, method, field) in [
-            ("tools", "tools/list", "tools"),
-            ("resources", "resources/list", "resources"),
-            ("resources", "resources/templates/list", "resourceTemplates"),
-            ("prompts", "prompts/list", "prompts"),
-        ] {
-            lists.push(if upstream.hello().has(capability) {
-                match upstream.list(method, field).await {
-                    Err(Failure::Refused(_)) if method.contains("templates") => Vec::new(),
-                    other => other?,
-                }
-            } else {
-                Vec::new()
-            });
-        }
+        let lists = lists(&upstream).await?;
         let counts: Vec<usize> = lists.iter().skip(1).map(Vec::len).collect();
         let tools = lists.first().into_iter().flatten();
         let report = Report {
@@ -112,4 +97,25 @@ pub async fn probe(
         }
         other => other.to_string(),
     })
+}
+
+/// Everything that it offers: tools, resources, templates, prompts.
+async fn lists(upstream: &Upstream) -> Result<Vec<Vec<Value>>, Failure> {
+    let mut lists = Vec::new();
+    for (capability, method, field) in [
+        ("tools", "tools/list", "tools"),
+        ("resources", "resources/list", "resources"),
+        ("resources", "resources/templates/list", "resourceTemplates"),
+        ("prompts", "prompts/list", "prompts"),
+    ] {
+        lists.push(if upstream.hello().has(capability) {
+            match upstream.list(method, field).await {
+                Err(Failure::Refused(_)) if method.contains("templates") => Vec::new(),
+                other => other?,
+            }
+        } else {
+            Vec::new()
+        });
+    }
+    Ok(lists)
 }

@@ -125,7 +125,7 @@ pub async fn turn(
 ) -> Result<Answered, Fault> {
     let key = gate.now().settings.models.embed.is_some().then(|| ask.key.clone());
     let answered = match tools::wanted(gate, &ask).await? {
-        None => once(gate, ask, steps).await,
+        None => Box::pin(once(gate, ask, steps)).await,
         Some(tools) => Box::pin(tools.run(gate, ask, steps)).await,
     };
     if let Some(key) = key {

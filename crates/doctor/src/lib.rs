@@ -15,6 +15,8 @@ pub mod target;
 
 mod case;
 mod check;
+mod confined;
+mod containers;
 mod firewall;
 mod ladder;
 mod mcp;

@@ -15,6 +15,7 @@ mod name;
 mod process;
 mod protocol;
 mod proxy;
+mod relay;
 mod size;
 mod stream;
 mod tls;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::tls::client_certificate;
 use super::websocket::stripped;
-use super::{About, Check, Pending, Step, limits, listen, process};
+use super::{About, Check, Pending, Step, limits, listen, process, relay};
 use crate::case::{Case, Learned};
 use crate::probe::first::Protocol as Tongue;
 use crate::probe::http::End;
@@ -26,6 +26,7 @@ impl Check for Protocol {
             rung: 3,
             budget: Duration::from_millis(9000),
             verdicts: &[
+                "container.backend_dead",
                 "http.no_response",
                 "process.busy_loop",
                 "process.frozen",
@@ -230,6 +231,7 @@ async fn mute(case: &Case, target: &Target, port: u16, spoken: &Spoken) -> Verdi
     };
     let verdict = match spoken.end {
         _ if let Some(verdict) = held => verdict,
+        End::Closed | End::Reset if let Some(verdict) = relay::dead(case, port).await => verdict,
         End::Closed => {
             let sentence =
                 format!("the server on port {port} closes every connection without an answer");

@@ -248,6 +248,16 @@ pub(crate) fn runnable(pid: u32) -> Vec<(u32, u64)> {
     system::runnable(pid)
 }
 
+/// The words a process was started with; empty when they may not be read.
+pub(crate) fn arguments(pid: u32) -> Vec<String> {
+    system::arguments(pid)
+}
+
+/// Whether a sandbox filters the system calls of a process (seccomp), as far as that can be seen.
+pub(crate) fn is_filtered(pid: u32) -> bool {
+    system::is_filtered(pid)
+}
+
 /// The process that holds a socket, when it can be seen.
 pub(crate) fn holder_of(inode: u64) -> Option<Process> {
     system::holder_of(inode)

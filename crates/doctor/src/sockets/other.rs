@@ -34,6 +34,14 @@ pub(super) fn runnable(_pid: u32) -> Vec<(u32, u64)> {
     Vec::new()
 }
 
+pub(super) fn arguments(_pid: u32) -> Vec<String> {
+    Vec::new()
+}
+
+pub(super) fn is_filtered(_pid: u32) -> bool {
+    false
+}
+
 pub(super) fn holder_of(_inode: u64) -> Option<Process> {
     None
 }

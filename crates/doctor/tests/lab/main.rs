@@ -11,6 +11,8 @@
 #[cfg(unix)]
 mod config;
 #[cfg(target_os = "linux")]
+mod confined;
+#[cfg(target_os = "linux")]
 mod firewall;
 mod http;
 #[cfg(target_os = "linux")]

@@ -57,6 +57,8 @@ impl Check for Connect {
                 "net.vpn",
                 "sandbox.landlock",
                 "sandbox.seccomp",
+                "security.apparmor",
+                "security.selinux",
                 "tcp.backlog_full",
                 "tcp.refused",
             ],

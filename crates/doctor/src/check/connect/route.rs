@@ -3,6 +3,7 @@
 use super::Scene;
 use super::judge::worst;
 use crate::check::Step;
+use crate::confined::{Wish, denied};
 use crate::probe::dial::{Dial, Dialed};
 use crate::report::{Confidence, Fix, Verdict};
 use crate::routes::{Barrier, Path, barriers, path};
@@ -28,7 +29,11 @@ pub(super) async fn named(mut step: Step, scene: &Scene<'_>) -> Step {
     let to = failed.address.ip();
     let found = tokio::task::spawn_blocking(move || (path(to), barriers(to))).await;
     let Ok((path, barriers)) = found else { return step };
+    let port = scene.port;
+    let denied = (failed.dialed == Dialed::Denied)
+        .then(|| denied(std::path::Path::new("/"), Wish::Connect, port, Some(std::process::id())));
     let named = match barriers.first() {
+        _ if let Some(verdict) = denied.flatten() => Some(verdict.because(failed.line())),
         // Where there is a way all the same, the barrier is not on it.
         Some(barrier) if path.is_none() => Some(barred(scene, &failed, barrier)),
         _ => path.filter(Path::is_tunnel).and_then(|path| tunnel(&failed, scene, &path)),

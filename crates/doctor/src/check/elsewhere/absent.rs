@@ -2,11 +2,13 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use tokio::net::TcpSocket;
 
 use super::lent;
 use crate::case::Case;
+use crate::containers;
 use crate::report::{Fix, Verdict};
 use crate::sockets::{Process, Table, elsewhere};
 
@@ -31,7 +33,11 @@ pub(super) async fn name(case: &Case, port: u16, table: &Table) -> Option<Verdic
     let first = inside.first()?;
     let owner = first.owner.as_ref().map_or("a process".to_owned(), ToString::to_string);
     let place = SocketAddr::new(first.address, first.port);
-    let evidence = format!("{place} of another network namespace is {owner}");
+    let container = first.owner.as_ref();
+    let container = container.and_then(|owner| containers::of_process(Path::new("/"), owner.pid));
+    let known = container.as_ref().map(|one| format!("; it is {}", one.line()));
+    let known = known.unwrap_or_default();
+    let evidence = format!("{place} of another network namespace is {owner}{known}");
     let publish = format!("docker run -p 127.0.0.1:{port}:{port} …");
     let verdict = if first.address.is_loopback() {
         let sentence = format!(
@@ -49,6 +55,7 @@ pub(super) async fn name(case: &Case, port: u16, table: &Table) -> Option<Verdic
         Verdict::certain("container.not_published", sentence)
             .because(evidence)
             .fix(Fix::run("make the container anew with the port published", publish))
+            .because_all(container.map(|one| format!("its ports: {}", one.ports_command())))
     };
     let asked = case.facts.dials.iter().map(crate::probe::dial::Dial::line);
     Some(verdict.because_all(asked))

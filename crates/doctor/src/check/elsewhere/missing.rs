@@ -1,6 +1,7 @@
 //! The verdict for a real port on which nothing listens: the server is elsewhere, or not up.
 
 use super::absent;
+use super::confined;
 use super::impossible::start;
 use super::look::look_at;
 use crate::case::{Case, Learned};
@@ -36,10 +37,18 @@ pub(super) async fn look(case: &Case) -> Step {
     let Some(Ok(table)) = &case.facts.table else {
         return Step::cannot_tell("the socket table is not there");
     };
+    if starting.is_none()
+        && let Some(verdict) = confined::around(port).await
+    {
+        return Step::name(verdict).learned(Learned::Neighbours(neighbours));
+    }
     if let Some(verdict) = absent::name(case, port, table).await {
         return Step::name(verdict).learned(Learned::Neighbours(neighbours));
     }
     if let Some(verdict) = starting.as_ref().and_then(|p| absent::of_process(port, p, table)) {
+        return Step::name(verdict).learned(Learned::Neighbours(neighbours));
+    }
+    if let Some(verdict) = confined::forbidden(port, starting.as_ref()) {
         return Step::name(verdict).learned(Learned::Neighbours(neighbours));
     }
     let verdict = match (starting, answering(&neighbours)) {

@@ -1,6 +1,7 @@
 //! Rung 3: when the address leads nowhere, what listens on the ports that may have been meant.
 
 mod absent;
+mod confined;
 mod impossible;
 mod kept;
 mod lent;
@@ -29,6 +30,7 @@ impl Check for Elsewhere {
                 "address.port_out_of_range",
                 "address.port_truncated",
                 "address.port_typo",
+                "container.client_inside",
                 "container.loopback_bind",
                 "container.not_published",
                 "listen.bound_only",
@@ -41,6 +43,9 @@ impl Check for Elsewhere {
                 "listen.time_wait",
                 "listen.udp_only",
                 "listen.unix_socket",
+                "sandbox.server",
+                "security.apparmor",
+                "security.selinux",
             ],
         }
     }

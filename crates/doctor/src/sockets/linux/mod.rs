@@ -47,6 +47,18 @@ pub(super) fn from_files() -> Result<Table, Unavailable> {
     Ok(table)
 }
 
+pub(super) fn arguments(pid: u32) -> Vec<String> {
+    let words = raw_command(pid).unwrap_or_default();
+    words.split('\0').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+pub(super) fn is_filtered(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    // 2 is a filter of its own; 1 lets nothing but reading and writing through.
+    let mode = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
+    mode.is_some_and(|mode| matches!(mode.trim(), "1" | "2"))
+}
+
 pub(super) fn holder_of(inode: u64) -> Option<Process> {
     process(*owners(&HashSet::from([inode])).get(&inode)?)
 }

@@ -153,12 +153,8 @@ fn what_can_be_mended_safely_is_mended_once_and_heals() {
 fn a_report_for_others_holds_no_secret() {
     const SECRET: &str = "sk-ant-planted-0123456789";
     let house = House::with(&format!("providers: {{anthropic: {{api_key: {SECRET}}}}}\n"));
-    claude(
-        &house,
-        &format!(
-            "{{\"mcpServers\": {{\"a\": {{\"command\": \"sh\", \"env\": {{\"A_KEY\": \"{SECRET}\"}}}}}}}}"
-        ),
-    );
+    let entry = serde_json::json!({ "command": "sh", "env": { "A_KEY": SECRET } });
+    claude(&house, &serde_json::json!({ "mcpServers": { "a": entry } }).to_string());
     let port = free_port();
     let base = format!("http://user:{SECRET}@localhost:{port}/v1?key={SECRET}");
     let proxy = format!("http://user:{SECRET}@127.0.0.1:{port}");

@@ -104,7 +104,8 @@ impl Found {
         let rows: Vec<Value> = rows.collect();
         if let Some(fields) = whole.as_object_mut() {
             fields.insert("subjects".to_owned(), rows.into());
-            fields.insert("duration_ms".to_owned(), (self.took.as_millis() as u64).into());
+            let took = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
+            fields.insert("duration_ms".to_owned(), took.into());
         }
         whole
     }

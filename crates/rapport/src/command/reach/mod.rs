@@ -219,11 +219,14 @@ fn configured(frame: &Frame, said: &Said) -> Result<Option<Loaded>, Failure> {
         Ok(loaded) => Ok(Some(loaded)),
         Err(_) if said.url.is_some() || said.host.is_some() || said.port.is_some() => Ok(None),
         Err(_) if frame.env.get("RAPPORT_URL").is_some() => Ok(None),
-        Err(refused) => refused.for_commands().map(Some).or_else(|refused| {
-            let class = if refused.has_port() { Class::InvalidPort } else { Class::Usage };
-            Err(Failure::new(class, refused.to_string())
-                .hint("correct it, or name the server with `--url` or RAPPORT_URL"))
-        }),
+        Err(refused) => match refused.for_commands() {
+            Ok(loaded) => Ok(Some(loaded)),
+            Err(refused) => {
+                let class = if refused.has_port() { Class::InvalidPort } else { Class::Usage };
+                Err(Failure::new(class, refused.to_string())
+                    .hint("correct it, or name the server with `--url` or RAPPORT_URL"))
+            }
+        },
     }
 }
 

@@ -26,8 +26,9 @@ async fn begun(home: &Home, url: &str) -> (Child, ChildStdin, String) {
     let found = async {
         loop {
             let line = lines.next_line().await.unwrap().expect("it says where to go");
-            if let Some(at) = line.find("http://127.0.0.1") {
-                return line[at..].trim().to_owned();
+            let found = line.split_whitespace().find(|word| word.starts_with("http://127.0.0.1"));
+            if let Some(address) = found {
+                return address.to_owned();
             }
         }
     };

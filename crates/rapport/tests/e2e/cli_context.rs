@@ -179,9 +179,12 @@ fn a_document_larger_than_any_request_goes_in_and_out_in_parts() {
 fn an_import_tells_before_what_it_would_do_and_leaves_out_only_by_wish() {
     let house = House::new();
     let _server = house.serve(&[]);
-    let lines = "{\"format\":\"rapport.context/1\",\"context\":{\"id\":\"l\",\"notes\":[{\"kind\":\"fact\",\
-                 \"value\":7}]}}\n{\"role\":\"user\",\"content\":\"one\"}\n{\"role\":\"user\"\n";
-    house.write("lines.jsonl", lines);
+    let note = serde_json::json!({"kind": "fact", "value": 7});
+    let context = serde_json::json!({"id": "l", "notes": [note]});
+    let head = serde_json::json!({"format": "rapport.context/1", "context": context});
+    let said = "{\"role\":\"user\",\"content\":\"one\"}\n{\"role\":\"user\"\n";
+    let lines = format!("{head}\n{said}");
+    house.write("lines.jsonl", &lines);
     let failed = house.run(&["context", "import", "lines.jsonl"]);
     assert!(err(&failed).contains("line 3") && err(&failed).contains("skip"), "{}", err(&failed));
     let skip = ["context", "import", "lines.jsonl", "--on-error", "skip"];

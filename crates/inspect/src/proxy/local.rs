@@ -189,7 +189,8 @@ fn row(exchange: &Exchange, view: &decode::View) -> Value {
         "title": crate::redact::path(&exchange.title()), "status": view.status,
         "ending": exchange.ending.as_str(), "took_ms": exchange.times.over.map(ms),
         "first_ms": exchange.times.first.map(ms), "up": exchange.asked.total(),
-        "down": exchange.answered.total(), "line": view.line, "about": view.about, "rules": exchange.rules,
+        "down": exchange.answered.total(), "line": view.line, "about": view.about,
+        "rules": exchange.rules,
         "findings": view.findings,
     })
 }

@@ -1,5 +1,6 @@
 //! `rapport model list`: one line for each model.
 
+use comfy_table::{ColumnConstraint, Table};
 use gateway::model::{Models, Price};
 use serde_json::json;
 
@@ -9,7 +10,12 @@ use super::tokens;
 use crate::config::Loaded;
 use crate::print::Exit;
 
+/// Columns of a terminal in which a line has room for what a model can do.
+const WIDE: u16 = 120;
+
 const TITLES: &[&str] = &["model", "provider", "window", "$/M in", "$/M out", "can", "ready"];
+/// The place of the column that a narrow terminal leaves out.
+const CAN: usize = 5;
 
 /// The models of this configuration, the offline ones first.
 pub(super) fn configured(frame: &mut Frame, models: &Models) -> anyhow::Result<Exit> {
@@ -33,6 +39,7 @@ pub(super) fn configured(frame: &mut Frame, models: &Models) -> anyhow::Result<E
             ready.to_owned(),
         ]);
     }
+    fit(frame, &mut lines);
     frame.printer.line(&lines.to_string());
     if list.iter().all(|model| model.offline) {
         frame
@@ -64,8 +71,18 @@ pub(super) fn all(frame: &mut Frame, loaded: &Loaded) -> anyhow::Result<Exit> {
             can.join(" "),
         ]);
     }
+    fit(frame, &mut lines);
     frame.printer.line(&lines.to_string());
     Ok(Exit::Fine)
+}
+
+/// A narrow terminal gets a line for each model, without what it can do.
+fn fit(frame: &mut Frame, lines: &mut Table) {
+    let is_narrow = lines.is_tty() && lines.width().is_some_and(|width| width < WIDE);
+    if let Some(can) = lines.column_mut(CAN).filter(|_| is_narrow) {
+        can.set_constraint(ColumnConstraint::Hidden);
+        frame.printer.hint("`rapport model show NAME` says what a model can do");
+    }
 }
 
 fn price(price: Option<&Price>) -> (String, String) {

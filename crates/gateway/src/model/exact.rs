@@ -85,7 +85,7 @@ pub(crate) async fn texts_of(lists: Vec<Vec<u64>>) -> Result<Vec<String>, Fault>
     let read = tokio::task::spawn_blocking(move || {
         let tables = Tokens::Cl100k.tables();
         let read = |list: Vec<u64>| {
-            let ranks = list.into_iter().map(|token| u32::try_from(token).map_err(|_| token));
+            let ranks = list.into_iter().map(|token| u32::try_from(token).ok().ok_or(token));
             let ranks = ranks.collect::<Result<Vec<u32>, u64>>()?;
             let bytes = tables.decode_bytes(&ranks).map_err(|unread| u64::from(unread.token))?;
             // A client may cut a long text within a character.

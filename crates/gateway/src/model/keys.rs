@@ -172,7 +172,7 @@ impl Pool {
                     return Some(n);
                 }
             }
-            return peers().last().map(|(n, _)| n);
+            return peers().next_back().map(|(n, _)| n);
         }
         if let Some((n, _)) = good().min_by_key(|(_, held)| held.key.priority) {
             return Some(n);

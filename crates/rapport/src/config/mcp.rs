@@ -109,7 +109,7 @@ fn unset(values: &Values<'_>, name: &str) -> Option<String> {
     let group = format!("mcp.servers.{name}");
     let missing = values.stack.below(&group).into_iter().find_map(|field| {
         let given = values.stack.given(&format!("{group}.{field}"))?;
-        let added = given.place.file().is_some_and(|file| super::added::is_servers(file));
+        let added = given.place.file().is_some_and(super::added::is_servers);
         let text = added.then(|| given.value.line())?;
         super::read::interpolate(&text, values.lookup).err()
     })?;

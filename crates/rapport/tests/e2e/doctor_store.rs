@@ -102,6 +102,7 @@ fn a_folder_without_a_store_is_a_mistake_of_the_caller() {
 }
 
 /// The first page of every table and index, with its name; and the size of a page.
+#[expect(clippy::result_large_err, reason = "the readers of rows return the library's error")]
 fn roots(file: &std::path::Path) -> (Vec<(String, usize)>, usize) {
     let store = storage::rusqlite::Connection::open(file).unwrap();
     let sql = "SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0 ORDER BY name";

@@ -39,7 +39,7 @@ async fn is_stored_in_part(server: &Server) {
             }
         }
     };
-    let found = soon("a part of the import", stored).await;
+    let found = soon("a part of the import", Box::pin(stored)).await;
     assert_eq!(found["status"], "importing", "{found}");
 }
 

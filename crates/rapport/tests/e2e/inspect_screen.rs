@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use tokio::time::Instant;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
@@ -155,7 +155,7 @@ fn a_key_shows_the_detail_a_held_request_is_edited_and_q_restores_the_terminal()
     house.write("edit.sh", "sed -i s/hello/goodbye/ \"$1\"\n");
     let to = format!("127.0.0.1:{}", server.port);
     let mut command = house.command(&["inspect", "--listen", "127.0.0.1:0", "--to", &to]);
-    command.env("PATH", std::env::var_os("PATH").unwrap());
+    command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
     let mut seat = Seat::start(&mut command);
     let port = port(&mut seat.child);
     seat.see("nothing was asked yet");

@@ -166,7 +166,7 @@ async fn forks_imports_summaries_and_webhooks_survive_kills() {
                 }
             }
         };
-        let told = soon("all webhooks", told).await;
+        let told = soon("all webhooks", Box::pin(told)).await;
         let summaries = server.get("/api/v1/contexts/talk/summaries").await.json();
         println!("{} made, {told} forks told", made.len());
         assert_ne!(summaries["summaries"], json!([]), "nothing was summarised");

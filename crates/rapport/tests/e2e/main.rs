@@ -20,9 +20,11 @@ mod doctor_store;
 mod house;
 #[cfg(test)]
 mod inspect;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod inspect_run;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod inspect_screen;
 #[cfg(test)]
 mod joined;
@@ -47,7 +49,9 @@ mod talk;
 
 #[cfg(test)]
 mod doctor;
+#[cfg(test)]
 mod documents;
+#[cfg(test)]
 mod doors;
 #[cfg(test)]
 mod faults;
@@ -59,6 +63,7 @@ mod faults_lines;
 mod faults_slow;
 #[cfg(test)]
 mod kill;
+#[cfg(test)]
 mod kill_branches;
 #[cfg(test)]
 mod limits;

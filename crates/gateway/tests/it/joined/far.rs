@@ -70,11 +70,11 @@ impl Far {
         seen.iter().filter(|(name, params)| name == method && of(params)).count()
     }
 
-    fn one_more(&self, mut items: Vec<Value>, more: Value) -> Result<Page, Refusal> {
+    fn one_more(&self, mut items: Vec<Value>, more: Value) -> Page {
         if self.more.load(Ordering::Relaxed) {
             items.push(more);
         }
-        Ok(items.into())
+        items.into()
     }
 }
 
@@ -130,7 +130,7 @@ impl Serve for Far {
             tool("must", "required"),
             tool("asks", "required"),
         ];
-        self.one_more(all, tool("more", "forbidden"))
+        Ok(self.one_more(all, tool("more", "forbidden")))
     }
 
     async fn call(&self, ask: &Ask<()>, params: &Map<String, Value>) -> Result<Value, Stop> {
@@ -211,7 +211,7 @@ impl Serve for Far {
 
     async fn resources(&self, _: &Ask<()>, _: Option<&str>) -> Result<Page, Refusal> {
         let all = URIS.map(|uri| json!({"uri": uri, "name": uri}));
-        self.one_more(all.to_vec(), json!({"uri": "a://3", "name": "3"}))
+        Ok(self.one_more(all.to_vec(), json!({"uri": "a://3", "name": "3"})))
     }
 
     async fn templates(&self, _: &Ask<()>, _: Option<&str>) -> Result<Page, Refusal> {
@@ -223,7 +223,7 @@ impl Serve for Far {
     }
 
     async fn prompts(&self, _: &Ask<()>, _: Option<&str>) -> Result<Page, Refusal> {
-        self.one_more(vec![json!({"name": "p"})], json!({"name": "p2"}))
+        Ok(self.one_more(vec![json!({"name": "p"})], json!({"name": "p2"})))
     }
 
     async fn prompt(&self, _: &Ask<()>, _: &Map<String, Value>) -> Result<Value, Stop> {

@@ -22,7 +22,7 @@ use super::watching::next;
 /// The way in of the one client.
 type Input = Arc<Mutex<Option<mpsc::Sender<String>>>>;
 
-async fn open(server: Server<Far>, input: Input) -> Response {
+fn open(server: Server<Far>, input: &Input) -> Response {
     let (mut to, from): (DuplexStream, DuplexStream) = tokio::io::duplex(1 << 20);
     let (out, read) = tokio::io::duplex(1 << 20);
     gateway::tasks::spawn("old server", async move {
@@ -58,7 +58,7 @@ async fn begin() -> (Server<Far>, SocketAddr) {
     let (opened, input) = (server.clone(), Input::default());
     let told = Arc::clone(&input);
     let router = axum::Router::new()
-        .route("/sse", get(move || open(opened.clone(), Arc::clone(&input))))
+        .route("/sse", get(move || std::future::ready(open(opened.clone(), &input))))
         .route(
             "/messages",
             post(move |body: String| {

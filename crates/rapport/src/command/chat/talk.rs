@@ -157,7 +157,7 @@ impl Talk {
         message: &str,
     ) -> Result<Next, Failure> {
         let server = client.server.clone();
-        let turn = speech::speak(client, ask);
+        let turn = Box::pin(speech::speak(client, ask));
         let done = stoppable(turn, &server, id).await;
         let Some(done) = done else { return Ok(Next::Quit) };
         self.failed = done.as_ref().is_err_and(is_kept);

@@ -1,6 +1,6 @@
 //! Inspecting while it happens: the proxy, the program in between, the lines, the recording.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -59,20 +59,14 @@ pub(super) async fn proxy(
     wanted: Wanted,
 ) -> anyhow::Result<Exit> {
     let Wanted { listen, target, rules, filter, place, checks } = wanted;
-    let host = match options.host_header.as_deref() {
-        Some("keep") => None,
-        Some(name) => Some(name.to_owned()),
-        // A server elsewhere finds by this name what it is asked for.
-        None => (!target.is_loopback()).then(|| target.authority()),
-    };
     let (shown, asked) = (target.to_string(), target.clone());
     let certificate = certificate(frame, options)?;
     let settings = Settings {
         listen,
+        host: host(options, &target),
         target,
         room: Room::default(),
         rules,
-        host,
         shows_secrets: options.show_secrets,
         prices: prices(),
         tls: certificate.as_ref().map(|made| Arc::clone(&made.config)),
@@ -89,25 +83,15 @@ pub(super) async fn proxy(
     };
     let address = proxy.address();
     // Whoever is told the address may ask at once.
-    let mut news = proxy.book().watch();
-    frame.printer.note(&format!("inspecting {shown}: point your program at http://{address}"));
-    frame.printer.note(&format!("in a browser: http://{address}/__rapport__/    end: Ctrl-C"));
-    if let Some(path) = certificate.and_then(|made| made.generated) {
-        frame.printer.note(&format!("https://localhost:{} too; to trust it:", address.port()));
-        for line in tls::trust(&path, address.port()) {
-            frame.printer.note(&format!("    {line}"));
-        }
-    }
-    if !listen.ip().is_loopback() {
-        frame.printer.warn("other machines can reach this, and all goes on to the server");
-    }
+    let news = proxy.book().watch();
+    announce(frame, &shown, (address, certificate));
     let prices = proxy.prices().clone();
     let stop = crate::serve::stop_asked();
     tokio::pin!(stop);
     // From here on a signal ends it in order: what is changed now is put back.
     tokio::select! {
         biased;
-        stopped = &mut stop => return stopped.map(|()| Exit::Fine).map_err(Into::into),
+        stopped = &mut stop => return stopped.map(|()| Exit::Fine),
         () = std::future::ready(()) => {}
     }
     let _attached = super::attach::attach(frame, place, address)?;
@@ -129,38 +113,8 @@ pub(super) async fn proxy(
         }
     };
     tokio::pin!(view);
-    let mut child = checks::start(options, &asked, address)?;
-    let mut exit = Exit::Fine;
-    loop {
-        tokio::select! {
-            stopped = &mut stop => {
-                stopped?;
-                break;
-            }
-            seen = &mut view => {
-                seen.context("the terminal cannot be used: add --no-tui")?;
-                break;
-            }
-            ended = ended(&mut child) => {
-                let status = ended?;
-                if !status.success() {
-                    ends.frame.printer.error(&format!("the command ended with {status}"));
-                    exit = Exit::Problem;
-                }
-                checks::settled(proxy.book()).await;
-                while let Ok(told) = news.try_recv() {
-                    if let News::Over(number) = told {
-                        ends.over(proxy.book(), number)?;
-                    }
-                }
-                break;
-            }
-            number = next(&mut news) => match number {
-                Some(number) => ends.over(proxy.book(), number)?,
-                None => break,
-            },
-        }
-    }
+    let child = checks::start(options, &asked, address)?;
+    let mut exit = follow(&mut ends, (&proxy, news, child), (&mut stop, &mut view)).await?;
     if let Some(text) = ends.lost.take() {
         ends.frame.printer.error(&text);
     }
@@ -172,6 +126,76 @@ pub(super) async fn proxy(
         exit = Exit::Problem;
     }
     Ok(exit)
+}
+
+/// Tells of every exchange until a signal, the view or the command ends it.
+async fn follow(
+    ends: &mut Ends<'_>,
+    (proxy, mut news, mut child): (&Proxy, Receiver<News>, Option<Child>),
+    (stop, view): (
+        &mut (impl Future<Output = anyhow::Result<()>> + Unpin),
+        &mut (impl Future<Output = io::Result<()>> + Unpin),
+    ),
+) -> anyhow::Result<Exit> {
+    loop {
+        tokio::select! {
+            stopped = &mut *stop => {
+                stopped?;
+                return Ok(Exit::Fine);
+            }
+            seen = &mut *view => {
+                seen.context("the terminal cannot be used: add --no-tui")?;
+                return Ok(Exit::Fine);
+            }
+            ended = ended(&mut child) => {
+                let status = ended?;
+                checks::settled(proxy.book()).await;
+                while let Ok(told) = news.try_recv() {
+                    if let News::Over(number) = told {
+                        ends.over(proxy.book(), number)?;
+                    }
+                }
+                if status.success() {
+                    return Ok(Exit::Fine);
+                }
+                ends.frame.printer.error(&format!("the command ended with {status}"));
+                return Ok(Exit::Problem);
+            }
+            number = next(&mut news) => match number {
+                Some(number) => ends.over(proxy.book(), number)?,
+                None => return Ok(Exit::Fine),
+            },
+        }
+    }
+}
+
+/// The name that the server is asked by; nothing where callers say it.
+fn host(options: &Options, target: &Target) -> Option<String> {
+    match options.host_header.as_deref() {
+        Some("keep") => None,
+        Some(name) => Some(name.to_owned()),
+        // A server elsewhere finds by this name what it is asked for.
+        None => (!target.is_loopback()).then(|| target.authority()),
+    }
+}
+
+/// Says where to point programs.
+fn announce(
+    frame: &mut Frame,
+    shown: &str,
+    (address, certificate): (SocketAddr, Option<tls::Loaded>),
+) {
+    frame.printer.note(&format!("inspecting {shown}: point your program at http://{address}"));
+    frame.printer.note(&format!("in a browser: http://{address}/__rapport__/    end: Ctrl-C"));
+    if let Some(path) = certificate.and_then(|made| made.generated) {
+        frame.printer.note(&format!("https://localhost:{} too; to trust it:", address.port()));
+        for line in tls::trust(&path, address.port()) {
+            frame.printer.note(&format!("    {line}"));
+        }
+    }
+    if !address.ip().is_loopback() {
+        frame.printer.warn("other machines can reach this, and all goes on to the server");
+    }
 }
 
 /// The certificate for callers that speak TLS: the one that `serve` uses.
@@ -191,7 +215,7 @@ fn is_seen(frame: &Frame, options: &Options) -> bool {
     let is_plain =
         options.verb.is_some() || options.no_tui || options.verbose || frame.printer.is_json();
     let is_dumb = frame.env.get("TERM").is_none_or(|name| name == "dumb") && !cfg!(windows);
-    !is_plain && !is_dumb && std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
+    !is_plain && !is_dumb && io::stdout().is_terminal() && io::stdin().is_terminal()
 }
 
 fn screen(frame: &Frame, options: &Options) -> Screen {
@@ -258,7 +282,7 @@ fn record(options: &Options) -> anyhow::Result<Option<Record>> {
 }
 
 /// The end of the program of `run`; without one nothing ends.
-async fn ended(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
+async fn ended(child: &mut Option<Child>) -> io::Result<ExitStatus> {
     match child {
         Some(child) => child.wait().await,
         None => std::future::pending().await,

@@ -33,6 +33,7 @@ const HOME: u16 = 8888;
     rapport inspect --open calls.jsonl --show 4\n  \
     rapport inspect --open calls.jsonl --replay 4 --to localhost:61900\n\n\
     While it runs, http://127.0.0.1:8888/__rapport__/ shows the same in a browser.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Options {
     /// `run`: start a program whose base URLs lead here, and end with it
     #[arg(value_name = "run", requires = "command", conflicts_with_all = ["stdio", "open"])]
@@ -41,10 +42,10 @@ pub(super) struct Options {
     /// `count[path:/v1/*] >= 1` (can be repeated)
     #[arg(long = "assert", value_name = "CLAIM", requires = "verb")]
     claims: Vec<String>,
-    /// With `run`: write how the claims held to this file: JUnit for `.xml`, else JSON
+    /// With `run`: write how the claims held to this file: `JUnit` for `.xml`, else JSON
     #[arg(long, value_name = "FILE", requires = "verb")]
     report: Option<PathBuf>,
-    /// Send every exchange as a span to this collector of OpenTelemetry (OTLP over HTTP)
+    /// Send every exchange as a span to this collector of `OpenTelemetry` (OTLP over HTTP)
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["stdio", "open"])]
     otlp: Option<String>,
     /// The server that everything goes to: a URL, HOST:PORT or a port

@@ -59,7 +59,8 @@ pub(super) async fn login(
     let path = || PathOf::new("/api/v1/mcp/servers").then(&login.name).then("login");
     let begun = client.server.json(&Ask::post(path(), &json!({"redirect_uri": redirect}))).await?;
     let Some(address) = begun.value.get("authorization_url").and_then(Value::as_str) else {
-        return shown(client, &login.name, None);
+        shown(client, &login.name, None);
+        return Ok(());
     };
     client.printer.note(&format!("visit this address to log in to `{}`:", login.name));
     client.printer.note(address);
@@ -88,16 +89,16 @@ pub(super) async fn login(
         let text = format!("nobody agreed within {} minutes", seconds / 60);
         Err(Failure::new(Class::Timeout, text).hint("run it again"))
     })?;
-    shown(client, &login.name, Some(&reply.raw))
+    shown(client, &login.name, Some(&reply.raw));
+    Ok(())
 }
 
-fn shown(client: &mut Client<'_>, name: &str, raw: Option<&[u8]>) -> Result<(), Failure> {
+fn shown(client: &mut Client<'_>, name: &str, raw: Option<&[u8]>) {
     match raw {
         Some(raw) if client.is_json() => client.raw(raw),
         None if client.is_json() => client.raw(json!({"logged_in": name}).to_string().as_bytes()),
         _ => client.printer.line(&format!("logged in to `{name}`")),
     }
-    Ok(())
 }
 
 /// Logs the server out of a joined one.

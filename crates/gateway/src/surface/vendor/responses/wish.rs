@@ -35,10 +35,8 @@ impl Wish {
             Some(_) => return Err(wrong("truncation", "`auto` or `disabled`")),
         };
         include(asked)?;
-        if background {
-            if asked.store == Some(false) {
-                return Err(wrong("store", "true, or absent, with `background`"));
-            }
+        if background && asked.store == Some(false) {
+            return Err(wrong("store", "true, or absent, with `background`"));
         }
         if let Some(private) = &mut asked.prompt.private {
             private.fields.retain(|held| !OURS.contains(&held.name.as_str()));

@@ -104,7 +104,7 @@ impl World {
         self.id = self.name();
         let thinking = json!({"type": "enabled", "budget_tokens": 1024});
         let settings =
-            json!({"window": window, "max_tokens": 2048, "extra": {"thinking": thinking}});
+            json!({"window": window, "max_tokens": 2048, "parameters": {"thinking": thinking}});
         let body = json!({"id": self.id, "system": "be kind", "settings": settings});
         let made = self.house.post("/api/v1/contexts", &body).await;
         assert_eq!(made.status, StatusCode::CREATED, "{made:?}");

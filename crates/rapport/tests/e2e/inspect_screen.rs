@@ -175,7 +175,8 @@ fn a_key_shows_the_detail_a_held_request_is_edited_and_q_restores_the_terminal()
     seat.press("p");
     seat.see("HOLDING");
     let mut held = ask(port, "{\"sessionId\":\"s\",\"message\":\"hello\"}");
-    seat.see("held");
+    seat.see("#2 POST");
+    seat.see("1 wait");
     seat.press("G");
     seat.press("e");
     seat.see("was let go with another body");

@@ -92,6 +92,11 @@ impl Added {
             return Err(wrong("auth", format!("there is no kind of auth `{auth}`"))
                 .hint("write `bearer`, `header:NAME`, `query:NAME`, `none`, `azure` or `sigv4`"));
         }
+        // Without a name nobody could ask for it, and the first is the default.
+        if self.models.iter().any(|model| model.trim().is_empty()) {
+            return Err(wrong("models", "`models` has an empty name".to_owned())
+                .hint("name each model as the provider does, or leave `models` away"));
+        }
         self.key().map(|_| ())
     }
 

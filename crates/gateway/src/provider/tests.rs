@@ -235,3 +235,15 @@ fn the_address_of_an_engine_may_be_a_host_alone() {
     assert_eq!(found[0].base_url, "http://127.0.0.1:11434");
     assert_eq!(found[0].dialect, "ollama_chat");
 }
+
+#[test]
+fn an_added_provider_has_no_model_without_a_name() {
+    for models in [vec![""], vec!["big", "  "]] {
+        let models: Vec<String> = models.into_iter().map(str::to_owned).collect();
+        let added = Added { name: "mine".to_owned(), models, ..Added::default() };
+        let fault = added.check().unwrap_err();
+        assert_eq!(fault.code(), Code::InvalidInput);
+    }
+    let models = vec!["big one".to_owned()];
+    assert!(Added { name: "mine".to_owned(), models, ..Added::default() }.check().is_ok());
+}

@@ -75,7 +75,9 @@ impl Marks {
         let has = |name: &str| there.iter().any(|there| there == name);
         match &self.format {
             Some(Value::String(name)) if name == FORMAT => {
-                return Ok(if more { Format::JsonLines } else { Format::Rapport });
+                // What has its messages inside is whole; more of the same kind may follow it.
+                let is_head = more && !has("messages");
+                return Ok(if is_head { Format::JsonLines } else { Format::Rapport });
             }
             Some(Value::String(name)) => {
                 return Err(unknown(&format!("it calls itself `{}`", name.escape_debug())));

@@ -185,6 +185,8 @@ struct First<'l> {
     format: Option<String>,
     #[serde(borrow, default)]
     context: Option<&'l RawValue>,
+    #[serde(borrow, default)]
+    messages: Option<&'l RawValue>,
 }
 
 /// Reads lines: a context, then its messages; another context may follow.
@@ -215,6 +217,11 @@ pub(super) fn lines(mut from: impl BufRead, out: &mut Out<'_>) -> Result<(), Fau
                 continue;
             }
         };
+        if first.messages.is_some() {
+            let text = format!("line {number} is a whole document, not the beginning of one");
+            return Err(Fault::new(Code::InvalidInput, text)
+                .hint("leave the format away, or call it `rapport`"));
+        }
         if let (Some(format), Some(context)) = (first.format, first.context) {
             if let Some(before) = open.take() {
                 out.end(before.ending)?;

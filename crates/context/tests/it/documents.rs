@@ -154,6 +154,29 @@ fn broken_lines_are_named_or_left_out_by_wish() {
 }
 
 #[test]
+fn whole_documents_one_after_the_other_keep_their_messages() {
+    let one = |id: &str| {
+        json!({"format": "rapport.context/1", "context": {"id": id},
+               "messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]})
+        .to_string()
+    };
+    for between in ["", "\n", "\n\n  "] {
+        let file = format!("{}{between}{}", one("x"), one("y"));
+        let mut messages = 0;
+        let tally = reads(file.as_bytes(), None, false, |piece| {
+            if let Piece::Messages(more) = piece {
+                messages += more.len();
+            }
+        });
+        assert!(tally.is_ok(), "{between:?}: {tally:?}");
+        assert_eq!(messages, 4, "{between:?}");
+    }
+    let lines = format!("{}\n{}\n", one("x"), one("y"));
+    let fault = reads(lines.as_bytes(), Some(Format::JsonLines), false, |_| {}).unwrap_err();
+    assert!(fault.text().contains("line 1 is a whole document"), "{fault}");
+}
+
+#[test]
 fn a_document_that_ends_early_is_none() {
     for format in ["rapport", "jsonl", "anthropic", "chatgpt"] {
         let whole = match format {

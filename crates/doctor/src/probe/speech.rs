@@ -210,6 +210,13 @@ async fn secure(ask: &Ask, stream: TcpStream) -> Spoken {
             }
             spoken
         }
+        // This alert is also what a server without TLS can say so that a TLS client reads it.
+        Handshake::Refused(refusal) if refusal.is_version => {
+            let plain = not_tls(ask, format!("TLS failed: {}", refusal.alert)).await;
+            // A server of TLS tells who speaks in the clear to go away with this status.
+            let is_plain = plain.answer.as_ref().is_some_and(|answer| answer.status != 400);
+            if is_plain { plain } else { Spoken::refused(refusal) }
+        }
         Handshake::Refused(refusal) => Spoken::refused(refusal),
         Handshake::NotTls(reason) => not_tls(ask, format!("TLS failed: {reason}")).await,
         Handshake::Silent => not_tls(ask, "no answer to a TLS greeting".to_owned()).await,

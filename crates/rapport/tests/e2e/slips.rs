@@ -50,6 +50,18 @@ fn the_inspector_listens_where_the_port_says() {
 }
 
 #[test]
+fn our_own_addresses_are_judged_as_what_they_are() {
+    let house = House::new();
+    let server = house.serve(&[]);
+    let at = format!("localhost:{}", server.port);
+    told(&house, &["doctor", &format!("https://{at}")], 1, "tls.https_to_http");
+    told(&house, &["doctor", &format!("http://{at}/v1")], 0, "works");
+    told(&house, &["doctor", &format!("http://{at}/v1"), "--ask", "demo"], 0, "works");
+    told(&house, &["doctor", &format!("ws://{at}/ws")], 0, "works");
+    told(&house, &["doctor", &format!("http://{at}/v2")], 1, "http.wrong_path");
+}
+
+#[test]
 fn a_key_that_only_the_server_knows_keeps_no_command_from_it() {
     let house = House::with("providers: {anthropic: {api_key: '${HOUSE_KEY}'}}\n");
     let mut command = house.command(&["serve", "--port", "0"]);

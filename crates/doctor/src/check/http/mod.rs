@@ -141,6 +141,9 @@ async fn look(case: &Case) -> Step {
         let status = answer.status;
         return Step::pass(format!("HTTP {status} to GET; the check mcp asks as clients do"));
     }
+    if let Some(summary) = otherwise(case, &seen).await {
+        return Step::pass(summary);
+    }
     let mut step = status::judge(&seen);
     if let Some(verdict) = &mut step.verdict
         && verdict.id == "http.wrong_path"
@@ -222,6 +225,31 @@ fn refused(answer: &Answer, port: u16) -> Option<Verdict> {
     )
 }
 
+/// What makes an answer that looks like a refusal a good one.
+async fn otherwise(case: &Case, seen: &Seen<'_>) -> Option<String> {
+    let (status, path) = (seen.answer.status, seen.answer.path.trim_end_matches('/'));
+    if seen.asks_websocket && matches!(status, 400 | 426) {
+        return Some(format!("HTTP {status} to GET; the check websocket asks as clients do"));
+    }
+    // A base URL is no page: what clients ask lies below it.
+    let is_base = ["/v1", "/v1beta"].iter().any(|end| path.ends_with(end));
+    if status != 404 || !seen.path_was_asked || !is_base || seen.base.starts_with("https:") {
+        return None;
+    }
+    let list = format!("{path}/models");
+    let status = status_of(case.facts.connected?, (seen, &list)).await?;
+    let is_there = status < 300 || matches!(status, 401 | 403);
+    is_there.then(|| format!("{path} is the base of an API: {list} answers HTTP {status}"))
+}
+
+/// The status with which a path answers.
+async fn status_of(address: SocketAddr, (seen, path): (&Seen<'_>, &str)) -> Option<u16> {
+    let (_, Some(mut stream)) = open(address, TRY).await else { return None };
+    let host = seen.base.split_once("://").map_or("localhost", |(_, host)| host);
+    let reply = exchange(&mut stream, &get(host, path), TRY).await;
+    Answer::read(&reply, path).map(|answer| answer.status)
+}
+
 /// A path like the one that is not there, at which something is.
 async fn other_path(address: SocketAddr, seen: &Seen<'_>) -> Option<String> {
     let path = seen.answer.path.as_str();
@@ -239,10 +267,8 @@ async fn other_path(address: SocketAddr, seen: &Seen<'_>) -> Option<String> {
         candidates.push(format!("{path}/"));
     }
     for candidate in candidates {
-        let (_, Some(mut stream)) = open(address, TRY).await else { return None };
-        let host = seen.base.split_once("://").map_or("localhost", |(_, host)| host);
-        let reply = exchange(&mut stream, &get(host, &candidate), TRY).await;
-        if Answer::read(&reply, &candidate).is_some_and(|answer| answer.status < 300) {
+        let status = status_of(address, (seen, &candidate)).await;
+        if status.is_some_and(|status| status < 300) {
             return Some(candidate);
         }
     }

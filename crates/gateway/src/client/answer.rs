@@ -24,7 +24,7 @@ pub(super) enum Coming {
     /// A connection of the pool.
     Pool(Incoming),
     /// A connection that this call drives.
-    Line(Lent),
+    Line(Box<Lent>),
 }
 
 /// What broke a body that had begun.

@@ -61,7 +61,7 @@ impl Client {
         };
         let Head { status, headers } = head;
         let lent = Lent { line: Some(line), home: self.kept().clone() };
-        Ok(self.answer((status, headers), Coming::Line(lent), until))
+        Ok(self.answer((status, headers), Coming::Line(Box::new(lent)), until))
     }
 
     async fn open(&self, request: &Request, until: Instant) -> Result<Line, Ended> {

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::HEAD_BYTES_MAX;
-use super::framing::Framing;
+use super::{Framing, HEAD_BYTES_MAX};
 
 /// Limit: header lines of a head.
 const HEADERS_MAX: usize = 256;

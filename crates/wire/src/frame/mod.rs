@@ -5,6 +5,7 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
+pub mod body;
 pub mod eventstream;
 pub mod json;
 pub mod lines;

@@ -19,7 +19,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 
-use self::framing::{Framing, Next};
+use wire::frame::body::Framing;
+
+use self::framing::{Body, Next, framing};
 pub(super) use self::kept::Kept;
 
 /// Limit: bytes of a response's head.
@@ -66,7 +68,8 @@ pub(super) struct Line {
     body: Bytes,
     /// Sending failed: nothing more is sent, and what the other side still says is read.
     unsent: Option<io::Error>,
-    framing: Framing,
+    /// The body of the response.
+    answer: Body,
     /// It can carry another exchange when this one is over.
     stays: bool,
     /// Room for the next read.
@@ -81,7 +84,7 @@ impl Line {
             head: Bytes::new(),
             body: Bytes::new(),
             unsent: None,
-            framing: Framing::Done,
+            answer: Body::new(Framing::Empty),
             stays: true,
             room: READ_BYTES,
         }
@@ -123,8 +126,8 @@ impl Line {
                 if head.status.is_informational() {
                     continue;
                 }
-                self.framing = Framing::of(head.status, &head.headers)?;
-                self.stays = stays && !matches!(self.framing, Framing::UntilClosed);
+                self.answer = Body::new(framing(head.status, &head.headers)?);
+                self.stays = stays && !self.answer.is_endless();
                 return Ok(head);
             }
             if self.came.len() > HEAD_BYTES_MAX {
@@ -139,21 +142,19 @@ impl Line {
     /// The next bytes of the body; `None` at its end.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Broken> {
         loop {
-            match self.framing.next(&mut self.came)? {
+            match self.answer.next(&mut self.came)? {
                 Next::Data(bytes) => return Ok(Some(bytes)),
                 Next::End => return Ok(None),
                 Next::More => {}
             }
-            // Who sends a lot is read in larger pieces.
-            if self.came.is_empty() && self.framing.is_long() {
-                self.room = self.room.saturating_mul(2).min(READ_BYTES_MAX);
-            }
-            if self.fill().await? == 0 {
-                self.stays = false;
-                return match std::mem::replace(&mut self.framing, Framing::Done) {
-                    Framing::UntilClosed | Framing::Done => Ok(None),
-                    _ => Err(self.ended()),
-                };
+            match self.fill().await? {
+                0 if self.answer.is_endless() => return Ok(None),
+                0 => return Err(self.ended()),
+                // Who sends a lot is read in larger pieces.
+                read if read >= self.room => {
+                    self.room = self.room.saturating_mul(2).min(READ_BYTES_MAX);
+                }
+                _ => {}
             }
         }
     }
@@ -161,7 +162,7 @@ impl Line {
     /// Whether the exchange is over and left the connection clean.
     pub(super) fn is_free(&self) -> bool {
         self.stays
-            && matches!(self.framing, Framing::Done)
+            && self.answer.is_over()
             && self.came.is_empty()
             && self.head.is_empty()
             && self.body.is_empty()

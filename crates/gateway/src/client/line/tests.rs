@@ -5,7 +5,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::framing::{Framing, Next, Piece};
+use wire::frame::body::Framing;
+
+use super::framing::{Body, Next, framing};
 use super::{Broken, Kept, Line};
 
 /// A line and the other end of it.
@@ -78,10 +80,10 @@ async fn what_is_no_http_is_named_and_what_is_cut_is_no_end() {
         ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "not HTTP/1.1"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", "two content"),
         ("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", "no number"),
-        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n", "no number"),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n", "not framed as"),
         (
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nabc\r\n",
-            "longer than it says",
+            "not framed as it says",
         ),
         ("HTTP/1.1 101 Switching Protocols\r\n\r\n", "switched"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello", "end of file"),
@@ -171,18 +173,29 @@ fn statuses_without_a_body_have_none_whatever_the_head_says() {
     headers.insert("content-length", "5".parse().unwrap());
     for status in [204, 304] {
         let status = http::StatusCode::from_u16(status).unwrap();
-        assert_eq!(Framing::of(status, &headers).unwrap(), Framing::Done);
+        assert_eq!(framing(status, &headers).unwrap(), Framing::Empty);
     }
     headers.insert("transfer-encoding", "gzip, chunked".parse().unwrap());
-    let framing = Framing::of(http::StatusCode::OK, &headers).unwrap();
-    assert_eq!(framing, Framing::Chunked(Piece::Size));
+    assert_eq!(framing(http::StatusCode::OK, &headers).unwrap(), Framing::Chunked);
 }
 
 #[test]
 fn the_end_of_a_chunk_is_taken_with_it_when_it_is_there() {
-    let mut framing = Framing::Chunked(Piece::Size);
+    let mut body = Body::new(Framing::Chunked);
     let mut came = BytesMut::from("3\r\nabc\r\n0\r\n\r\n");
-    assert_eq!(framing.next(&mut came).unwrap(), Next::Data("abc".into()));
-    assert_eq!(framing, Framing::Done);
-    assert!(came.is_empty());
+    assert_eq!(body.next(&mut came).unwrap(), Next::Data("abc".into()));
+    assert!(body.is_over() && came.is_empty());
+}
+
+#[test]
+fn what_stands_between_two_chunks_has_an_end() {
+    let endless =
+        [("5;".to_owned(), "x".repeat(1_000)), ("0\r\n".to_owned(), "a: b\r\n".repeat(200))];
+    for (begin, more) in endless {
+        let mut body = Body::new(Framing::Chunked);
+        assert_eq!(body.next(&mut BytesMut::from(&*begin)).unwrap(), Next::More);
+        let went = (0..100).map(|_| body.next(&mut BytesMut::from(&*more)));
+        let why = went.collect::<Result<Vec<_>, _>>().unwrap_err();
+        assert!(why.to_string().contains("no end"), "{why}");
+    }
 }

@@ -1,6 +1,7 @@
-//! Where a body ends, and what of its bytes is payload.
+//! Where a body of HTTP/1 ends, and what of its bytes is payload (RFC 9112, section 6).
 
-use super::HEAD_BYTES_MAX;
+/// Limit: bytes behind the last chunk that are read for trailers.
+const TRAILER_BYTES_MAX: usize = 256 * 1024;
 
 /// How a body is framed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +50,7 @@ impl Framing {
         Meter::new(self).take(raw, &mut |_, at| end = at);
         // After the last payload stand its line end, the line of the chunk of no bytes, the rest.
         let rest = raw.get(end..).unwrap_or_default();
-        let text = String::from_utf8_lossy(rest.get(..HEAD_BYTES_MAX).unwrap_or(rest));
+        let text = String::from_utf8_lossy(rest.get(..TRAILER_BYTES_MAX).unwrap_or(rest));
         let lines = text.lines().skip_while(|line| !line.starts_with('0')).skip(1);
         let pairs =
             lines.take_while(|line| !line.is_empty()).filter_map(|line| line.split_once(':'));
@@ -177,7 +178,7 @@ fn step(state: State, byte: u8) -> State {
             }
             State::Size {
                 size: size.saturating_mul(16).saturating_add(digit),
-                digits: digits + 1,
+                digits: digits.saturating_add(1),
                 told: false,
             }
         }

@@ -151,7 +151,9 @@ fn seen_by(connection: &Connection, row: &Row, seq: u32) -> Result<Map, Fault> {
         // It never changed since changes are kept.
         None if holder.n == row.n => parts::state(connection, row),
         // It was empty until then.
-        Some((1, cause)) if cause != states::BEFORE => Ok(Map::new()),
+        Some((1, cause)) if ![states::BEFORE, states::REDACTED].contains(&cause.as_str()) => {
+            Ok(Map::new())
+        }
         None => Ok(Map::new()),
         Some(_) => Err(unknown(seq)),
     }

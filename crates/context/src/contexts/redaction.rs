@@ -263,7 +263,7 @@ impl Job<'_> {
             // Earlier states may hold what was taken away.
             states::forget(self.connection, row.n)?;
             let state = parts::state(self.connection, &row)?;
-            self.state_changed(&row, (&Map::new(), &state), ("redacted", None))?;
+            self.state_changed(&row, (&Map::new(), &state), (states::REDACTED, None))?;
             ctx::save(self.connection, &row)?;
         }
         Ok((changed, all))

@@ -148,6 +148,8 @@ pub(crate) fn keep(
 pub(crate) const ROLLBACK: &str = "rollback";
 /// The cause of what is older than the history.
 pub(crate) const BEFORE: &str = "before";
+/// The cause of what a redaction left, which forgets all that was before it.
+pub(crate) const REDACTED: &str = "redacted";
 /// The key of the state that repeats what the user said.
 const LAST: &str = "last_message";
 

@@ -141,6 +141,9 @@ async fn a_redaction_leaves_no_earlier_state() {
         assert_eq!(changes.items.len(), 1, "{changes:?}");
         assert!(!format!("{changes:?}").contains("ada@"), "{changes:?}");
         assert_eq!(changes.items[0].cause, "redacted");
+        // What it was before is not known any more, which is not the same as empty.
+        refused(contexts.state_at(&key("c"), Moment::Seq(1)).await, Code::NotFound);
+        assert_eq!(at(&contexts, "c", 2).await["n"], 2);
     })
     .await;
 }

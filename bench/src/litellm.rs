@@ -46,7 +46,11 @@ impl LiteLlm {
         );
         std::fs::write(&file, page)?;
         let log = std::fs::File::create(folder.path().join("log"))?;
-        let child = Command::new(&program)
+        let mut command = Command::new(&program);
+        // Its workers are a group of their own, which ends as one.
+        #[cfg(unix)]
+        command.process_group(0);
+        let child = command
             .arg("--config")
             .arg(&file)
             .args(["--host", "127.0.0.1", "--num_workers", WORKERS, "--port"])
@@ -56,8 +60,6 @@ impl LiteLlm {
             .env("LITELLM_MASTER_KEY", KEY)
             .env("LITELLM_LOG", "ERROR")
             .env("NO_PROXY", "*")
-            // Its workers are a group of their own, which ends as one.
-            .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

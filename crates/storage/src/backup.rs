@@ -80,8 +80,7 @@ pub(crate) fn before_migration(
 }
 
 fn make_folder(folder: &Path) -> Result<(), Fault> {
-    use std::os::unix::fs::DirBuilderExt;
-    let made = fs::DirBuilder::new().mode(0o700).recursive(true).create(folder);
+    let made = crate::rights::folder().recursive(true).create(folder);
     made.map_err(|error| unwritable(folder, error))
 }
 

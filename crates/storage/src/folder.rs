@@ -1,8 +1,7 @@
 //! The data folder: made with narrow rights, owned by one process, opened with clear refusals.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use wire::{Code, Fault};
 
 use crate::fault::Stored;
 use crate::health::free_bytes;
+use crate::rights;
 
 /// The database file in the data folder.
 pub(crate) const FILE: &str = "rapport.db";
@@ -38,12 +38,9 @@ pub(crate) struct Claim {
 pub(crate) fn claim(folder: &Path) -> Result<Claim, Fault> {
     make(folder)?;
     let path = folder.join(LOCK);
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
+    let mut file = rights::narrow(OpenOptions::new().create(true).truncate(false))
         .read(true)
         .write(true)
-        .mode(0o600)
         .open(&path)
         .map_err(|error| unusable(folder, error))?;
     match file.try_lock() {
@@ -73,7 +70,7 @@ pub(crate) fn claim(folder: &Path) -> Result<Claim, Fault> {
 fn make(folder: &Path) -> Result<(), Fault> {
     match fs::metadata(folder) {
         Ok(found) if found.is_dir() => {
-            if found.permissions().mode() & 0o077 != 0 {
+            if rights::are_wide(&found) {
                 tracing::warn!(
                     folder = %folder.display(),
                     "other users of this machine may look into the data folder; `chmod 700` it"
@@ -87,7 +84,7 @@ fn make(folder: &Path) -> Result<(), Fault> {
             "name a folder with `--data`, or move the file away",
         )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let made = DirBuilder::new().mode(0o700).create(folder);
+            let made = rights::folder().create(folder);
             made.map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => refusal(
                     "missing_parent",
@@ -143,11 +140,8 @@ pub(crate) fn refusal(reason: &str, text: String, hint: &str) -> Fault {
 /// The database file, made readable for its owner only.
 pub(crate) fn file(folder: &Path) -> Result<PathBuf, Fault> {
     let path = folder.join(FILE);
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
+    rights::narrow(OpenOptions::new().create(true).truncate(false))
         .write(true)
-        .mode(0o600)
         .open(&path)
         .map_err(|error| unusable(folder, error))?;
     Ok(path)

@@ -94,6 +94,5 @@ impl Pulse {
 
 /// Bytes an ordinary user may still write in `folder`.
 pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(folder).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    Some(native::disk::room(folder)?.free_bytes)
 }

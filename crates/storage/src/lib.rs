@@ -20,6 +20,7 @@ mod folder;
 mod health;
 mod migrate;
 mod readers;
+mod rights;
 mod writer;
 
 pub use backup::restore;

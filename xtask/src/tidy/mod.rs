@@ -17,6 +17,7 @@ mod providers_and_dialects;
 mod registries;
 mod skipped_tests;
 mod todo;
+mod unsafe_code;
 mod versions;
 mod wire_is_pure;
 
@@ -44,6 +45,7 @@ const RULES: &[Rule] = &[
     registries::check,
     skipped_tests::check,
     todo::check,
+    unsafe_code::check,
     versions::check,
     wire_is_pure::check,
 ];

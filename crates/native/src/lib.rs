@@ -1,0 +1,17 @@
+//! Asks an operating system what only its own interface tells, and hands out plain bytes and words.
+//!
+//! Invariants: this is the only crate with `unsafe`, and each block says why it is sound; nothing
+//! is judged here, and rows are read by safe code elsewhere; a question that the system refuses is
+//! an absent answer, never a guess.
+
+// The one `unsafe` of the workspace; `cargo xtask tidy` refuses it everywhere else.
+#![cfg_attr(
+    any(windows, target_os = "macos"),
+    expect(unsafe_code, reason = "these systems answer in C only")
+)]
+
+pub mod disk;
+#[cfg(target_os = "macos")]
+pub mod macos;
+#[cfg(windows)]
+pub mod windows;

@@ -1,7 +1,7 @@
 //! Prints how fast turns are, how they keep their speed as a context grows, and their size on disk.
 //!
 //! `cargo bench -p context --bench turns` runs all; a name after `--` runs one group: `speed`,
-//! `growth`, `disk`, `window`.
+//! `growth`, `disk`, `window`, `indexes`.
 #![expect(clippy::print_stdout, reason = "the figures are the purpose")]
 #![expect(clippy::unwrap_used, reason = "a benchmark may end by a panic")]
 #![expect(clippy::indexing_slicing, reason = "a benchmark may end by a panic")]
@@ -29,6 +29,9 @@ fn main() {
     runtime.block_on(async {
         if wants("speed") {
             speed().await;
+        }
+        if wants("indexes") {
+            indexes().await;
         }
         if wants("growth") {
             growth(100_000).await;
@@ -81,37 +84,66 @@ async fn speed() {
         for tasks in [1_usize, 8, 64, 256] {
             let folder = tempfile::tempdir().unwrap();
             let contexts = open(folder.path(), durability).await;
-            let start = Instant::now();
-            let end = start + Duration::from_secs(3);
-            let mut set = JoinSet::new();
-            for task in 0..tasks {
-                let contexts = contexts.clone();
-                set.spawn(async move {
-                    let id = format!("context-{task}");
-                    let mut waits = Vec::new();
-                    while Instant::now() < end {
-                        let start = Instant::now();
-                        echo(&contexts, turn(&id, "a message of some words to store".to_owned()))
-                            .await;
-                        waits.push(start.elapsed());
-                    }
-                    waits
-                });
-            }
-            let mut waits: Vec<Duration> = set.join_all().await.into_iter().flatten().collect();
-            let seconds = start.elapsed().as_secs_f64();
-            waits.sort();
-            let stats = contexts.database().stats();
-            println!(
-                "{name:5} {tasks:3} tasks: {:7.0} turns/s, p50 {:?}, p99 {:?}, {:.1} jobs a commit",
-                waits.len() as f64 / seconds,
-                waits[waits.len() / 2],
-                waits[waits.len() * 99 / 100],
-                stats.jobs as f64 / stats.commits as f64,
-            );
+            load(&contexts, tasks, name).await;
             contexts.database().close().await.unwrap();
         }
     }
+}
+
+/// What each index of the list costs: turns per second without it, beside those with all, in a
+/// store that holds some contexts already.
+async fn indexes() {
+    let none: &[&str] = &[];
+    let all = ["ctx_list", "ctx_created", "ctx_size", "ctx_user", "ctx_closed", "ctx_log"];
+    let each = all.iter().map(std::slice::from_ref);
+    for without in [none].into_iter().chain(each).chain([&all[..], none]) {
+        let folder = tempfile::tempdir().unwrap();
+        let contexts = open(folder.path(), Durability::Fast).await;
+        for n in 0..20_000 {
+            let text = format!("a message {}", "and so on ".repeat(n % 40));
+            echo(&contexts, turn(&format!("old-{n}"), text)).await;
+        }
+        for index in without {
+            let sql = format!("DROP INDEX {index}");
+            let drop = move |c: &storage::rusqlite::Connection| {
+                storage::Stored::stored(c.execute_batch(&sql))
+            };
+            contexts.database().write(Durability::Fast, drop).await.unwrap();
+        }
+        load(&contexts, 64, &format!("without {without:?}")).await;
+        contexts.database().close().await.unwrap();
+    }
+}
+
+/// Turns for three seconds, each task in a context of its own.
+async fn load(contexts: &Contexts, tasks: usize, name: &str) {
+    let start = Instant::now();
+    let end = start + Duration::from_secs(3);
+    let mut set = JoinSet::new();
+    for task in 0..tasks {
+        let contexts = contexts.clone();
+        set.spawn(async move {
+            let id = format!("context-{task}");
+            let mut waits = Vec::new();
+            while Instant::now() < end {
+                let start = Instant::now();
+                echo(&contexts, turn(&id, "a message of some words to store".to_owned())).await;
+                waits.push(start.elapsed());
+            }
+            waits
+        });
+    }
+    let mut waits: Vec<Duration> = set.join_all().await.into_iter().flatten().collect();
+    let seconds = start.elapsed().as_secs_f64();
+    waits.sort();
+    let stats = contexts.database().stats();
+    println!(
+        "{name:5} {tasks:3} tasks: {:7.0} turns/s, p50 {:?}, p99 {:?}, {:.1} jobs a commit",
+        waits.len() as f64 / seconds,
+        waits[waits.len() / 2],
+        waits[waits.len() * 99 / 100],
+        stats.jobs as f64 / stats.commits as f64,
+    );
 }
 
 /// One context from its first to its last turn, by tenths.

@@ -5,6 +5,7 @@ use storage::Stored;
 use storage::rusqlite::{OptionalExtension, Row as Found, params};
 use wire::{Code, Fault};
 
+use super::beside::clean_text;
 use super::knowledge::named;
 use super::{Contexts, Job};
 use crate::rows::chain::{self, Chain};
@@ -237,13 +238,17 @@ impl Job<'_> {
             return Err(Fault::new(Code::QuotaExceeded, text).hint("delete some of them"));
         }
         let state = parts::to_text(&parts::state(self.connection, &row)?)?;
+        let mut note = note.map(str::to_owned);
+        if let Some(plan) = self.writing_in(&row)? {
+            note.iter_mut().for_each(|text| clean_text(&plan, text));
+        }
         let named = Named {
             name: name.to_owned(),
             log: row.chain.segment_of(row.head),
             seq: row.head,
             at: self.now,
             revision: row.revision,
-            note: note.map(str::to_owned),
+            note,
             state,
         };
         let sql = "INSERT INTO checkpoint(n, name, log, seq, at, revision, note, state)

@@ -100,12 +100,14 @@ impl Job<'_> {
         merge_patch(&mut doc.metadata, new.metadata);
         row.durability = doc.durability();
         self.inner.redaction.note(&doc.settings);
+        self.clean_head(&mut row, &mut doc);
         if !doc.is_empty() {
             parts::save_doc(self.connection, &row, &doc, limit)?;
         }
         let inherited = parts::state(self.connection, &from)?;
         self.save_base(&row, &inherited)?;
-        let state = if new.state.is_empty() { inherited } else { new.state };
+        let mut state = if new.state.is_empty() { inherited } else { new.state };
+        self.clean_state(&doc.settings, &mut state);
         if !state.is_empty() {
             // The parent's state may hold a long `last_message`, which its own limit admitted.
             let limit = limit.saturating_add(self.inner.limits.message_bytes);

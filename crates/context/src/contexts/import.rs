@@ -6,6 +6,7 @@ use storage::Stored;
 use tokio::sync::OwnedSemaphorePermit;
 use wire::{Code, Fault};
 
+use super::beside::clean_value;
 use super::manage::CLEANING;
 use super::{Contexts, Job, figures};
 use crate::rows::ctx::{self, Row};
@@ -303,7 +304,11 @@ impl Job<'_> {
     /// Ends the filling of a context, and tells of it.
     fn show(&self, key: &Key, ending: Ending) -> Result<(), Fault> {
         let mut row = self.filling(key)?;
-        for note in ending.notes {
+        let plan = if ending.notes.is_empty() { None } else { self.writing_in(&row)? };
+        for mut note in ending.notes {
+            if let Some(plan) = &plan {
+                clean_value(plan, &mut note.value);
+            }
             notes::add(self.connection, row.n, note, self.now)?;
         }
         for seq in ending.pins.into_iter().filter(|seq| *seq <= row.head) {
@@ -313,6 +318,7 @@ impl Job<'_> {
             let mut doc = parts::doc(self.connection, &row)?;
             doc.system = ending.system.or(doc.system);
             doc.metadata.extend(ending.metadata);
+            self.clean_head(&mut row, &mut doc);
             parts::save_doc(self.connection, &row, &doc, self.inner.limits.state_bytes)?;
         }
         row.status = if ending.closed { Status::Closed } else { Status::Open };

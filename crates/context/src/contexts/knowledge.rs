@@ -3,9 +3,10 @@
 use storage::Durability;
 use wire::{Code, Fault};
 
+use super::beside::{clean_map, clean_value};
 use super::{Contexts, Job};
 use crate::rows::{ctx, notes, parts};
-use crate::{Key, Map, NewNote, Note, Profile, Tenant, What, clock, merge_patch, refuse};
+use crate::{Key, Map, NewNote, Note, Profile, Settings, Tenant, What, clock, merge_patch, refuse};
 
 /// Limit: characters of a user or of a note's name.
 const NAME_CHARACTERS_MAX: usize = 256;
@@ -93,6 +94,9 @@ impl Contexts {
             job.watched(&key, What::Noted, || {
                 let row = job.live(&key)?;
                 row.admit(None)?;
+                if let Some(plan) = job.writing_in(&row)? {
+                    clean_value(&plan, &mut new.value);
+                }
                 notes::add(job.connection, row.n, new, job.now)
             })
         })
@@ -145,6 +149,10 @@ impl Job<'_> {
         }
         let before = (profile.revision > 0).then(|| parts::to_text(&profile.body)).transpose()?;
         merge_patch(&mut profile.body, patch);
+        // A profile belongs to no context: the server's plan holds for it.
+        if let Some(plan) = self.writing(&Settings::default()) {
+            clean_map(&plan, &mut profile.body);
+        }
         profile.revision = profile.revision.saturating_add(1);
         profile.last_updated = now;
         notes::save_profile(self.connection, tenant, &profile)?;

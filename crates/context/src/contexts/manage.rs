@@ -123,23 +123,26 @@ impl Job<'_> {
         lifetimes(new.expires_in.is_some(), new.idle_for.is_some())?;
         row.live_for(new.expires_in, new.idle_for, self.now);
         row.model.clone_from(&new.settings.model);
-        let doc = Doc { system: new.system, settings: new.settings, metadata: new.metadata };
+        let mut doc = Doc { system: new.system, settings: new.settings, metadata: new.metadata };
         row.durability = doc.durability();
         self.inner.redaction.note(&doc.settings);
+        self.clean_head(&mut row, &mut doc);
+        let mut state = new.state;
+        self.clean_state(&doc.settings, &mut state);
         let limit = self.inner.limits.state_bytes;
         if !doc.is_empty() {
             parts::save_doc(self.connection, &row, &doc, limit)?;
         }
-        if !new.state.is_empty() {
-            parts::save_state(self.connection, &row, &new.state, limit)?;
-            self.state_changed(&row, (&Map::new(), &new.state), ("created", None))?;
+        if !state.is_empty() {
+            parts::save_state(self.connection, &row, &state, limit)?;
+            self.state_changed(&row, (&Map::new(), &state), ("created", None))?;
         }
         self.append_all(&mut row, &new.messages)?;
         ctx::save(self.connection, &row)?;
         ctx::save_head(self.connection, &row)?;
         self.inner.choices.set(key, row.durability);
         self.inner.totals.moved(None, Some(figures(&row)));
-        Ok(row.context(new.state, doc))
+        Ok(row.context(state, doc))
     }
 
     fn close(&self, key: &Key) -> Result<Context, Fault> {
@@ -254,6 +257,7 @@ impl Job<'_> {
         if let Some(patch) = edit.metadata {
             merge_patch(&mut doc.metadata, patch);
         }
+        self.clean_head(&mut row, &mut doc);
         if has_doc {
             parts::save_doc(self.connection, &row, &doc, limit)?;
         }
@@ -261,6 +265,7 @@ impl Job<'_> {
         if let Some(change) = edit.state {
             let before = state.clone();
             if change.apply(&mut state) {
+                self.clean_state(&doc.settings, &mut state);
                 parts::save_state(self.connection, &row, &state, limit)?;
                 self.state_changed(&row, (&before, &state), (cause, None))?;
             }

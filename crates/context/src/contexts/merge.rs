@@ -6,6 +6,7 @@ use storage::rusqlite::{OptionalExtension, params};
 use wire::prompt::Role;
 use wire::{Code, Fault};
 
+use super::beside::clean_map;
 use super::branches::shared;
 use super::{Contexts, Job, figures};
 use crate::branch::merge_three;
@@ -70,6 +71,9 @@ impl Job<'_> {
         let conflicts = merge_three(&base, &mut state, &theirs, on == OnConflict::Theirs);
         if on == OnConflict::Refuse && !conflicts.is_empty() {
             return Err(conflict(&conflicts));
+        }
+        if let Some(plan) = self.writing_in(&row)? {
+            clean_map(&plan, &mut state);
         }
         let limits = &self.inner.limits;
         let limit = limits.state_bytes.saturating_add(limits.message_bytes);

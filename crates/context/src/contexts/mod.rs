@@ -1,6 +1,7 @@
 //! The handle everybody holds, one file per group of operations.
 
 mod amend;
+mod beside;
 mod branches;
 mod choices;
 mod encryption;

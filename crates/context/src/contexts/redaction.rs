@@ -3,24 +3,24 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
 use storage::Stored;
 use storage::rusqlite::{Connection, params};
 use wire::{Code, Fault};
 
+use super::beside::{clean_map, clean_text, clean_value};
 use super::manage::CLEANING;
 use super::{Contexts, Job};
 use crate::redact::{Marks, json, mark};
 use crate::rows::ctx::Row;
 use crate::rows::entry::{self, place, seq_of};
-use crate::rows::seal::{self, Opened};
+use crate::rows::seal;
 use crate::rows::{ctx, parts, search, states, vectors};
 use crate::{
     Content, Context, Entry, Key, Map, RedactMode, RedactPlan, Settings, Task, What, Window,
 };
 
 /// Entries that are redacted together; between two slices the writer serves others.
-const SLICE: u32 = 200;
+pub(super) const SLICE: u32 = 200;
 /// Limit: slices in which the index is rewritten; some hundred gigabytes.
 const MERGES_MAX: u32 = 100_000;
 /// What stands for a text that was taken away as a whole.
@@ -31,7 +31,7 @@ const ERASED: &str = "[redacted]";
 pub(super) struct Redaction {
     default: Mutex<Option<Arc<RedactPlan>>>,
     /// Some context has a plan of its own, or had one.
-    own: AtomicBool,
+    pub(super) own: AtomicBool,
 }
 
 impl Redaction {
@@ -49,11 +49,11 @@ impl Redaction {
         }
     }
 
-    fn of(&self, settings: &Settings) -> Option<Arc<RedactPlan>> {
+    pub(super) fn of(&self, settings: &Settings) -> Option<Arc<RedactPlan>> {
         settings.redact.clone().map(Arc::new).or_else(|| self.default())
     }
 
-    fn default(&self) -> Option<Arc<RedactPlan>> {
+    pub(super) fn default(&self) -> Option<Arc<RedactPlan>> {
         self.default.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -108,7 +108,8 @@ impl Contexts {
         let order = Arc::new(order);
         let (mut looked_at, mut changed, mut marks) = (0_u64, 0_u64, Marks::new());
         let mut from = order.first;
-        while from <= last {
+        // Also of a context without messages: it may have a title and a state.
+        loop {
             let to = last.min(from.saturating_add(SLICE - 1));
             let (key, order) = (key.clone(), Arc::clone(&order));
             let part = self
@@ -118,13 +119,18 @@ impl Contexts {
                     })
                 })
                 .await?;
-            looked_at = looked_at.saturating_add(u64::from(to - from) + 1);
+            looked_at = looked_at.saturating_add(u64::from((to + 1).saturating_sub(from)));
             changed = changed.saturating_add(part.0);
             for (name, count) in part.1 {
                 *marks.entry(name).or_default() += count;
             }
             from = to.saturating_add(1);
+            if from > last {
+                break;
+            }
         }
+        let left = self.redact_left(key, &order, (&mut changed, &mut marks)).await?;
+        looked_at = looked_at.saturating_add(left);
         if changed > 0 {
             self.rewrite_index().await?;
         }
@@ -168,6 +174,7 @@ impl Contexts {
         {
             summary.text = text;
         }
+        window.context.system.iter_mut().for_each(|text| clean_text(&plan, text));
         clean_map(&plan, &mut window.context.state);
         clean_map(&plan, &mut window.knowledge.profile);
         for note in &mut window.knowledge.notes {
@@ -193,26 +200,16 @@ impl Contexts {
     }
 }
 
+fn join(mut all: Marks, more: Marks) -> Marks {
+    for (name, count) in more {
+        *all.entry(name).or_default() += count;
+    }
+    all
+}
+
 fn clean_entry(plan: &RedactPlan, entry: &mut Entry) {
     if let Some((content, _)) = plan.redactor().content(&entry.content) {
         entry.content = content;
-    }
-}
-
-fn clean_map(plan: &RedactPlan, map: &mut Map) {
-    map.iter_mut().for_each(|(_, value)| clean_value(plan, value));
-}
-
-fn clean_value(plan: &RedactPlan, value: &mut Value) {
-    match value {
-        Value::String(text) => {
-            if let Some(new) = plan.redactor().text(text, &mut Marks::new()) {
-                *text = new;
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| clean_value(plan, item)),
-        Value::Object(map) => clean_map(plan, map),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -224,17 +221,14 @@ impl Job<'_> {
         content: &Content,
         meta: &Map,
     ) -> Result<Option<(Content, Map)>, Fault> {
-        let redaction = &self.inner.redaction;
-        let plan = if redaction.own.load(Ordering::Relaxed) {
-            redaction.of(&parts::doc(self.connection, row)?.settings)
-        } else {
-            redaction.default()
-        };
-        let Some(plan) = plan.filter(|plan| plan.mode == RedactMode::Write) else {
-            return Ok(None);
-        };
+        let Some(plan) = self.writing_in(row)? else { return Ok(None) };
         let cleaned = plan.redactor().content(content);
-        Ok(cleaned.map(|(content, marks)| (content, mark(meta, &marks))))
+        let (new_meta, found) = plan.redactor().meta(meta);
+        Ok(match cleaned {
+            None if found.is_empty() => None,
+            None => Some((content.clone(), mark(&new_meta, &found))),
+            Some((content, marks)) => Some((content, mark(&new_meta, &join(marks, found)))),
+        })
     }
 
     fn redact(
@@ -245,19 +239,9 @@ impl Job<'_> {
     ) -> Result<(u64, Marks), Fault> {
         let mut row = self.live(key)?;
         row.idle()?;
-        let (mut changed, mut all) = (0_u64, Marks::new());
-        for seq in from..=to {
-            let Some(entry) = entry::one(self.connection, &row.chain, seq)? else { continue };
-            let Some((content, marks)) = order.apply(&entry.content) else { continue };
-            let meta = mark(&entry.meta, &marks);
-            entry::rewrite(self.connection, (&row.chain, row.owner()), (seq, &content), &meta)?;
-            changed = changed.saturating_add(1);
-            for (name, count) in marks {
-                *all.entry(name).or_default() += count;
-            }
-        }
-        let states = self.redact_states(&row, order)?;
-        if changed > 0 || states {
+        let (changed, mut all) = self.redact_log(&row, order, (from, to))?;
+        let beside = self.redact_beside(&mut row, order, &mut all)?;
+        if changed > 0 || beside {
             self.forget_written(&row, from)?;
             row.touch(self.now);
             // Earlier states may hold what was taken away.
@@ -269,48 +253,27 @@ impl Job<'_> {
         Ok((changed, all))
     }
 
-    /// Redacts the state, and the states that checkpoints and branches keep.
-    fn redact_states(&self, row: &Row, order: &RedactOrder) -> Result<bool, Fault> {
-        let mut any = false;
-        for (read, write) in [
-            (
-                "SELECT n, state FROM ctx_state WHERE n = ?1",
-                "UPDATE ctx_state SET state = ?3 WHERE n = ?1 AND n = ?2",
-            ),
-            (
-                "SELECT no, state FROM view WHERE n = ?1 AND state IS NOT NULL",
-                "UPDATE view SET state = ?3 WHERE n = ?1 AND no = ?2",
-            ),
-            (
-                "SELECT name, state FROM checkpoint WHERE n = ?1",
-                "UPDATE checkpoint SET state = ?3 WHERE n = ?1 AND name = ?2",
-            ),
-            (
-                "SELECT n, state FROM fork_state WHERE n = ?1",
-                "UPDATE fork_state SET state = ?3 WHERE n = ?1 AND n = ?2",
-            ),
-        ] {
-            let mut statement = self.connection.prepare_cached(read).stored()?;
-            let found = statement
-                .query_map([row.n], |found| {
-                    let text: Opened = found.get(1)?;
-                    Ok((found.get::<_, storage::rusqlite::types::Value>(0)?, text.0))
-                })
-                .stored()?;
-            let found: Vec<(_, String)> = found.collect::<Result<_, _>>().stored()?;
-            for (place, text) in found {
-                if let Some(new) = order.state(&text) {
-                    let values = params![row.n, place, seal::text(row.owner(), &new)?];
-                    self.connection.prepare_cached(write).stored()?.execute(values).stored()?;
-                    any = true;
-                }
-            }
+    /// Redacts messages of a log; says how many were changed.
+    pub(super) fn redact_log(
+        &self,
+        row: &Row,
+        order: &RedactOrder,
+        (from, to): (u32, u32),
+    ) -> Result<(u64, Marks), Fault> {
+        let (mut changed, mut all) = (0_u64, Marks::new());
+        for seq in from..=to {
+            let Some(entry) = entry::one(self.connection, &row.chain, seq)? else { continue };
+            let Some((content, meta, marks)) = order.apply(&entry) else { continue };
+            let meta = mark(&meta, &marks);
+            entry::rewrite(self.connection, (&row.chain, row.owner()), (seq, &content), &meta)?;
+            changed = changed.saturating_add(1);
+            all = join(all, marks);
         }
-        Ok(any)
+        Ok((changed, all))
     }
 
     /// Takes away what was written from entries that are no longer the same.
-    fn forget_written(&self, row: &Row, from: u32) -> Result<(), Fault> {
+    pub(super) fn forget_written(&self, row: &Row, from: u32) -> Result<(), Fault> {
         for (first, last) in row.chain.ranges(from, row.head) {
             let log = first >> 32;
             search::forget(self.connection, first, place(log, u32::MAX), u32::MAX)?;
@@ -335,16 +298,23 @@ impl Job<'_> {
 }
 
 impl RedactOrder {
-    fn apply(&self, content: &Content) -> Option<(Content, Marks)> {
-        let Some(plan) = &self.plan else { return erased(content) };
-        plan.redactor().content(content)
+    fn apply(&self, entry: &Entry) -> Option<(Content, Map, Marks)> {
+        let Some(plan) = &self.plan else {
+            let (content, marks) = erased(&entry.content)?;
+            return Some((content, entry.meta.clone(), marks));
+        };
+        let (meta, found) = plan.redactor().meta(&entry.meta);
+        match plan.redactor().content(&entry.content) {
+            None if found.is_empty() => None,
+            None => Some((entry.content.clone(), meta, found)),
+            Some((content, marks)) => Some((content, meta, join(marks, found))),
+        }
     }
 
     /// A state in which something was found, without it.
-    fn state(&self, text: &str) -> Option<String> {
-        let mut marks = Marks::new();
+    pub(super) fn state(&self, text: &str, marks: &mut Marks) -> Option<String> {
         match &self.plan {
-            Some(plan) => json::clean(text, &mut |text| plan.redactor().text(text, &mut marks)),
+            Some(plan) => json::clean(text, &[], &mut |text| plan.redactor().text(text, marks)),
             // The copy of what was said last goes with what was said.
             None => {
                 let mut state: Map = serde_json::from_str(text).ok()?;
@@ -364,7 +334,7 @@ fn erased(content: &Content) -> Option<(Content, Marks)> {
     match content {
         Content::Text(text) => changed(text).map(|text| (Content::Text(text), marks)),
         Content::Raw(raw) => {
-            let text = json::clean(raw.json.get(), &mut |text| changed(text))?;
+            let text = json::clean(raw.json.get(), json::KEPT, &mut |text| changed(text))?;
             let json = serde_json::value::RawValue::from_string(text).ok()?;
             let raw = wire::prompt::Raw { dialect: Arc::clone(&raw.dialect), json };
             Some((Content::Raw(raw), marks))

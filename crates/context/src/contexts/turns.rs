@@ -8,6 +8,7 @@ use wire::Fault;
 use wire::prompt::Role;
 use wire::reply::Usage;
 
+use super::beside::clean_map;
 use super::{Contexts, Job, admit_contents, figures};
 use crate::rows::chain;
 use crate::rows::ctx::{self, Anchor, Row};
@@ -286,6 +287,9 @@ impl Job<'_> {
         let may_change = turn.state.is_some() || turn.remember_last;
         let old = may_change.then(|| state.clone());
         let mut changed = turn.state.is_some_and(|change| change.apply(&mut state));
+        if changed && let Some(plan) = self.writing_in(&row)? {
+            clean_map(&plan, &mut state);
+        }
         let mut limit = self.inner.limits.state_bytes;
         if turn.remember_last {
             let last = Value::String(turn.content.plain().into_owned());

@@ -1,7 +1,7 @@
 //! Texts inside a JSON document are replaced; every other byte stays.
 
 /// Members whose texts keep their bytes: what models check, and what names things.
-const KEPT: &[&str] = &[
+pub(crate) const KEPT: &[&str] = &[
     "call_id",
     "data",
     "encrypted_content",
@@ -19,9 +19,13 @@ const KEPT: &[&str] = &[
     "type",
 ];
 
-/// Replaces the texts for which `change` gives another one; `None` when there was none, or when
-/// the document cannot be read.
-pub(crate) fn clean(json: &str, change: &mut dyn FnMut(&str) -> Option<String>) -> Option<String> {
+/// Replaces the texts for which `change` gives another one, but for those of members named in
+/// `kept`; `None` when there was none, or when the document cannot be read.
+pub(crate) fn clean(
+    json: &str,
+    kept: &[&str],
+    change: &mut dyn FnMut(&str) -> Option<String>,
+) -> Option<String> {
     let mut out = String::new();
     let mut copied = 0;
     // The member that holds what comes, and those around it.
@@ -44,7 +48,7 @@ pub(crate) fn clean(json: &str, change: &mut dyn FnMut(&str) -> Option<String>) 
                 let rest = json.get(end..)?;
                 if rest.trim_start().starts_with(':') {
                     member = serde_json::from_str(token).ok()?;
-                } else if !KEPT.contains(&member.as_str()) {
+                } else if !kept.contains(&member.as_str()) {
                     let text: String = serde_json::from_str(token).ok()?;
                     if let Some(new) = change(&text) {
                         out.push_str(json.get(copied..at)?);

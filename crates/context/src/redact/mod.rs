@@ -101,11 +101,13 @@ impl Redactor {
     /// The text without what was found; `None` when nothing was.
     pub(crate) fn text(&self, text: &str, marks: &mut Marks) -> Option<String> {
         let mut found: Vec<(usize, usize, &str)> = Vec::new();
+        let marked = marks_in(text);
         for rule in self.0.iter() {
             for hit in rule.regex.find_iter(text) {
                 let passes = rule.check.is_none_or(|check| check.passes(hit.as_str()));
-                let free =
-                    !found.iter().any(|(from, to, _)| hit.start() < *to && *from < hit.end());
+                let taken = found.iter().map(|(from, to, _)| (*from, *to));
+                let mut taken = taken.chain(marked.iter().copied());
+                let free = !taken.any(|(from, to)| hit.start() < to && from < hit.end());
                 if passes && free && !hit.is_empty() {
                     found.push((hit.start(), hit.end(), &rule.name));
                 }
@@ -119,7 +121,7 @@ impl Redactor {
         let mut at = 0;
         for (from, to, name) in found {
             out.push_str(text.get(at..from).unwrap_or_default());
-            out.push_str("[redacted: ");
+            out.push_str(MARK);
             out.push_str(name);
             out.push(']');
             *marks.entry(name.to_owned()).or_default() += 1;
@@ -136,13 +138,38 @@ impl Redactor {
         let cleaned = match content {
             Content::Text(text) => Content::Text(self.text(text, &mut marks)?),
             Content::Raw(raw) => {
-                let cleaned = json::clean(raw.json.get(), &mut |text| self.text(text, &mut marks))?;
+                let cleaned = json::clean(raw.json.get(), json::KEPT, &mut |text| {
+                    self.text(text, &mut marks)
+                })?;
                 let json = RawValue::from_string(cleaned).ok()?;
                 Content::Raw(Raw { dialect: Arc::clone(&raw.dialect), json })
             }
         };
         Some((cleaned, marks))
     }
+
+    /// What is told of a message, without what was found, and what that was.
+    pub(crate) fn meta(&self, meta: &Map) -> (Map, Marks) {
+        let mut marks = Marks::new();
+        let text = serde_json::to_string(meta).unwrap_or_default();
+        let cleaned = json::clean(&text, json::KEPT, &mut |text| self.text(text, &mut marks));
+        let cleaned = cleaned.and_then(|text| serde_json::from_str(&text).ok());
+        (cleaned.unwrap_or_else(|| meta.clone()), marks)
+    }
+}
+
+/// How a mark begins.
+const MARK: &str = "[redacted: ";
+
+/// Where marks stand already: no pattern may find something in them, so that doing it twice
+/// changes nothing.
+fn marks_in(text: &str) -> Vec<(usize, usize)> {
+    let begins = text.match_indices(MARK);
+    let ends = begins.filter_map(|(at, _)| {
+        let rest = text.get(at..)?;
+        Some((at, at + rest.find(']')? + 1))
+    });
+    ends.collect()
 }
 
 /// Writes into the meta of an entry what was replaced in it.

@@ -95,7 +95,7 @@ fn in_json_only_the_texts_change() {
         .replace(r#"["a@b.io"]"#, r#"["[redacted: email]"]"#);
     assert_eq!(cleaned.stored(), wanted);
     assert_eq!(marks["email"], 2);
-    assert!(json::clean("{\"a\": \"cut", &mut |_| Some(String::new())).is_none());
+    assert!(json::clean("{\"a\": \"cut", json::KEPT, &mut |_| Some(String::new())).is_none());
 }
 
 #[test]
@@ -106,4 +106,17 @@ fn a_hostile_text_takes_no_longer_than_its_length() {
         clean(&redactor, &text);
     }
     assert!(began.elapsed().as_secs() < 30);
+}
+
+#[test]
+fn what_was_redacted_is_redacted_no_further() {
+    let redactor = redactor(&["email"], &json!({"word": "redacted|email|x"}));
+    let once = clean(&redactor, "ann@example.org, an email of x");
+    assert_eq!(once, "[redacted: email], an [redacted: word] of [redacted: word]");
+    assert_eq!(clean(&redactor, &once), once);
+    // What only looks like the beginning of a mark protects nothing.
+    assert_eq!(
+        clean(&redactor, "[redacted: ann@example.org"),
+        "[[redacted: word]: [redacted: email]"
+    );
 }

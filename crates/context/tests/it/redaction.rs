@@ -1,6 +1,9 @@
 //! Redaction: before something is stored, before a model is told, and on command.
 
-use context::{Budget, Contexts, Edit, New, RedactOrder, RedactPlan, Settings, StateEdit, To};
+use context::{
+    Budget, Contexts, Edit, New, NewNote, NoteKind, RedactOrder, RedactPlan, Settings, StateEdit,
+    To,
+};
 use serde_json::json;
 use wire::Code;
 use wire::prompt::Role;
@@ -103,7 +106,8 @@ async fn a_redaction_on_command_takes_it_out_of_everything_that_was_kept() {
         let order = RedactOrder { first: 1, last: None, plan: Some(plan("write")) };
         let done = contexts.redact(&key("a"), order).await.unwrap();
         assert_eq!((done.looked_at, done.changed), (4, 2));
-        assert_eq!(done.marks, [("email".to_owned(), 2)]);
+        // Two messages, the state and the checkpoint.
+        assert_eq!(done.marks, [("email".to_owned(), 4)]);
         for id in ["a", "f"] {
             let log = format!("{:?}", all(&contexts, id).await);
             assert!(!log.contains("ann@"), "{log}");
@@ -179,4 +183,117 @@ async fn what_was_redacted_is_in_no_file_when_the_store_is_closed() {
     let bytes = std::fs::read(folder.path().join("rapport.db")).unwrap();
     let found = bytes.windows(6).filter(|part| *part == b"quokka").count();
     assert_eq!(found, 0);
+}
+
+/// Everything of a context that its owner can read.
+async fn told(contexts: &Contexts, id: &str) -> String {
+    let context = contexts.get(&key(id)).await.unwrap();
+    let log = all(contexts, id).await;
+    let notes = contexts.notes(&key(id)).await.unwrap();
+    let checkpoints = contexts.checkpoints(&key(id)).await.unwrap();
+    format!("{context:?} {log:?} {notes:?} {checkpoints:?}")
+}
+
+fn note(value: &str) -> NewNote {
+    NewNote { kind: NoteKind::Fact, name: None, value: json!(value), expires_in: None }
+}
+
+#[tokio::test]
+async fn what_stands_beside_the_messages_is_redacted_before_it_is_stored() {
+    both(async |contexts| {
+        let new = New {
+            id: Some("a".to_owned()),
+            title: Some("about ann@example.org".to_owned()),
+            system: Some("you serve ann@example.org".to_owned()),
+            settings: Settings { redact: Some(plan("write")), ..Settings::default() },
+            metadata: map(r#"{"name":"ann@example.org","deep":[{"x":"ann@example.org"}],"n":1}"#),
+            state: map(r#"{"name":"ann@example.org"}"#),
+            ..New::default()
+        };
+        contexts.create(LOCAL, new).await.unwrap();
+        let asked = crate::with_state(turn("a", "hi"), r#"{"mail":"ann@example.org"}"#);
+        echo(&contexts, asked).await.unwrap();
+        contexts.note(&key("a"), note("knows ann@example.org")).await.unwrap();
+        contexts.checkpoint(&key("a"), "c", Some("for ann@example.org".to_owned())).await.unwrap();
+        let fork = New {
+            id: Some("f".to_owned()),
+            title: Some("ann@example.org".to_owned()),
+            ..New::default()
+        };
+        contexts.fork(&key("a"), None, fork).await.unwrap();
+        let told = told(&contexts, "a").await + &format!("{:?}", contexts.get(&key("f")).await);
+        assert!(!told.contains("ann@example.org"), "{told}");
+        let edit = Edit {
+            title: Some(Some("ann@example.org".to_owned())),
+            system: Some(Some("ann@example.org".to_owned())),
+            metadata: Some(map(r#"{"y":"ann@example.org"}"#)),
+            state: Some(StateEdit::Replace(map(r#"{"z":"ann@example.org"}"#))),
+            ..Edit::default()
+        };
+        let now = contexts.edit(&key("a"), edit, None).await.unwrap();
+        assert_eq!(now.title.as_deref(), Some("[redacted: email]"));
+        assert_eq!(now.system.as_deref(), Some("[redacted: email]"));
+        assert_eq!(now.metadata["y"], "[redacted: email]");
+        assert_eq!(now.metadata["name"], "[redacted: email]");
+        assert_eq!(now.state, map(r#"{"z":"[redacted: email]"}"#));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_model_is_not_told_what_its_instructions_say_of_somebody() {
+    both(async |contexts| {
+        make(&contexts, Some("render")).await;
+        let system = Some(Some("you serve ann@example.org".to_owned()));
+        contexts.edit(&key("a"), Edit { system, ..Edit::default() }, None).await.unwrap();
+        let window = contexts.window(&key("a"), WIDE).await.unwrap();
+        assert_eq!(window.context.system.as_deref(), Some("you serve [redacted: email]"));
+        let kept = contexts.get(&key("a")).await.unwrap().system;
+        assert_eq!(kept.as_deref(), Some("you serve ann@example.org"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_redaction_on_command_reaches_what_stands_beside_the_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let contexts = crate::open(folder.path()).await;
+    let new = New {
+        id: Some("a".to_owned()),
+        title: Some("quokka".to_owned()),
+        system: Some("you are a quokka".to_owned()),
+        metadata: map(r#"{"name":"quokka","list":["quokka"]}"#),
+        state: map(r#"{"name":"quokka"}"#),
+        ..New::default()
+    };
+    contexts.create(LOCAL, new).await.unwrap();
+    contexts.note(&key("a"), note("quokka")).await.unwrap();
+    contexts.checkpoint(&key("a"), "c", Some("a quokka".to_owned())).await.unwrap();
+    let plan = RedactPlan::parse(&json!({"mode": "write", "own": {"animal": "quokka"}})).unwrap();
+    let order = RedactOrder { first: 1, last: None, plan: Some(plan.clone()) };
+    // Nothing was said yet, and all the same there is something to take away.
+    let done = contexts.redact(&key("a"), order.clone()).await.unwrap();
+    assert_eq!((done.looked_at, done.changed), (0, 0));
+    assert_eq!(done.marks, [("animal".to_owned(), 8)]);
+    let told = told(&contexts, "a").await;
+    assert!(!told.contains("quokka"), "{told}");
+    assert_eq!(done.context.metadata["list"], json!(["[redacted: animal]"]));
+    let meta = map(r#"{"source":"a quokka told it"}"#);
+    let entry = context::NewEntry { meta, ..said(Role::User, text("a word")) };
+    contexts.append(&key("a"), vec![entry], None, None).await.unwrap();
+
+    // What was said on a branch that was left is taken away, too.
+    echo(&contexts, turn("a", "a quokka sat there")).await.unwrap();
+    contexts.rollback(&key("a"), To::Seq(1), None).await.unwrap();
+    echo(&contexts, turn("a", "nobody sat there")).await.unwrap();
+    let done = contexts.redact(&key("a"), order.clone()).await.unwrap();
+    assert_eq!((done.looked_at, done.changed), (5, 3));
+    let bytes = std::fs::read(folder.path().join("rapport.db")).unwrap();
+    assert!(!bytes.windows(6).any(|part| part == b"quokka"));
+    contexts.rollback(&key("a"), To::Branch(1), None).await.unwrap();
+    let log = all(&contexts, "a").await;
+    assert_eq!(texts(&log)[1], "a [redacted: animal] sat there");
+    assert_eq!(log[0].meta["source"], "a [redacted: animal] told it");
+    assert_eq!(contexts.redact(&key("a"), order).await.unwrap().changed, 0);
+    assert!(contexts.verify(|_, _| {}).await.unwrap().is_sound());
 }

@@ -137,6 +137,16 @@ impl Client {
         self.exchange(outgoing, sent, request.until).await
     }
 
+    /// As [`Client::call`], for a response of any length: whoever reads it whole has to bound it.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn call_endless(&self, request: Request) -> Result<Answer, Ended> {
+        let mut answer = self.call(request).await?;
+        answer.is_endless();
+        Ok(answer)
+    }
+
     /// Sends a request whose body is still coming, piece by piece as it comes, and waits for the
     /// head of its response. The response may be of any length; whoever reads it whole has to
     /// bound it.

@@ -21,16 +21,14 @@ use super::Inside;
 use super::listing::Listing;
 use super::openapi::Api;
 use super::settings::{Reach, ServerSettings};
+use super::signs::Signs;
+use super::wait::Wait;
 
 /// The first pause before a server is started again, and the longest one.
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// A server that lived as long as this is started again at once.
 const LIVED: Duration = Duration::from_secs(30);
-/// Limit: how long a call waits for a server that is being started.
-const CALL_WAITS: Duration = Duration::from_secs(10);
-/// Limit: how often calls may bring a start forward.
-const WAKE_EVERY: Duration = Duration::from_secs(1);
 /// Limit: connections of callers of their own, and how long an unused one is kept.
 const OWN_MAX: usize = 32;
 const OWN_IDLE: Duration = Duration::from_mins(10);
@@ -100,6 +98,7 @@ pub(crate) struct Joint {
     seen: watch::Sender<Seen>,
     pub(super) listing: ArcSwap<Listing>,
     pub(super) born: Instant,
+    signs: Signs,
     stop: CancellationToken,
     wake: Notify,
     /// It was ready before.
@@ -131,6 +130,7 @@ impl Joint {
             seen: watch::Sender::new(seen),
             listing: ArcSwap::from_pointee(kept.unwrap_or_default()),
             born: Instant::now(),
+            signs: Signs::new(),
             stop: CancellationToken::new(),
             wake: Notify::new(),
             lived: AtomicBool::new(false),
@@ -164,6 +164,14 @@ impl Joint {
             if !matches!(changed, Ok(Ok(()))) {
                 return;
             }
+        }
+    }
+
+    /// As [`Joint::known`], and no longer than it shows life.
+    pub(super) async fn heard_of(&self, until: Instant) {
+        tokio::select! {
+            () = self.known(until) => {}
+            () = self.signs.ended() => {}
         }
     }
 
@@ -215,35 +223,38 @@ impl Joint {
 
     async fn shared(&self) -> Result<Link, Failure> {
         let mut seen = self.seen.subscribe();
-        let (tries, down) = {
-            let now = seen.borrow_and_update();
-            if let (Phase::Ready, Some(link)) = (now.phase, &now.link) {
-                return Ok(link.clone());
-            }
-            let pause = Timestamp::now().duration_since(now.since);
-            let soon = pause < jiff::SignedDuration::try_from(WAKE_EVERY).unwrap_or_default();
-            if now.phase == Phase::Stopped || (now.phase != Phase::Starting && soon) {
-                return Err(Failure::unsent(now.error.clone().unwrap_or_default()));
-            }
-            (now.tries, now.phase != Phase::Starting)
+        let was_well = self.lived.load(Ordering::Relaxed);
+        let wait = match Wait::of(&seen.borrow_and_update(), was_well) {
+            Ok(link) => return Ok(link),
+            Err(wait) => wait?,
         };
-        if down {
-            self.wake.notify_one();
-        }
-        let arrived = seen.wait_for(|now| {
-            let failed = now.phase != Phase::Starting && now.phase != Phase::Ready;
-            now.phase == Phase::Ready || (failed && (!down || now.tries > tries))
-        });
-        match tokio::time::timeout(CALL_WAITS, arrived).await {
-            Ok(Ok(now)) => match (&now.link, &now.error) {
-                (Some(link), _) => Ok(link.clone()),
-                (None, error) => Err(Failure::unsent(error.clone().unwrap_or_default())),
-            },
-            Ok(Err(_)) => Err(Failure::unsent("it is not joined any more")),
-            Err(_) => {
-                Err(Failure::unsent(format!("it is still being started after {CALL_WAITS:?}")))
+        let arrived = tokio::time::timeout(wait.most, seen.wait_for(|now| wait.is_over(now)));
+        let knock = async {
+            if let Some(after) = wait.knock {
+                tokio::time::sleep(after).await;
+                // Whoever was faster has started it already.
+                if self.seen.borrow().phase != Phase::Starting {
+                    self.wake.notify_one();
+                }
             }
-        }
+            std::future::pending::<()>().await;
+        };
+        let arrived = tokio::select! {
+            arrived = arrived => arrived,
+            () = knock => return Err(Failure::unsent("nobody is here")),
+        };
+        let why = match arrived {
+            Ok(Ok(now)) => match (&now.link, &now.error) {
+                (Some(link), _) => return Ok(link.clone()),
+                (None, error) => error.clone().unwrap_or_default(),
+            },
+            Ok(Err(_)) => return Err(Failure::unsent("it is not joined any more")),
+            Err(_) => {
+                let error = self.seen.borrow().error.clone().unwrap_or_default();
+                return Err(Failure::unsent(wait.in_vain(&error)));
+            }
+        };
+        Err(Failure::unsent(why))
     }
 
     /// Keeps it connected until it is not wanted any more.
@@ -379,7 +390,8 @@ impl Joint {
         if let (Place::Address { login, .. }, Some(own)) = (&mut place, &self.login) {
             *login = Some(Arc::clone(own) as Arc<dyn Login>);
         }
-        Ok(Opening { about: about(), place, within: self.settings.start, before })
+        let pulse = self.signs.pulse.clone();
+        Ok(Opening { about: about(), place, within: self.settings.start, before, pulse })
     }
 
     /// Ends its connections; what comes of that is seen at once.

@@ -19,15 +19,18 @@ mod outside;
 mod pass;
 mod probe;
 mod settings;
+mod signs;
 mod state;
 mod tasks;
 mod tend;
+mod wait;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::client::{Failure, Guard, Place, Web};
 use mcp::server::{Change, Subject, TaskChange};
@@ -56,7 +59,8 @@ use crate::client::Tls;
 use crate::surface::mcp::Contexts;
 use crate::tasks::Tasks;
 
-/// Limit: how long the first list waits for servers of which nothing is known yet.
+/// Limit: how long the first list waits for servers of which nothing is known yet, but that they
+/// are at work.
 const FIRST_LIST: Duration = Duration::from_secs(3);
 /// Limit: how long servers may take to end.
 const ENDING: Duration = Duration::from_secs(4);
@@ -209,12 +213,19 @@ impl Joined {
         self.0.joints.load().values().cloned().collect()
     }
 
-    /// What all of them offer together. The first list waits a little for what nobody knows.
+    /// What all of them offer together. The first list waits a little for what nobody knows, as
+    /// long as it shows life: who comes later is told of as a change.
     pub(crate) async fn merged(&self) -> Arc<Merged> {
-        for joint in self.0.joints.load_full().values().filter(|joint| joint.is_unknown()) {
-            joint.known(joint.born + FIRST_LIST).await;
-        }
+        let joints = self.0.joints.load_full();
+        let unknown = joints.values().filter(|joint| joint.is_unknown());
+        join_all(unknown.map(|joint| joint.heard_of(joint.born + FIRST_LIST))).await;
         self.0.merged.load_full()
+    }
+
+    /// What all of them offer together, with what this name means if anybody knows it by now.
+    pub(crate) async fn merged_for(&self, is_there: impl Fn(&Merged) -> bool) -> Arc<Merged> {
+        let merged = self.now();
+        if is_there(&merged) { merged } else { self.merged().await }
     }
 
     /// What all of them offer together, as it is now.

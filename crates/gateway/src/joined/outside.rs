@@ -8,13 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::unfold;
-use http::Request;
+use http::{Method, Request};
 use mcp::bridge::{Carried, Lost, Pieces};
 use mcp::client::{Pending, Web};
 use parking_lot::Mutex;
 use wire::Fault;
 
-use crate::client::{Answer, Base, Client, Ended, Tls, after};
+use crate::client::{self, Answer, Base, Client, Ended, Tls, after};
 use crate::settings::Deadlines;
 
 /// Limit: origins of one server: its own, and those of who knows its users.
@@ -67,8 +67,15 @@ impl Web for Outside {
     fn send(&self, request: Request<Bytes>) -> Pending<'_, Result<Carried, Lost>> {
         Box::pin(async move {
             let client = self.client(&request).map_err(|fault| lost(&fault, true))?;
-            let request = request.map(axum::body::Body::from);
-            match client.relay(request, after(LISTEN)).await {
+            let until = after(LISTEN);
+            let sent = if request.method() == Method::POST {
+                let (head, body) = request.into_parts();
+                let (uri, headers) = (head.uri, head.headers);
+                client.call_endless(client::Request { uri, headers, body, until }).await
+            } else {
+                client.relay(request.map(axum::body::Body::from), until).await
+            };
+            match sent {
                 Ok(answer) => Ok(carried(answer)),
                 Err(ended) => Err(lost(&ended.fault, ended.unsent)),
             }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp::client::{Call, Failure, Told};
+use mcp::client::{Call, Failure, Pending, Told};
 use mcp::rpc::{Refusal, code};
 use mcp::server::{Link as Back, Question, Stop};
 use parking_lot::Mutex;
@@ -61,14 +61,63 @@ pub(crate) struct Down<'a> {
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) told: mpsc::Receiver<Told>,
-    pub(super) done: JoinHandle<Result<Value, Failure>>,
+    done: Under,
     /// A log or progress may still come.
     open: bool,
 }
 
+/// Who drives a call.
+enum Under {
+    /// Whoever waits for it: nobody else has to be woken for its answer.
+    Here(Pending<'static, Result<Value, Failure>>),
+    /// A task of its own: it goes on while nobody waits.
+    Aside(JoinHandle<Result<Value, Failure>>),
+}
+
+impl std::fmt::Debug for Under {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Here(_) => "here",
+            Self::Aside(_) => "aside",
+        })
+    }
+}
+
+impl Under {
+    async fn outcome(&mut self) -> Result<Value, Failure> {
+        match self {
+            Self::Here(call) => call.await,
+            Self::Aside(task) => match task.await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(Failure::lost("the call ended without a result")),
+            },
+        }
+    }
+}
+
+impl Run {
+    /// From now on it goes on while nobody waits for it.
+    pub(super) fn aside(mut self) -> Self {
+        let gone = || Under::Here(Box::pin(std::future::pending()));
+        if let Under::Here(_) = self.done
+            && let Under::Here(call) = std::mem::replace(&mut self.done, gone())
+        {
+            self.done = Under::Aside(tasks::spawn("joined call", call));
+        }
+        self
+    }
+
+    /// Whether its result is here, and nothing more comes.
+    pub(super) fn is_finished(&self) -> bool {
+        matches!(&self.done, Under::Aside(task) if task.is_finished())
+    }
+}
+
 impl Drop for Run {
     fn drop(&mut self) {
-        self.done.abort();
+        if let Under::Aside(task) = &self.done {
+            task.abort();
+        }
     }
 }
 
@@ -203,7 +252,9 @@ impl Passing<'_> {
             params.insert("inputResponses".to_owned(), Value::Object(answers.clone()));
         }
         for _ in 0..ROUNDS_MAX {
-            let value = match self.once(&params).await {
+            // A server that is gone was waited for already: that is not done twice.
+            let link = self.joint.link(self.whose).await?;
+            let value = match self.over(link, &params).await {
                 // It was gone, and cannot have seen the request.
                 Err(End::Failed(failure)) if failure.is_unsent() => self.once(&params).await?,
                 other => other?,
@@ -219,6 +270,10 @@ impl Passing<'_> {
 
     pub(super) async fn once(&self, params: &Map<String, Value>) -> Result<Value, End> {
         let link = self.joint.link(self.whose).await?;
+        self.over(link, params).await
+    }
+
+    async fn over(&self, link: Link, params: &Map<String, Value>) -> Result<Value, End> {
         let run = self.start(link, params.clone());
         self.drive(run).await
     }
@@ -239,13 +294,13 @@ impl Passing<'_> {
             capabilities,
             level: self.down.back.and_then(Back::level),
         };
-        let done = tasks::spawn("joined call", async move {
+        let done: Pending<'static, _> = Box::pin(async move {
             match link {
                 Link::Mcp(upstream) => upstream.call(call).await,
                 Link::Api(api) => api.call(call).await,
             }
         });
-        Run { told: tells, done, open: true }
+        Run { told: tells, done: Under::Here(done), open: true }
     }
 
     /// Follows a call until its result, or until its caller has to be asked first.
@@ -255,12 +310,7 @@ impl Passing<'_> {
             let told = tokio::select! {
                 biased;
                 told = run.told.recv(), if run.open => told,
-                done = &mut run.done => {
-                    return match done {
-                        Ok(outcome) => outcome.map_err(End::Failed),
-                        Err(_) => Err(Failure::lost("the call ended without a result").into()),
-                    };
-                }
+                outcome = run.done.outcome() => return outcome.map_err(End::Failed),
                 () = tokio::time::sleep(silence) => return Err(Failure::Late(silence).into()),
             };
             match told {
@@ -271,6 +321,8 @@ impl Passing<'_> {
                     }
                 }
                 Some(Told::Question { method, params, answer }) => {
+                    // A person may think about it for long, and the server may say more meanwhile.
+                    run = run.aside();
                     let key = handle();
                     let question = Question { key: key.clone(), method, params };
                     let Some(back) = self.down.back else { continue };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::client::oauth::Store;
-use mcp::client::{Failure, Opening, Place, Upstream, Web};
+use mcp::client::{Failure, Opening, Place, Pulse, Upstream, Web};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -72,8 +72,13 @@ pub async fn probe(
             });
         }
     };
-    let opening =
-        Opening { about: super::joint::about(), place, within: settings.start, before: None };
+    let opening = Opening {
+        about: super::joint::about(),
+        place,
+        within: settings.start,
+        before: None,
+        pulse: Pulse::default(),
+    };
     let found = async {
         let upstream = mcp::client::open(&opening).await?;
         let lists = lists(&upstream).await?;

@@ -22,7 +22,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use mcp::Revision;
 use mcp::client::oauth::{Grant, OAuth, OAuthSettings, Parts, Secret, Store};
-use mcp::client::{Opening, Place, Transport, Web, open};
+use mcp::client::{Opening, Place, Pulse, Transport, Web, open};
 use mcp::server::About;
 use serde_json::Value;
 
@@ -68,7 +68,7 @@ async fn main() {
         ..About::default()
     };
     let within = Duration::from_secs(20);
-    let opening = Opening { about, place, within, before: Some(before) };
+    let opening = Opening { about, place, within, before: Some(before), pulse: Pulse::default() };
     let done = async {
         let upstream = open(&opening).await?;
         scenario::play(&upstream, &scenario, &context).await?;

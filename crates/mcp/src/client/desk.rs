@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
+use super::pulse::Pulse;
 use super::web::Pending;
 use crate::rpc::{self, Id, Message, Params, Refusal, code};
 use crate::server::{Change, Level, TaskChange};
@@ -77,19 +78,22 @@ pub(super) struct Desk {
     changes: mpsc::Sender<Change>,
     /// How many subscriptions the server has taken.
     pub(super) acknowledged: watch::Sender<u64>,
+    /// Beats whenever the server says something.
+    pub(super) pulse: Pulse,
     /// Ends with the connection.
     pub(super) gone: CancellationToken,
     why: Mutex<Option<Failure>>,
 }
 
 impl Desk {
-    pub(super) fn new() -> (Arc<Self>, mpsc::Receiver<Change>) {
+    pub(super) fn new(pulse: Pulse) -> (Arc<Self>, mpsc::Receiver<Change>) {
         let (changes, changed) = mpsc::channel(CHANGES_MAX);
         let desk = Self {
             waiting: Mutex::default(),
             next: AtomicU64::new(1),
             changes,
             acknowledged: watch::Sender::new(0),
+            pulse,
             gone: CancellationToken::new(),
             why: Mutex::default(),
         };
@@ -129,6 +133,7 @@ impl Desk {
     }
 
     pub(super) fn answer(&self, number: u64, outcome: Result<Value, Failure>) {
+        self.pulse.beat();
         if let Some(waiting) = self.waiting.lock().remove(&number) {
             // Whoever waited may be gone.
             drop(waiting.answer.send(outcome));

@@ -14,6 +14,7 @@ pub mod oauth;
 mod old;
 mod open;
 mod pipe;
+mod pulse;
 mod streamable;
 #[cfg(test)]
 mod tests;
@@ -25,5 +26,6 @@ pub use failure::Failure;
 pub use guard::{Guard, watch};
 pub use open::{Opening, Place, Transport, open};
 pub use pipe::Program;
+pub use pulse::Pulse;
 pub use upstream::{Hello, Upstream};
 pub use web::{Denied, Login, Pending, Web};

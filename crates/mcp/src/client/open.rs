@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::guard::Guard;
 use super::old::Old;
 use super::pipe::{Pipe, Program};
+use super::pulse::Pulse;
 use super::streamable::Endpoint;
 use super::upstream::{Hello, Upstream, Way, meta};
 use super::web::{Login, Out, Web};
@@ -65,6 +66,8 @@ pub struct Opening {
     pub within: Duration,
     /// The revision it spoke before, if it is known: it saves the question.
     pub before: Option<Revision>,
+    /// Where its signs of life are felt before it has said who it is.
+    pub pulse: Pulse,
 }
 
 /// Reaches a server and agrees on a revision with it.
@@ -108,7 +111,7 @@ async fn program_opened(
     let mut before = opening.before;
     // A server that dies of a question it does not know is started once more without it.
     for attempt in 0..2 {
-        let (desk, changes) = Desk::new();
+        let (desk, changes) = Desk::new(opening.pulse.clone());
         let pipe = Pipe::start(program, guard, &desk)?;
         let way = Way::Pipe(pipe);
         let agreed = tokio::time::timeout(opening.within, agree(&way, &desk, opening, before));
@@ -152,7 +155,7 @@ async fn web(opening: &Opening) -> Result<Opened, Failure> {
     let Place::Address { web, url, headers, login, transport } = &opening.place else {
         return Err(Failure::lost("no address"));
     };
-    let (desk, changes) = Desk::new();
+    let (desk, changes) = Desk::new(opening.pulse.clone());
     let out = Out { web: Arc::clone(web), login: login.clone() };
     let endpoint = Endpoint::new(out, (url.clone(), headers.clone()), &desk);
     let way = Way::Http(endpoint);
@@ -177,7 +180,7 @@ async fn old_opened(opening: &Opening) -> Result<Opened, Failure> {
     let Place::Address { web, url, headers, login, .. } = &opening.place else {
         return Err(Failure::lost("no address"));
     };
-    let (desk, changes) = Desk::new();
+    let (desk, changes) = Desk::new(opening.pulse.clone());
     let out = Out { web: Arc::clone(web), login: login.clone() };
     let opened = async {
         let way = Way::Old(Old::open(out, (url, headers), &desk).await?);

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::desk::{Back, Desk};
 use super::failure::{Failure, shown};
 use super::guard::{Guard, end_group};
+use super::pulse::Pulse;
 use super::web::Pending;
 use crate::rpc::{self, Incoming};
 use crate::tasks;
@@ -124,6 +125,7 @@ impl Pipe {
         command.process_group(0);
         let mut child = command.spawn().map_err(|error| missing(program, &error))?;
         let group = child.id().unwrap_or_default();
+        desk.pulse.follow(group);
         if let Some(guard) = guard {
             guard.add(group);
         }
@@ -136,7 +138,8 @@ impl Pipe {
         let pipe =
             Self { lines: lines.clone(), complaints: Arc::default(), garbage: Arc::default() };
         tasks::spawn(write(input, out, Arc::clone(desk)));
-        tasks::spawn(complain(errors, Arc::clone(&pipe.complaints)));
+        let pulse = desk.pulse.clone();
+        tasks::spawn(complain(errors, (Arc::clone(&pipe.complaints), pulse)));
         let back: Arc<dyn Back> = Arc::new(ToChild(lines));
         tasks::spawn(read(output, Arc::clone(desk), back, Arc::clone(&pipe.garbage)));
         let kept = (Arc::clone(desk), Arc::clone(&pipe.complaints), guard.cloned());
@@ -240,14 +243,17 @@ async fn read(
     }
 }
 
-async fn complain(errors: impl AsyncRead + Unpin, complaints: Arc<Complaints>) {
+async fn complain(errors: impl AsyncRead + Unpin, (complaints, pulse): (Arc<Complaints>, Pulse)) {
     let mut errors = BufReader::new(errors);
     let mut line = Vec::new();
     loop {
         line.clear();
         match (&mut errors).take(64 * 1024).read_until(b'\n', &mut line).await {
             Ok(0) | Err(_) => return,
-            Ok(_) => complaints.push(String::from_utf8_lossy(line.trim_ascii_end()).as_ref()),
+            Ok(_) => {
+                pulse.beat();
+                complaints.push(String::from_utf8_lossy(line.trim_ascii_end()).as_ref());
+            }
         }
     }
 }

@@ -55,7 +55,7 @@ fn program(on: &str, env: &[(&str, &str)]) -> Program {
 
 fn opening(place: Place) -> Opening {
     let about = About { name: "test".to_owned(), ..About::default() };
-    Opening { about, place, within: WITHIN, before: None }
+    Opening { about, place, within: WITHIN, before: None, pulse: Pulse::default() }
 }
 
 async fn started(on: &str, env: &[(&str, &str)]) -> Upstream {

@@ -38,7 +38,7 @@ pub(super) async fn request<S: Serve>(
     let status = Arc::new(AtomicU16::new(200));
     let mut reader = replay.read_after(0);
     let (server, told) = (server.clone(), Arc::clone(&status));
-    tasks::spawn(async move {
+    let mut run = Box::pin(async move {
         let ways = (Arc::clone(&replay), cancelled);
         let answer = server.run_modern((said, caller), (id, method, params), ways).await;
         let text = answer.map(|(text, code)| {
@@ -47,7 +47,21 @@ pub(super) async fn request<S: Serve>(
         });
         replay.end(text);
     });
-    match reader.next().await {
+    // The one who asks drives it: nobody else has to be woken for an answer that is all there is.
+    let early = tokio::select! {
+        biased;
+        () = &mut run => None,
+        next = reader.next() => Some(next),
+    };
+    let next = match early {
+        Some(next) => {
+            // It had something to tell before, and goes on beside the stream that tells it.
+            tasks::spawn(run);
+            next
+        }
+        None => reader.next().await,
+    };
+    match next {
         Next::Message(number, text) if reader.replay().is_over_at(number) => {
             let status = StatusCode::from_u16(status.load(Ordering::Acquire));
             json(status.unwrap_or(StatusCode::OK), text.to_string())

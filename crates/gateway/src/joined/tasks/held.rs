@@ -43,10 +43,12 @@ impl AllHeld {
         start: impl AsyncFnOnce() -> Option<Run>,
     ) -> Map<String, Value> {
         let held = self.0.lock().remove(id);
-        let mut held = match held.filter(|held| !held.run.done.is_finished()) {
+        let mut held = match held.filter(|held| !held.run.is_finished()) {
             Some(held) => held,
             None => match start().await {
-                Some(run) => Held { run, asked: HashMap::new(), since: Instant::now() },
+                Some(run) => {
+                    Held { run: run.aside(), asked: HashMap::new(), since: Instant::now() }
+                }
                 None => return Map::new(),
             },
         };

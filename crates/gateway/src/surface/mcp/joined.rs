@@ -45,7 +45,8 @@ pub(super) async fn call(
     params: &Map<String, Value>,
 ) -> Option<Result<Value, Stop>> {
     let who = &ask.caller;
-    let merged = who.gate.joined().merged().await;
+    let is_there = |merged: &Merged| merged.tool(name).is_some();
+    let merged = who.gate.joined().merged_for(is_there).await;
     if search::is(name) {
         return search::call(ask, &merged, name, params).await;
     }
@@ -77,7 +78,8 @@ pub(super) async fn prompt(
     name: &str,
     params: &Map<String, Value>,
 ) -> Option<Result<Value, Stop>> {
-    let merged = ask.caller.gate.joined().merged().await;
+    let is_there = |merged: &Merged| merged.prompt(name).is_some();
+    let merged = ask.caller.gate.joined().merged_for(is_there).await;
     let offer = merged.prompt(name).filter(|offer| sees(&ask.caller, offer))?;
     let params = named(params, &offer.theirs);
     Some(pass(ask, &offer.joint, "prompts/get", params).await)

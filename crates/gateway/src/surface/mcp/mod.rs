@@ -255,7 +255,8 @@ impl Serve for Offered {
             // No argument of ours comes in a header.
             return Some(None);
         }
-        let merged = ask.caller.gate.joined().merged().await;
+        let is_there = |merged: &crate::joined::Merged| merged.tool(name).is_some();
+        let merged = ask.caller.gate.joined().merged_for(is_there).await;
         let offer = merged.tool(name).filter(|offer| joined::sees(&ask.caller, offer));
         Some(offer.map(|offer| Arc::clone(&offer.definition)))
     }

@@ -43,6 +43,9 @@ pub(super) fn judge(path: &Path, text: &str, search: &[PathBuf]) -> Judged {
         Err(_) if is_loose => return Judged::default(),
         Err(verdict) => return Judged::bad(*verdict),
     };
+    if let Some(verdict) = no_settings(&shown, &name, &value) {
+        return Judged::bad(verdict);
+    }
     if let Some(twice) = json::doubled(text).into_iter().next() {
         return Judged::bad(verdict(
             "config.duplicate_key",
@@ -65,6 +68,29 @@ pub(super) fn judge(path: &Path, text: &str, search: &[PathBuf]) -> Judged {
     judged.verdict = readable_secret(path, &shown, list);
     judged
 }
+
+/// JSON that is no object holds no setting; other programs' lists may be arrays.
+fn no_settings(shown: &str, name: &str, value: &Value) -> Option<Verdict> {
+    let what = match value {
+        Value::Object(_) => return None,
+        Value::Array(_) if !CLIENTS.contains(&name) => return None,
+        Value::Array(_) => "a list",
+        Value::Null => "`null`",
+        Value::Bool(_) => "`true` or `false`",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+    };
+    let sentence = format!("the file {shown} is {what}, and a configuration is an object: {{…}}");
+    let fix = match CLIENTS.contains(&name) {
+        true => "write {\"mcpServers\": {}}, and the servers in it",
+        false => "write the settings as {\"name\": value}, or take the file away",
+    };
+    Some(verdict("config.wrong_type", sentence, shown, Fix::say(fix)))
+}
+
+/// Files in which programs look for MCP servers.
+const CLIENTS: &[&str] =
+    &["claude_desktop_config.json", ".mcp.json", "mcp.json", "mcp_config.json"];
 
 /// Where a fault is.
 struct Place<'a> {
@@ -89,8 +115,7 @@ fn list<'a>(value: &'a Value, name: &str) -> Option<&'a Map<String, Value>> {
 }
 
 fn missing(shown: &str, name: &str, value: &Value) -> Option<Verdict> {
-    let is_client = ["claude_desktop_config.json", ".mcp.json", "mcp.json", "mcp_config.json"];
-    if !is_client.contains(&name) {
+    if !CLIENTS.contains(&name) {
         return None;
     }
     let other = ["servers", "mcp_servers", "mcpservers", "mcp"];

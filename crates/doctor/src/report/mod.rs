@@ -44,7 +44,9 @@ pub struct Fix {
 }
 
 impl Fix {
-    pub(crate) fn say(text: impl Into<String>) -> Self {
+    /// Something to do that is no command.
+    #[must_use]
+    pub fn say(text: impl Into<String>) -> Self {
         Self { text: text.into(), command: None, needs_root: false }
     }
 

@@ -11,8 +11,13 @@ use crate::report::{Fix, Verdict};
 /// Limit: how much of a line is shown.
 const SHOWN_MAX: usize = 160;
 
+/// Limit: lines of standard error that are shown.
+const STDERR_LINES_MAX: usize = 3;
+
 pub(super) fn judge(command: &Command, heard: &Heard) -> Step {
-    let last = last_line(&heard.stderr);
+    // A server that is well may log a lot; of one that is not, the last lines have the reason.
+    let count = if heard.hello.is_some() { 1 } else { STDERR_LINES_MAX };
+    let last = last_lines(&heard.stderr, count);
     let seen: Vec<String> = last.iter().map(|line| format!("standard error: {line}")).collect();
     if let Some(verdict) = fault(command, heard) {
         return Step::name(verdict.because_all(seen));
@@ -122,11 +127,17 @@ fn noise(heard: &Heard) -> Option<Verdict> {
 }
 
 fn silent(heard: &Heard) -> Verdict {
+    let says = last_lines(&heard.stderr, 1).pop();
     let seconds = heard.waited.as_secs_f64();
     let sentence = format!("the server reads and does not answer within {seconds:.0} s");
-    Verdict::likely("stdio.no_answer", sentence).fix(Fix::say(
-        "see on its standard error what it waits for: a login, a download, another service",
-    ))
+    let fix = match says {
+        None => {
+            "it said nothing on standard error either: look whether it waits for a login, a \
+             download, or another service, or for its input to end"
+        }
+        Some(_) => "what it says last is above: a login, a download, another service?",
+    };
+    Verdict::likely("stdio.no_answer", sentence).fix(Fix::say(fix))
 }
 
 fn ended(command: &Command, heard: &Heard, code: Option<i32>) -> Verdict {
@@ -261,8 +272,11 @@ fn first_line(file: &Path) -> String {
     String::from_utf8_lossy(line).chars().take(SHOWN_MAX).collect()
 }
 
-fn last_line(text: &str) -> Option<String> {
-    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(shown)
+fn last_lines(text: &str, count: usize) -> Vec<String> {
+    let lines = text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    let mut last: Vec<String> = lines.take(count).map(shown).collect();
+    last.reverse();
+    last
 }
 
 fn shown(line: &str) -> String {

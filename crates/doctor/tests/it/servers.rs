@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 
 /// A server in a thread.
@@ -132,7 +132,20 @@ pub(crate) fn sleeper(listener: TcpListener, seconds: &str) -> Sleeper {
     Sleeper { port, child }
 }
 
-/// A port on which nothing listens.
+/// A port on which nothing listens, and on which no other test will: it lies below those that the
+/// system gives away.
 pub(crate) fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let of_process = u16::try_from(std::process::id() % 1_500).unwrap() * 8;
+    loop {
+        let port = 18_000 + of_process + NEXT.fetch_add(1, Ordering::Relaxed) % 2_500;
+        let is_free = |address: &str| match TcpListener::bind((address, port)) {
+            Ok(_) => true,
+            // A machine without IPv6 has nobody there.
+            Err(error) => error.kind() != std::io::ErrorKind::AddrInUse,
+        };
+        if is_free("127.0.0.1") && is_free("::1") && is_free("0.0.0.0") {
+            return port;
+        }
+    }
 }

@@ -31,4 +31,9 @@ pub trait Carrier: Send + Sync + 'static {
         headers: HeaderMap,
         body: Bytes,
     ) -> impl Future<Output = Result<Carried, Lost>> + Send;
+
+    /// Why no server will come however long one waits, as of the last exchange.
+    fn hopeless(&self) -> Option<String> {
+        None
+    }
 }

@@ -123,7 +123,13 @@ impl<C: Carrier> Bridge<C> {
         let until = Instant::now() + PATIENCE;
         let mut pause = PAUSE_FIRST;
         loop {
-            match self.carrier.carry(method.clone(), headers.clone(), body.clone()).await {
+            let outcome = self.carrier.carry(method.clone(), headers.clone(), body.clone()).await;
+            if outcome.is_err()
+                && let Some(why) = self.carrier.hopeless()
+            {
+                return Err(Lost { why, unsent: true });
+            }
+            match outcome {
                 Err(lost) if (lost.unsent || again) && Instant::now() + pause < until => {
                     tracing::debug!("the server is not there: {}", lost.why);
                     tokio::time::sleep(pause).await;

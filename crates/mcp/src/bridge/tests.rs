@@ -242,3 +242,28 @@ async fn what_nobody_answers_before_the_input_ends_is_told_so() {
     assert_eq!(answer["id"], 7, "{answer}");
     assert!(answer["error"]["message"].as_str().unwrap().contains("input ended"), "{answer}");
 }
+
+/// A server that was started and will not come up.
+struct Broken;
+
+impl Carrier for Broken {
+    async fn carry(&self, _: Method, _: HeaderMap, _: Bytes) -> Result<Carried, Lost> {
+        Err(Lost { why: "nobody listens".to_owned(), unsent: true })
+    }
+
+    fn hopeless(&self) -> Option<String> {
+        Some("unknown key `portt`".to_owned())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_will_never_come_is_not_waited_for() {
+    let started = tokio::time::Instant::now();
+    let mut said = Vec::new();
+    let line = format!("{}\n", init());
+    let ended = run(Broken, (BufReader::new(line.as_bytes()), &mut said)).await.unwrap();
+    assert_eq!(ended, End::Unreached);
+    let answer: Value = serde_json::from_slice(&said).unwrap();
+    assert!(answer["error"]["message"].as_str().unwrap().contains("`portt`"), "{answer}");
+    assert!(started.elapsed().as_secs() < 1, "it was waited for {:?}", started.elapsed());
+}

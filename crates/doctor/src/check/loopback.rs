@@ -58,9 +58,11 @@ async fn look(case: &Case) -> Step {
             let seen = format!("::1 {}: IPv6 is probably off", broken.word());
             Step::pass("127.0.0.1 works, ::1 does not").seen([seen])
         }
-        (Err(broken), _) => {
-            let verdict = of_rule(name(broken)).await;
-            if super::is_loopback_host(case.host()) {
+        (Err(broken), six) => {
+            let verdict = of_rule(name(broken, six.is_ok())).await;
+            let is_six = case.host().parse::<Ipv6Addr>().is_ok();
+            let concerns = six.is_err() || !is_six;
+            if concerns && super::is_loopback_host(case.host()) {
                 Step::name(verdict)
             } else {
                 Step::warn(verdict.sentence)
@@ -86,7 +88,8 @@ async fn talk_to_self(address: IpAddr) -> Result<(), Dialed> {
     }
 }
 
-fn name(broken: Dialed) -> Verdict {
+/// Why 127.0.0.1 does not work, while ::1 does or does not.
+fn name(broken: Dialed, six_works: bool) -> Verdict {
     let seen = format!("a connection of this program to itself on 127.0.0.1: {}", broken.word());
     match broken {
         Dialed::Forbidden => Verdict::certain(
@@ -109,6 +112,13 @@ fn name(broken: Dialed) -> Verdict {
         | Dialed::NotAvailable
         | Dialed::Reset
         | Dialed::Other => match has_loopback_route() {
+            Some(false) if six_works => Verdict::certain(
+                "net.lo_down",
+                "127.0.0.1 is missing on the loopback interface, which has only ::1",
+            )
+            .because(seen)
+            .because("the routing table has no entry for 127.0.0.1")
+            .fix(Fix::run_as_root("give it back", "sudo ip addr add 127.0.0.1/8 dev lo")),
             Some(false) => Verdict::certain(
                 "net.lo_down",
                 "the loopback interface is down, so nothing on this machine can be reached locally",

@@ -14,6 +14,8 @@ mod config;
 mod confined;
 #[cfg(target_os = "linux")]
 mod firewall;
+#[cfg(target_os = "linux")]
+mod healthy;
 mod http;
 #[cfg(target_os = "linux")]
 mod lent;
@@ -22,6 +24,8 @@ mod limits;
 mod mcp;
 #[cfg(target_os = "linux")]
 mod net;
+#[cfg(target_os = "linux")]
+mod odd;
 #[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::fields::{self, Fields};
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, Fault, unread};
 use crate::frame::json::{DEPTH_MAX, json_depth_ok};
 use crate::prompt::{Private, PrivateField, Prompt};
 
@@ -63,12 +63,10 @@ pub(super) fn body(bytes: &[u8]) -> Result<Fields<'_>, Fault> {
         let text = format!("the body nests deeper than `{DEPTH_MAX}` arrays and objects");
         return Err(Fault::new(Code::InvalidJson, text));
     }
-    let raw: &RawValue = serde_json::from_slice(bytes).map_err(|cause| {
-        let text = "the body is not valid JSON";
-        Fault::new(Code::InvalidJson, text).hint(cause.to_string())
-    })?;
+    let raw: &RawValue =
+        serde_json::from_slice(bytes).map_err(|cause| unread::not_json(bytes, &cause))?;
     let fields = Fields::read(raw).map(Fields::last_only);
-    fields.ok_or_else(|| Fault::new(Code::InvalidInput, "the body must be a JSON object"))
+    fields.ok_or_else(|| unread::not_an_object(raw.get()))
 }
 
 /// Whether a text nests no deeper than readers that follow it part by part may go.
@@ -83,10 +81,22 @@ pub(super) fn wrong(field: impl Display, expected: impl Display) -> Fault {
     Fault::new(Code::InvalidInput, text).details(details)
 }
 
+/// The fault of a field that is something else than expected, naming what came.
+fn other(field: impl Display, expected: impl Display, raw: &RawValue) -> Fault {
+    wrong(field, format_args!("{expected}, got {}", unread::came(raw.get())))
+}
+
 /// The fault of a field that is absent.
 pub(super) fn missing(field: &str) -> Fault {
     let details = serde_json::json!({"field": field});
     Fault::new(Code::MissingField, format!("`{field}` is required")).details(details)
+}
+
+/// The fault of a field that is absent, or holds nothing.
+fn empty(field: &str) -> Fault {
+    let details = serde_json::json!({"field": field});
+    let text = format!("`{field}` is required and must not be empty");
+    Fault::new(Code::MissingField, text).details(details)
 }
 
 /// Reads a value; `null` is absent.
@@ -95,7 +105,7 @@ pub(super) fn value<'a, T: Deserialize<'a>>(
     raw: &'a RawValue,
     expected: &str,
 ) -> Result<Option<T>, Fault> {
-    serde_json::from_str(raw.get()).map_err(|_cause| wrong(field, expected))
+    serde_json::from_str(raw.get()).map_err(|_cause| other(field, expected, raw))
 }
 
 pub(super) fn text(field: &str, raw: &RawValue) -> Result<Option<String>, Fault> {
@@ -128,11 +138,11 @@ pub(super) fn list<'a>(field: &str, raw: &'a RawValue) -> Result<Vec<&'a RawValu
     if raw.get() == "null" {
         return Ok(Vec::new());
     }
-    fields::items(raw).ok_or_else(|| wrong(field, "an array"))
+    fields::items(raw).ok_or_else(|| other(field, "an array", raw))
 }
 
 pub(super) fn object<'a>(field: impl Display, raw: &'a RawValue) -> Result<Fields<'a>, Fault> {
-    Fields::read(raw).ok_or_else(|| wrong(field, "an object"))
+    Fields::read(raw).ok_or_else(|| other(field, "an object", raw))
 }
 
 impl Asked {
@@ -212,7 +222,7 @@ impl Asked {
             return Err(missing("model"));
         }
         if self.prompt.messages.is_empty() && self.link.is_none() {
-            return Err(missing(messages));
+            return Err(empty(messages));
         }
         if self.prompt.private.as_ref().is_some_and(|private| private.fields.is_empty()) {
             self.prompt.private = None;

@@ -15,7 +15,7 @@ pub use openai::OpenAi;
 
 use serde_json::{Map, Value, json};
 
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, Fault, unread};
 
 /// Every API of embeddings.
 pub const EMBEDDERS: &[&dyn Embedder] =
@@ -91,13 +91,11 @@ pub trait Embedder: Sync + Send + std::fmt::Debug {
 
 /// The fields of a request body.
 fn fields(body: &[u8]) -> Result<Map<String, Value>, Fault> {
-    let value: Value = serde_json::from_slice(body).map_err(|cause| {
-        let text = "the body is not valid JSON";
-        Fault::new(Code::InvalidJson, text).hint(cause.to_string())
-    })?;
+    let value: Value =
+        serde_json::from_slice(body).map_err(|cause| unread::not_json(body, &cause))?;
     match value {
         Value::Object(fields) => Ok(fields),
-        _ => Err(Fault::new(Code::InvalidInput, "the body must be a JSON object")),
+        other => Err(unread::not_an_object(&other.to_string())),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod code;
 pub mod culprit;
+pub mod unread;
 
 use std::error::Error;
 use std::fmt;
@@ -126,14 +127,17 @@ impl Fault {
         self.0.retry_after
     }
 
-    /// The text with every cause behind it, for the log only.
+    /// The text with every cause behind it, for the log only. What a cause says again is said once.
     #[must_use]
     pub fn chain(&self) -> String {
         let mut out = self.0.text.clone();
         let mut next = self.0.source.as_deref().map(|e| e as &(dyn Error + 'static));
         while let Some(cause) = next {
-            out.push_str(": ");
-            out.push_str(&cause.to_string());
+            let said = cause.to_string();
+            if !out.contains(&said) {
+                out.push_str(": ");
+                out.push_str(&said);
+            }
             next = cause.source();
         }
         out

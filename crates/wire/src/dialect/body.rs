@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::losses::Losses;
 use super::text::{Array, Object};
-use crate::prompt::{Block, Message, Prompt, Raw, Tool, Wishes};
+use crate::prompt::{Block, Message, Prompt, Raw, Source, Tool, Wishes};
 
 /// A request body that is being written.
 ///
@@ -152,6 +152,29 @@ pub(super) fn private_in<'a>(
         let name = field.name.strip_prefix(object)?.strip_prefix('.')?;
         Some((name, field.json.get()))
     })
+}
+
+/// How many bytes a body of this prompt will about have, so that it need not grow while it is
+/// written.
+pub(super) fn room(prompt: &Prompt) -> usize {
+    /// What stands around a part.
+    const AROUND: usize = 96;
+    let part = |block: &Block| match block {
+        Block::Text(text) | Block::Thinking { text, .. } => text.len(),
+        Block::ToolUse { input, .. } => input.get().len(),
+        Block::ToolResult { content, .. } => content.len(),
+        Block::Image(media) | Block::Document(media) | Block::Audio(media) => match &media.source {
+            Source::Data { data: text, .. } | Source::Text(text) => text.len(),
+            Source::Url(_) | Source::File(_) => 0,
+        },
+        Block::Other { .. } => 0,
+    };
+    let parts = prompt.messages.iter().flat_map(|message| &message.blocks).map(part);
+    let tools = prompt.tools.iter().map(|tool| tool.schema.get().len());
+    let sum = |all: usize, one: usize| all.saturating_add(one).saturating_add(AROUND);
+    let text = parts.chain(tools).fold(prompt.system.as_ref().map_or(0, String::len), sum);
+    // Lines and quotes take a byte more each.
+    text.saturating_add(text / 16).saturating_add(1024)
 }
 
 /// A number as JSON; one that JSON cannot express is left to the upstream's default.

@@ -3,49 +3,20 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::slices::{self, Field};
 use super::{halves, text};
 
 /// The fields of one object, in order, values unread.
 #[derive(Debug, Default)]
-pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-#[derive(serde::Deserialize)]
-#[serde(transparent)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(Key(key)) = map.next_key()? {
-                    fields.push((key, map.next_value()?));
-                }
-                Ok(Fields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(Reader)
-    }
-}
+pub(super) struct Fields<'a>(Vec<Field<'a>>);
 
 impl<'a> Fields<'a> {
     /// Reads an object; `None` for anything else.
     pub(super) fn read(raw: &'a RawValue) -> Option<Self> {
-        serde_json::from_str(raw.get()).ok()
+        slices::fields(raw).map(Self)
     }
 
     /// The fields without those that stand again later: the last counts, as for most parsers.
@@ -77,15 +48,12 @@ impl<'a> Fields<'a> {
 /// Reads a string; `None` for any other value. Half a character, which JSON can write and text
 /// cannot hold, becomes U+FFFD.
 pub(super) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    match serde_json::from_str(raw.get()) {
-        Ok(Key(text)) => Some(text),
-        Err(_) => halves::mended(raw.get()).map(Cow::Owned),
-    }
+    slices::text(raw.get()).or_else(|| halves::mended(raw.get()).map(Cow::Owned))
 }
 
 /// Reads the items of an array, each with its bytes; `None` for any other value.
 pub(super) fn items(raw: &RawValue) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(raw.get()).ok()
+    slices::items(raw)
 }
 
 /// Turns text into a raw value if it is JSON.

@@ -28,7 +28,10 @@ impl Losses {
 
     /// Marks for the provider's cache that are in another dialect's bytes.
     pub(super) fn marks(&self, raw: Option<&Raw>) {
-        if raw.is_some_and(|raw| raw.json.get().contains("\"cache_control\"")) {
+        let has_mark = |raw: &Raw| {
+            memchr::memmem::find(raw.json.get().as_bytes(), b"\"cache_control\"").is_some()
+        };
+        if raw.is_some_and(has_mark) {
             self.add("cache_control");
         }
     }

@@ -3,6 +3,8 @@
 //! Invariant: what was written of a conversation is a prefix of what is written when messages are
 //! added.
 
+use std::borrow::Cow;
+
 use super::body::{own, quoted, stand_in};
 use super::losses::Losses;
 use super::openai_chat::content;
@@ -18,7 +20,7 @@ pub(super) struct Words {
     /// Where the text stands that a model says beside its calls; `content` is `null` without one.
     pub(super) beside_calls: &'static str,
     /// Writes a picture, document or recording; `None` where the API has no form for it.
-    pub(super) media: fn(&Block, &Media) -> Option<Part>,
+    pub(super) media: fn(&Block, &Media) -> Option<Part<'static>>,
 }
 
 /// Writes the `messages` array, instructions first.
@@ -53,7 +55,7 @@ impl<'a> Turns<'a> {
             return;
         }
         match message.role {
-            Role::System => self.says("system", &message.plain()),
+            Role::System => self.says("system", &plain(message)),
             Role::Assistant => self.assistant(message),
             Role::User | Role::Tool => self.answer(message),
         }
@@ -62,7 +64,7 @@ impl<'a> Turns<'a> {
     /// A message of the user or of tools, written from its blocks: results first, then the rest.
     fn answer(&mut self, message: &'a Message) {
         self.losses.message(message);
-        let mut parts: Vec<Part> = Vec::new();
+        let mut parts: Vec<Part<'_>> = Vec::new();
         let mut has_results = false;
         for block in &message.blocks {
             match block {
@@ -76,10 +78,10 @@ impl<'a> Turns<'a> {
                     }
                 }
                 Block::ToolResult { id, content, .. } => {
-                    parts.push(Part::Text(pairs::orphan(id, content)));
+                    parts.push(Part::Text(pairs::orphan(id, content).into()));
                 }
                 Block::Text(text) if !text.trim().is_empty() => {
-                    parts.push(Part::Text(text.clone()));
+                    parts.push(Part::Text(text.into()));
                 }
                 Block::Image(media) | Block::Document(media) | Block::Audio(media) => {
                     match (self.words.media)(block, media) {
@@ -97,6 +99,7 @@ impl<'a> Turns<'a> {
         match texts.as_deref() {
             Some([]) if has_results => {}
             Some([]) => self.says("user", &stand_in(message)),
+            Some([only]) => self.says("user", only),
             Some(texts) => self.says("user", &texts.join("\n\n")),
             None => {
                 let parts: Vec<String> = parts.iter().map(Part::json).collect();
@@ -115,7 +118,7 @@ impl<'a> Turns<'a> {
                 self.losses.block(block);
             }
         }
-        let text = message.plain();
+        let text = plain(message);
         let calls: Vec<&Block> =
             message.blocks.iter().filter(|b| matches!(b, Block::ToolUse { .. })).collect();
         if calls.is_empty() {
@@ -162,14 +165,27 @@ impl<'a> Turns<'a> {
     }
 }
 
+/// What a message says in words.
+fn plain(message: &Message) -> Cow<'_, str> {
+    let mut texts = message.blocks.iter().filter_map(|block| match block {
+        Block::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    match (texts.next(), texts.next()) {
+        (None, _) => Cow::Borrowed(""),
+        (Some(only), None) => Cow::Borrowed(only),
+        (Some(_), Some(_)) => Cow::Owned(message.plain()),
+    }
+}
+
 /// A part of a user's message.
-pub(super) enum Part {
-    Text(String),
+pub(super) enum Part<'a> {
+    Text(Cow<'a, str>),
     /// The part as it is written.
     Media(String),
 }
 
-impl Part {
+impl Part<'_> {
     fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),

@@ -43,7 +43,7 @@ pub fn json_depth_ok(bytes: &[u8], max: usize) -> bool {
 pub(crate) fn string_end(bytes: &[u8]) -> Option<usize> {
     let mut at = 0_usize;
     loop {
-        let step = memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        let step = mark(bytes.get(at..)?)?;
         at = at.saturating_add(step).saturating_add(1);
         if bytes.get(at.saturating_sub(1)) == Some(&b'"') {
             return Some(at);
@@ -51,6 +51,33 @@ pub(crate) fn string_end(bytes: &[u8]) -> Option<usize> {
         // A backslash hides what comes next.
         at = at.saturating_add(1);
     }
+}
+
+/// Where the next quote or backslash is. In texts with many of them it is near, and the way into a
+/// search by long steps costs more than a look at the first bytes.
+fn mark(bytes: &[u8]) -> Option<usize> {
+    const NEAR: usize = 4;
+    let (words, _) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().take(NEAR).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = has(word, b'"') | has(word, b'\\');
+        if found != 0 {
+            // The lowest bit that is set is that of the first byte that fits.
+            let byte = usize::try_from(found.trailing_zeros() / 8).ok()?;
+            return Some(at.saturating_mul(8).saturating_add(byte));
+        }
+    }
+    let near = words.len().min(NEAR).saturating_mul(8);
+    let rest = memchr::memchr2(b'"', b'\\', bytes.get(near..)?)?;
+    Some(near.saturating_add(rest))
+}
+
+/// The highest bit of each byte that is this one; bits above the lowest may be wrong.
+fn has(word: u64, byte: u8) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    let zero_where_it_is = word ^ u64::from_le_bytes([byte; 8]);
+    zero_where_it_is.wrapping_sub(ONES) & !zero_where_it_is & HIGHS
 }
 
 /// What a byte did to the value.

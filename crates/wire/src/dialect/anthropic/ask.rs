@@ -76,15 +76,15 @@ fn message(at: usize, raw: &RawValue) -> Result<Message, Fault> {
     };
     let content = message.find("content");
     let content = content.ok_or_else(|| ask::missing(&field("content")))?;
-    let json = if role == Role::Assistant { presentable(content) } else { None };
-    let json = json.unwrap_or_else(|| content.to_owned());
-    let blocks = content::blocks(&json).map_err(|text| {
+    let shown = if role == Role::Assistant { presentable(content) } else { None };
+    let json = shown.as_deref().unwrap_or(content);
+    let blocks = content::blocks(json).map_err(|text| {
         let details = serde_json::json!({"field": field("content")});
         Fault::new(Code::InvalidInput, format!("{text} (in `{}`)", field("content")))
             .details(details)
     })?;
     let is_plain = json.get().starts_with('"') && role != Role::System;
-    let raw = (!is_plain).then(|| Raw { dialect: NAME.into(), json });
+    let raw = (!is_plain).then(|| Raw { dialect: NAME.into(), json: json.to_owned() });
     Ok(Message { role, blocks, raw })
 }
 

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::{NAME, content, knobs};
-use crate::dialect::body::{Body, own_tools, quoted, stand_in};
+use crate::dialect::body::{Body, own_tools, room, stand_in};
 use crate::dialect::losses::Losses;
 use crate::dialect::pairs::{self, Pairs};
 use crate::dialect::show;
@@ -22,7 +22,7 @@ const EMPTY: &str = "(empty message)";
 
 /// Writes the request body.
 pub(super) fn request(prompt: &Prompt, stream: bool, losses: &Losses) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(room(prompt));
     let mut body = Body::begin(&mut out, prompt, NAME);
     body.own().string("model", &prompt.model);
     let max_tokens = prompt.knobs.max_tokens.unwrap_or(MAX_TOKENS_DEFAULT);
@@ -161,7 +161,7 @@ impl<'a> Turns<'a> {
         } else {
             self.losses.message(message);
             match message.blocks.as_slice() {
-                [Block::Text(text)] => self.turn("assistant", &quoted(text)),
+                [Block::Text(text)] => self.says("assistant", text),
                 blocks => {
                     let losses = self.losses;
                     let blocks = blocks.iter().filter_map(|block| assistant_block(block, losses));
@@ -174,7 +174,15 @@ impl<'a> Turns<'a> {
     }
 
     fn user(&mut self, text: &str) {
-        self.turn("user", &quoted(text));
+        self.says("user", text);
+    }
+
+    fn says(&mut self, role: &str, text: &str) {
+        self.flush();
+        let mut object = Object::begin(self.list.item());
+        object.string("role", role);
+        object.string("content", text);
+        object.end();
     }
 
     fn turn(&mut self, role: &str, content: &str) {

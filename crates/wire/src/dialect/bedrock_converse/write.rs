@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::{NAME, config, content, media};
-use crate::dialect::body::{Body, own, own_tools, private_in, quoted, stand_in};
+use crate::dialect::body::{Body, own, own_tools, private_in, quoted, room, stand_in};
 use crate::dialect::losses::Losses;
 use crate::dialect::pairs::{self, Pairs};
 use crate::dialect::show;
@@ -19,7 +19,7 @@ const EMPTY: &str = "(empty message)";
 
 /// Writes the request body.
 pub(super) fn request(prompt: &Prompt, losses: &Losses) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(room(prompt));
     let mut body = Body::begin(&mut out, prompt, NAME);
     let (system, messages) = transcript::split(prompt);
     match own_system(prompt, &system) {

@@ -4,7 +4,7 @@
 //! that agrees with the former up to the end of its last message.
 
 use super::{NAME, knobs};
-use crate::dialect::body::Body;
+use crate::dialect::body::{Body, room};
 use crate::dialect::losses::Losses;
 use crate::dialect::show;
 use crate::dialect::text::Object;
@@ -15,7 +15,7 @@ const WORDS: Words = Words { dialect: NAME, beside_calls: "tool_plan", media: me
 
 /// Writes the request body.
 pub(super) fn request(prompt: &Prompt, stream: bool, losses: &Losses) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(room(prompt));
     let mut body = Body::begin(&mut out, prompt, NAME);
     body.own().string("model", &prompt.model);
     turns::write(body.own().key("messages"), prompt, &WORDS, losses);
@@ -39,7 +39,7 @@ fn write_tool(tool: &Tool, out: &mut String) {
 }
 
 /// A picture as a part, or a document's text; the API takes neither recordings nor files.
-fn media_part(block: &Block, media: &Media) -> Option<Part> {
+fn media_part(block: &Block, media: &Media) -> Option<Part<'static>> {
     match (block, &media.source) {
         (Block::Image(_), source) => {
             let url = source.to_url()?;
@@ -48,7 +48,7 @@ fn media_part(block: &Block, media: &Media) -> Option<Part> {
         }
         (Block::Document(_), Source::Text(text)) => {
             let title = media.name.as_ref().map(|name| format!("[{name}]\n")).unwrap_or_default();
-            Some(Part::Text(format!("{title}{text}")))
+            Some(Part::Text(format!("{title}{text}").into()))
         }
         _ => None,
     }

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{NAME, config, content};
-use crate::dialect::body::{Body, own, own_tools, quoted, stand_in};
+use crate::dialect::body::{Body, own, own_tools, quoted, room, stand_in};
 use crate::dialect::losses::Losses;
 use crate::dialect::pairs::{self, Pairs};
 use crate::dialect::show;
@@ -22,7 +22,7 @@ const UNCHECKED: &str = "skip_thought_signature_validator";
 
 /// Writes the request body.
 pub(super) fn request(prompt: &Prompt, losses: &Losses) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(room(prompt));
     let mut body = Body::begin(&mut out, prompt, NAME);
     let (system, messages) = transcript::split(prompt);
     if system.is_empty() {

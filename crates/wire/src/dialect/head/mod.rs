@@ -13,9 +13,9 @@ use std::ops::Range;
 use serde_json::value::RawValue;
 
 use super::ask::Link;
+use super::cursor::Cursor;
 use super::fields::{self, Fields};
 use super::text;
-use crate::frame::json::string_end;
 
 pub(super) use parts::{Edit, Parts};
 
@@ -144,77 +144,4 @@ fn inner(body: &[u8], range: &Range<usize>, name: &str) -> Option<String> {
     let raw: &RawValue = serde_json::from_slice(body.get(range.clone())?).ok()?;
     let fields = Fields::read(raw)?;
     fields.find(name).and_then(fields::string).map(std::borrow::Cow::into_owned)
-}
-
-struct Cursor<'a> {
-    body: &'a [u8],
-    at: usize,
-}
-
-impl Cursor<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.body.get(self.at).copied()
-    }
-
-    fn takes(&mut self, byte: u8) -> bool {
-        let is_next = self.peek() == Some(byte);
-        self.at = self.at.saturating_add(usize::from(is_next));
-        is_next
-    }
-
-    fn take(&mut self, byte: u8) -> Option<()> {
-        self.takes(byte).then_some(())
-    }
-
-    fn blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-            self.at = self.at.saturating_add(1);
-        }
-    }
-
-    /// Steps over a string; gives where it stands.
-    fn string(&mut self) -> Option<Range<usize>> {
-        let start = self.at;
-        self.take(b'"')?;
-        let length = string_end(self.body.get(self.at..)?)?;
-        self.at = self.at.saturating_add(length);
-        Some(start..self.at)
-    }
-
-    /// Steps over a value; gives where it stands.
-    fn value(&mut self) -> Option<Range<usize>> {
-        let start = self.at;
-        match self.peek()? {
-            b'"' => return self.string(),
-            b'{' | b'[' => self.container()?,
-            b',' | b':' | b'}' | b']' => return None,
-            _ => {
-                let is_end =
-                    |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
-                let rest = self.body.get(self.at..)?;
-                let length = rest.iter().position(is_end)?;
-                self.at = self.at.saturating_add(length);
-            }
-        }
-        Some(start..self.at)
-    }
-
-    fn container(&mut self) -> Option<()> {
-        let mut depth = 0_usize;
-        loop {
-            match self.peek()? {
-                b'"' => {
-                    self.string()?;
-                    continue;
-                }
-                b'{' | b'[' => depth = depth.saturating_add(1),
-                b'}' | b']' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            self.at = self.at.saturating_add(1);
-            if depth == 0 {
-                return Some(());
-            }
-        }
-    }
 }

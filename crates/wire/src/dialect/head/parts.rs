@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use super::{Cursor, decode};
+use super::decode;
+use crate::dialect::cursor::Cursor;
 
 /// Where the parts of an object or a list stand in its text.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::frame::json::string_end;
 
 /// What the parser says of the same fields.
 fn parsed(body: &[u8]) -> Option<Head> {

@@ -149,12 +149,12 @@ fn message(at: usize, raw: &RawValue) -> Result<Message, Fault> {
         "tool" | "function" => Role::Tool,
         _ => return Err(wrong(field, "`system`, `developer`, `user`, `assistant` or `tool`")),
     };
-    let blocks = content::blocks(raw).map_err(|text| {
+    let blocks = content::blocks_of(&message).map_err(|text| {
         let details = serde_json::json!({"field": format!("messages.{at}")});
         Fault::new(Code::InvalidInput, format!("{text} (in `messages.{at}`)")).details(details)
     })?;
     let is_common = matches!(name.as_ref(), "system" | "user" | "assistant");
-    let is_plain = is_common && !blocks.is_empty() && content::is_plain(raw);
+    let is_plain = is_common && !blocks.is_empty() && content::is_plain(&message);
     let raw = (!is_plain).then(|| Raw { dialect: NAME.into(), json: raw.to_owned() });
     Ok(Message { role, blocks, raw })
 }

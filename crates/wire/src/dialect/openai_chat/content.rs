@@ -17,7 +17,14 @@ pub(super) const REASONING: [&str; 2] = ["reasoning_content", "reasoning"];
 /// # Errors
 /// What is wrong, as the text of a fault.
 pub(super) fn blocks(message: &RawValue) -> Result<Vec<Block>, String> {
-    let message = Fields::read(message).ok_or("a message must be an object")?;
+    blocks_of(&Fields::read(message).ok_or("a message must be an object")?)
+}
+
+/// Reads the fields of a message object of any role.
+///
+/// # Errors
+/// What is wrong, as the text of a fault.
+pub(super) fn blocks_of(message: &Fields<'_>) -> Result<Vec<Block>, String> {
     if matches!(message.string("role").as_deref(), Some("tool" | "function")) {
         let id = message.string("tool_call_id").map(Cow::into_owned);
         // Before there were ids a result named its function.
@@ -54,13 +61,15 @@ pub(super) fn blocks(message: &RawValue) -> Result<Vec<Block>, String> {
 /// With `was_cut`, calls whose arguments are not JSON are dropped: the reply's limit cut them, and
 /// half a call is worth nothing.
 pub(super) fn answer(object: Box<RawValue>, was_cut: bool) -> Result<Message, String> {
-    let mut blocks = blocks(&object)?;
+    let fields = Fields::read(&object).ok_or("a message must be an object")?;
+    let mut blocks = blocks_of(&fields)?;
+    let is_plain = is_plain(&fields);
     let before = blocks.len();
     if was_cut {
         blocks.retain(|block| !matches!(block, Block::ToolUse { input, .. } if is_wrapped(input)));
     }
     let keeps_all = blocks.len() == before;
-    let raw = (keeps_all && !is_plain(&object)).then(|| Raw { dialect: NAME.into(), json: object });
+    let raw = (keeps_all && !is_plain).then(|| Raw { dialect: NAME.into(), json: object });
     Ok(Message { role: Role::Assistant, blocks, raw })
 }
 
@@ -169,8 +178,7 @@ pub(in crate::dialect) fn empty() -> Box<RawValue> {
 }
 
 /// Whether nothing but the text says anything.
-pub(super) fn is_plain(object: &RawValue) -> bool {
-    let Some(object) = Fields::read(object) else { return false };
+pub(super) fn is_plain(object: &Fields<'_>) -> bool {
     object.iter().all(|(name, value)| match name {
         "role" => true,
         "content" => matches!(value.get().as_bytes().first(), Some(b'"' | b'n')),

@@ -4,7 +4,7 @@
 //! that agrees with the former up to the end of its last message.
 
 use super::{NAME, knobs};
-use crate::dialect::body::{Body, own_tools};
+use crate::dialect::body::{Body, own_tools, room};
 use crate::dialect::losses::Losses;
 use crate::dialect::show;
 use crate::dialect::text::Object;
@@ -15,7 +15,7 @@ const WORDS: Words = Words { dialect: NAME, beside_calls: "content", media: medi
 
 /// Writes the request body.
 pub(super) fn request(prompt: &Prompt, stream: bool, losses: &Losses) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(room(prompt));
     let mut body = Body::begin(&mut out, prompt, NAME);
     body.own().string("model", &prompt.model);
     // Newer models want the other name; who uses it gets it alone.
@@ -55,7 +55,7 @@ fn write_tool(tool: &Tool, out: &mut String) {
 
 /// A picture, document or recording as a part; `None` where the API has no form for it, such as a
 /// file in another provider's store.
-fn media_part(block: &Block, media: &Media) -> Option<Part> {
+fn media_part(block: &Block, media: &Media) -> Option<Part<'static>> {
     let (kind, inner) = match (block, &media.source) {
         (Block::Image(_), source) => {
             let url = source.to_url()?;
@@ -77,7 +77,7 @@ fn media_part(block: &Block, media: &Media) -> Option<Part> {
         }
         (Block::Document(_), Source::Text(text)) => {
             let title = media.name.as_ref().map(|name| format!("[{name}]\n")).unwrap_or_default();
-            return Some(Part::Text(format!("{title}{text}")));
+            return Some(Part::Text(format!("{title}{text}").into()));
         }
         (Block::Document(_), Source::Data { .. }) => {
             let url = media.source.to_url()?;

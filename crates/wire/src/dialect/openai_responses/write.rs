@@ -4,7 +4,7 @@
 //! that agrees with the former up to the end of its last item.
 
 use super::{NAME, knobs};
-use crate::dialect::body::{Body, own, own_tools, quoted, stand_in};
+use crate::dialect::body::{Body, own, own_tools, quoted, room, stand_in};
 use crate::dialect::fields::{self, Fields};
 use crate::dialect::losses::Losses;
 use crate::dialect::pairs::{self, Pairs};
@@ -14,7 +14,7 @@ use crate::prompt::{Block, Media, Message, Prompt, Role, Source, Tool};
 
 /// Writes the request body.
 pub(super) fn request(prompt: &Prompt, stream: bool, losses: &Losses) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(room(prompt));
     let mut body = Body::begin(&mut out, prompt, NAME);
     body.own().string("model", &prompt.model);
     let (system, messages) = split(prompt);

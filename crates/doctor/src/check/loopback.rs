@@ -88,7 +88,7 @@ async fn talk_to_self(address: IpAddr) -> Result<(), Dialed> {
     }
 }
 
-/// Why 127.0.0.1 does not work, while ::1 does or does not.
+/// Why 127.0.0.1 does not work, while `::1` does or does not.
 fn name(broken: Dialed, six_works: bool) -> Verdict {
     let seen = format!("a connection of this program to itself on 127.0.0.1: {}", broken.word());
     match broken {

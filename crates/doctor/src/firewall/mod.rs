@@ -13,6 +13,7 @@ use crate::report::Fix;
 
 /// What a rule does to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux's filter is read"))]
 pub(crate) enum Deed {
     Drop,
     Reject,
@@ -65,6 +66,7 @@ impl Culprit {
 
 /// What is known of the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux's filter is read"))]
 pub(crate) enum Look {
     /// They were read: how many there are, and which of them concern the connection.
     Read { rules: usize, culprits: Vec<Culprit>, notes: Vec<String> },

@@ -5,12 +5,16 @@
 
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(not(target_os = "linux"))]
+// Rows of other systems are read by plain functions, which every system tests.
+#[cfg(any(target_os = "macos", test))]
+mod macos;
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 mod other;
-#[cfg(target_os = "linux")]
 mod redact;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests;
+#[cfg(any(windows, test))]
+mod windows;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,8 +23,12 @@ use serde::Serialize;
 
 #[cfg(target_os = "linux")]
 use linux as system;
-#[cfg(not(target_os = "linux"))]
+#[cfg(target_os = "macos")]
+use macos as system;
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 use other as system;
+#[cfg(windows)]
+use windows as system;
 
 /// A process, as much of it as the caller may see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,9 +58,9 @@ pub struct Listener {
     pub address: IpAddr,
     /// Its port.
     pub port: u16,
-    /// The system's number for the socket.
+    /// The system's number for the socket; on Windows, which has none, that of its process.
     pub inode: u64,
-    /// The user id of the socket.
+    /// The user id of the socket; 0 on Windows, whose users have no numbers.
     pub uid: u32,
     /// Connections that wait to be accepted.
     pub waiting: u32,
@@ -73,9 +81,7 @@ impl Listener {
         match (&self.owner, &self.guess) {
             (Some(owner), _) => owner.to_string(),
             (None, Some(guess)) => format!("probably {guess}"),
-            (None, None) => {
-                format!("a process of user {} that only root can see", system::user(self.uid))
-            }
+            (None, None) => system::hidden_holder(self.uid),
         }
     }
 
@@ -189,7 +195,10 @@ pub(crate) struct Disk {
 
 /// The file system of a folder; `None` when it is not there.
 pub(crate) fn disk(folder: &std::path::Path) -> Option<Disk> {
-    system::disk(folder)
+    let native::disk::Room { free_bytes, is_full, has_no_inode, is_read_only } =
+        native::disk::room(folder)?;
+    let folder = folder.display().to_string();
+    Some(Disk { folder, is_full, has_no_inode, is_read_only, free_bytes })
 }
 
 /// The control group of a process, as far as it limits it.

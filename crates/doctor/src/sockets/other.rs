@@ -14,10 +14,6 @@ pub(super) fn vitals(_pid: u32) -> Vitals {
     Vitals::default()
 }
 
-pub(super) fn disk(_folder: &std::path::Path) -> Option<super::Disk> {
-    None
-}
-
 pub(super) fn group(_pid: u32) -> super::Group {
     super::Group::default()
 }
@@ -50,6 +46,6 @@ pub(super) fn elsewhere(_port: u16) -> Vec<Elsewhere> {
     Vec::new()
 }
 
-pub(super) fn user(uid: u32) -> String {
-    uid.to_string()
+pub(super) fn hidden_holder(uid: u32) -> String {
+    format!("a process of user {uid} that only root can see")
 }

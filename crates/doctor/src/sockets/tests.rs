@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+#[cfg(target_os = "linux")]
 use super::linux::{Row, from_files, read_row, split_stat};
 use super::{holder, listeners, names_number, processes_naming, redact, table};
 
@@ -17,7 +18,8 @@ fn a_listening_socket_is_found_with_this_process_as_owner() {
         assert!(owner.started.as_ref().unwrap().ends_with('Z'));
         assert_eq!(holder(place.port()).unwrap().pid, std::process::id());
         drop(socket);
-        assert!(!listeners().unwrap().iter().any(|l| l.inode == found.inode));
+        let after = listeners().unwrap();
+        assert!(!after.iter().any(|l| (l.port, l.inode) == (found.port, found.inode)));
     }
 }
 
@@ -31,9 +33,12 @@ fn a_connection_is_no_listener() {
     assert!(table.connections.iter().any(|c| c.port == client_port && c.remote_port == port));
     assert!(!table.listeners.iter().any(|l| l.port == client_port));
     let listening = table.listeners.iter().find(|l| l.port == port).unwrap();
-    assert_eq!(listening.waiting, 1, "one connection waits to be accepted");
+    // Windows does not tell the queue.
+    let waiting = u32::from(!cfg!(windows));
+    assert_eq!(listening.waiting, waiting, "one connection waits to be accepted");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn the_kernel_and_its_files_say_the_same_and_the_kernel_says_more() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -45,6 +50,7 @@ fn the_kernel_and_its_files_say_the_same_and_the_kernel_says_more() {
     assert_eq!((read.queue_limit, read.is_full()), (None, None));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_port_that_is_held_without_listening_is_seen_with_its_holder() {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -56,6 +62,7 @@ fn a_port_that_is_held_without_listening_is_seen_with_its_holder() {
     assert!(!table.listeners.iter().any(|one| one.port == port));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn recorded_lines_are_read() {
     let line = "   1: 0100007F:F1CC 00000000:0000 0A 00000000:00000003 00:00000000 00000000  1000 \
@@ -72,6 +79,7 @@ fn recorded_lines_are_read() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_process_name_may_hold_anything() {
     assert_eq!(split_stat("7 (a) b (c)) S 1 2"), Some(("a) b (c)", " S 1 2")));

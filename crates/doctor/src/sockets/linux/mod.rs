@@ -12,7 +12,7 @@ use super::{Bound, Connection, Listener, Process, Table, Unavailable, UnixListen
 
 pub(super) use group::{group, kills};
 pub(super) use spaces::elsewhere;
-pub(super) use vitals::{disk, runnable, tracer, vitals};
+pub(super) use vitals::{runnable, tracer, vitals};
 
 /// Ticks per second of the start time in `/proc/PID/stat`; 100 on every Linux a user meets.
 const TICKS_PER_SECOND: u64 = 100;
@@ -270,7 +270,11 @@ fn started(seconds_after_boot: u64) -> Option<String> {
     Some(jiff::Timestamp::from_second(second).ok()?.to_string())
 }
 
-pub(super) fn user(uid: u32) -> String {
+pub(super) fn hidden_holder(uid: u32) -> String {
+    format!("a process of user {} that only root can see", user(uid))
+}
+
+fn user(uid: u32) -> String {
     let names = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let number = uid.to_string();
     let name = names.lines().find_map(|line| {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::sockets::{Disk, Vitals};
+use crate::sockets::{Disk, Vitals, disk};
 
 pub(in crate::sockets) fn vitals(pid: u32) -> Vitals {
     let link = |name: &str| std::fs::read_link(format!("/proc/{pid}/{name}")).ok();
@@ -66,17 +66,5 @@ fn frozen(pid: u32) -> Option<String> {
         let place = Path::new("/sys/fs/cgroup/freezer").join(path);
         let state = std::fs::read_to_string(place.join("freezer.state")).ok()?;
         (state.trim() == "FROZEN").then(|| place.display().to_string())
-    })
-}
-
-/// The file system of a folder.
-pub(in crate::sockets) fn disk(folder: &Path) -> Option<Disk> {
-    let seen = rustix::fs::statvfs(folder).ok()?;
-    Some(Disk {
-        folder: folder.display().to_string(),
-        is_full: seen.f_blocks > 0 && seen.f_bavail == 0,
-        has_no_inode: seen.f_files > 0 && seen.f_favail == 0,
-        is_read_only: seen.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
-        free_bytes: seen.f_bavail.saturating_mul(seen.f_frsize),
     })
 }

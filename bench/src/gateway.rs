@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 use crate::litellm::{self, LiteLlm};
-use crate::program::Program;
+use crate::program::{Program, cpu_us};
 use crate::report::{Report, percentile};
 use crate::turns::{spawn, us};
 use crate::wire::Line;
@@ -42,13 +42,25 @@ struct Way {
     same: bool,
     /// Not ours: when it fails, that is a figure too.
     peer: bool,
+    /// Whose CPU time is told.
+    pid: Option<u32>,
+}
+
+/// What a way does with questions of one size.
+struct Measured {
+    /// Requests per second of many connections.
+    rate: f64,
+    /// The median of one connection, in microseconds.
+    alone: f64,
+    /// Microseconds of CPU for each request; no number where nobody is asked.
+    cpu: f64,
 }
 
 impl Way {
     /// A way on which the caller speaks as the model server does.
     fn of(name: &'static str, address: &str) -> Self {
         let (address, path) = (address.to_owned(), "/v1/messages");
-        Self { name, address, path, headers: "", same: true, peer: false }
+        Self { name, address, path, headers: "", same: true, peer: false, pid: None }
     }
 
     /// The same, by a caller who speaks another API.
@@ -57,8 +69,8 @@ impl Way {
     }
 }
 
-/// Measures every way for every size, turn about.
-pub(crate) async fn beside(binary: &Path, report: &mut Report) -> Result<()> {
+/// Measures every way for every size, turn about; without `whole` no streams and no `LiteLLM`.
+pub(crate) async fn beside(binary: &Path, report: &mut Report, whole: bool) -> Result<()> {
     let script = Script::parse("default.text = \"a short answer of the model\"")?;
     let mock = Mock::start("127.0.0.1:0".parse()?, script).await?;
     let base = format!("http://{}", mock.addr());
@@ -69,10 +81,16 @@ pub(crate) async fn beside(binary: &Path, report: &mut Report) -> Result<()> {
     ];
     let program = Program::start(binary, &variables).await?;
     let nginx = Nginx::start(&mock.addr().to_string()).await?;
-    let litellm = LiteLlm::start(binary, &base, &question(200, true, false)).await?;
+    let litellm = match whole {
+        true => LiteLlm::start(binary, &base, &question(200, true, false)).await?,
+        false => None,
+    };
     let mut ways = vec![Way::of("direct", &mock.addr().to_string())];
-    ways.extend(nginx.iter().map(|nginx| Way { peer: true, ..Way::of("nginx", &nginx.address) }));
-    let ours = Way::of("rapport, passed", &program.address);
+    ways.extend(nginx.iter().map(|nginx| {
+        let pid = nginx.child.id();
+        Way { peer: true, pid, ..Way::of("nginx", &nginx.address) }
+    }));
+    let ours = Way { pid: program.pid(), ..Way::of("rapport, passed", &program.address) };
     ways.extend([ours.clone(), ours.translated("rapport, translated")]);
     if let Some(litellm) = &litellm {
         let passed = Way::of("LiteLLM, passed", &litellm.address);
@@ -82,7 +100,7 @@ pub(crate) async fn beside(binary: &Path, report: &mut Report) -> Result<()> {
     for (size, shown) in SIZES {
         let mut direct = 0.0;
         for way in &ways {
-            let (rate, alone) = measured_or_not(way, (*size, shown)).await?;
+            let Measured { rate, alone, cpu } = measured_or_not(way, (*size, shown)).await?;
             if way.name == "direct" {
                 direct = rate;
             }
@@ -90,9 +108,12 @@ pub(crate) async fn beside(binary: &Path, report: &mut Report) -> Result<()> {
             let share = rate / f64::max(direct, 1.0);
             report.add(format!("{shown}, {}: share of direct", way.name), (share, ""), None);
             report.add(format!("{shown}, {}: alone, p50", way.name), (alone, "us"), None);
+            if way.pid.is_some() {
+                report.add(format!("{shown}, {}: CPU of a request", way.name), (cpu, "us"), None);
+            }
         }
     }
-    for count in STREAMS {
+    for count in STREAMS.iter().filter(|_| whole) {
         for way in ways.iter().filter(|way| way.same) {
             let (whole, first) = streams(way, *count).await?;
             report.add(format!("{count} streams, {}: complete", way.name), (whole, ""), None);
@@ -109,11 +130,11 @@ pub(crate) async fn beside(binary: &Path, report: &mut Report) -> Result<()> {
 }
 
 /// As [`measured`]; where another program than ours fails, that is told and the run goes on.
-async fn measured_or_not(way: &Way, (size, shown): (usize, &str)) -> Result<(f64, f64)> {
+async fn measured_or_not(way: &Way, (size, shown): (usize, &str)) -> Result<Measured> {
     match measured(way, size).await {
         Err(error) if way.peer => {
             drop(writeln!(std::io::stderr(), "{shown}, {}: {error:#}", way.name));
-            Ok((0.0, f64::NAN))
+            Ok(Measured { rate: 0.0, alone: f64::NAN, cpu: f64::NAN })
         }
         measured => measured,
     }
@@ -128,8 +149,7 @@ fn question(size: usize, same: bool, stream: bool) -> String {
     )
 }
 
-/// Requests per second of many connections, and the median of one alone.
-async fn measured(way: &Way, size: usize) -> Result<(f64, f64)> {
+async fn measured(way: &Way, size: usize) -> Result<Measured> {
     let body: Arc<str> = question(size, way.same, false).into();
     let mut alone = Vec::new();
     let mut line = Line::open_with(&way.address, way.headers).await?;
@@ -139,6 +159,7 @@ async fn measured(way: &Way, size: usize) -> Result<(f64, f64)> {
         line.answered(way.path, &body).await?;
         alone.push(us(began.elapsed()));
     }
+    let used = way.pid.map(cpu_us).transpose()?;
     let until = Instant::now() + FOR;
     let mut tasks = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -158,7 +179,12 @@ async fn measured(way: &Way, size: usize) -> Result<(f64, f64)> {
     for task in tasks {
         total += f64::from(task.await??);
     }
-    Ok((total / FOR.as_secs_f64(), percentile(&mut alone, 0.5)))
+    let cpu = match (way.pid, used) {
+        (Some(pid), Some(before)) => (cpu_us(pid)? - before) / f64::max(total, 1.0),
+        _ => f64::NAN,
+    };
+    let (rate, alone) = (total / FOR.as_secs_f64(), percentile(&mut alone, 0.5));
+    Ok(Measured { rate, alone, cpu })
 }
 
 /// Many streams at once: how many came whole, and the first text's 99th percentile.
@@ -190,7 +216,7 @@ async fn streams(way: &Way, count: usize) -> Result<(f64, f64)> {
 /// nginx in front of the model server; none where it is not installed.
 struct Nginx {
     address: String,
-    _child: Child,
+    child: Child,
     _folder: tempfile::TempDir,
 }
 
@@ -225,7 +251,7 @@ impl Nginx {
         let Ok(child) = started else { return Ok(None) };
         for _ in 0..100 {
             if Line::open(&address).await.is_ok() {
-                return Ok(Some(Self { address, _child: child, _folder: folder }));
+                return Ok(Some(Self { address, child, _folder: folder }));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -48,9 +48,10 @@ async fn measure(name: &str, binary: &std::path::Path, report: &mut Report) -> R
         "flat" => turns::flat(binary, report).await,
         "disk" => turns::disk(binary, report).await,
         "stream" => streams::first_byte(binary, report).await,
-        "gateway" => gateway::beside(binary, report).await,
+        "gateway" => gateway::beside(binary, report, true).await,
+        "passed" => gateway::beside(binary, report, false).await,
         "inspect" => inspect::added(binary, report).await,
         "joined" => joined::joined(binary, report).await,
-        other => bail!("`{other}` cannot be measured; one of {}", ALL.join(", ")),
+        other => bail!("`{other}` cannot be measured; one of {}, passed", ALL.join(", ")),
     }
 }

@@ -57,6 +57,11 @@ impl Program {
         Ok(kib / 1024.0)
     }
 
+    /// The process id.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Ends it politely, so that the store is written back.
     pub(crate) async fn stop(&mut self) -> Result<()> {
         let pid = self.child.id().context("the program has ended")?;
@@ -72,6 +77,25 @@ impl Drop for Program {
         drop(self.child.start_kill());
         drop(std::fs::remove_dir_all(&self.data));
     }
+}
+
+/// Microseconds of CPU that a process and its children have used, user and system together.
+pub(crate) fn cpu_us(pid: u32) -> Result<f64> {
+    /// Linux counts in hundredths of a second, whatever its own clock.
+    const TICK_US: f64 = 10_000.0;
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    let mut total = 0.0;
+    for pid in std::iter::once(pid).chain(pids) {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name before it may have blanks.
+        let rest = stat.rsplit(')').next().context("no figures of the process")?;
+        for field in rest.split_whitespace().skip(11).take(2) {
+            total += field.parse::<f64>()? * TICK_US;
+        }
+    }
+    Ok(total)
 }
 
 fn unique() -> u64 {

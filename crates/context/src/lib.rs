@@ -18,7 +18,7 @@ mod branch;
 mod clock;
 mod content;
 mod contexts;
-mod count;
+pub mod count;
 mod edit;
 mod embedding;
 mod epoch;

@@ -49,6 +49,8 @@ pub(crate) struct Row {
     pub(crate) ttl: Option<i64>,
     /// Which key of its tenant seals what it holds.
     pub(crate) seal: Option<u32>,
+    /// Its size as the list by size has it.
+    pub(crate) sized: u64,
 }
 
 /// What the provider counted for the newest call.
@@ -65,7 +67,7 @@ macro_rules! ctx_columns {
         "n, tenant, id, title, user, status, created, updated, expires, revision, head, turns, \
          bytes, cum, start_seq, safe_seq, turn_seq, open_turn, open_tools, model, durability, \
          scale, anchor_prompt, anchor_cum, anchor_start, parent, fork_seq, log, base_seq, \
-         base_bytes, ttl, key"
+         base_bytes, ttl, key, sized"
     };
 }
 pub(crate) use ctx_columns;
@@ -120,6 +122,7 @@ impl Row {
             base: (row.get(28)?, unsigned(row.get(29)?)),
             ttl: row.get(30)?,
             seal: row.get(31)?,
+            sized: unsigned(row.get(32)?),
         })
     }
 
@@ -265,8 +268,12 @@ pub(crate) fn insert(connection: &Connection, key: &Key, now: i64) -> Result<Row
         base: (0, 0),
         ttl: None,
         seal: None,
+        sized: 0,
     })
 }
+
+/// The part of its size by which a context may differ from what the list by size has.
+const SIZED_PART: u64 = 8;
 
 /// Writes what a turn changes. The columns of partial indexes are left alone: naming them would
 /// touch those indexes with every turn.
@@ -294,6 +301,10 @@ pub(crate) fn save(connection: &Connection, row: &Row) -> Result<(), Fault> {
         row.anchor.map(|anchor| anchor.start),
     ];
     statement.execute(values).stored()?;
+    if row.bytes.abs_diff(row.sized) > row.sized / SIZED_PART {
+        let sql = "UPDATE ctx SET sized = bytes WHERE n = ?1";
+        connection.prepare_cached(sql).stored()?.execute([row.n]).stored()?;
+    }
     if let Some(ttl) = row.ttl {
         let sql = "UPDATE ctx SET expires = ?2 WHERE n = ?1";
         let wait = Duration::from_micros(unsigned(ttl));

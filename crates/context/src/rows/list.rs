@@ -56,7 +56,7 @@ pub(crate) fn page(
         let value = match filter.sort {
             Sort::Updated => row.updated,
             Sort::Created => row.created,
-            Sort::Size => signed(row.bytes),
+            Sort::Size => signed(row.sized),
         };
         format!("{value:x}-{:x}", row.n)
     });
@@ -74,7 +74,7 @@ fn query(
     let column = match filter.sort {
         Sort::Updated => "updated",
         Sort::Created => "created",
-        Sort::Size => "bytes",
+        Sort::Size => "sized",
     };
     let (order, beyond) = if filter.ascending { ("ASC", '>') } else { ("DESC", '<') };
     let mut conditions = conditions(tenant, filter, now);

@@ -123,18 +123,22 @@ pub(crate) fn keep(
         }
         found => found,
     };
-    let text = parts::to_text(after)?;
-    let mut replayed = before.clone();
-    apply(&mut replayed, &sets, |_| reason.said.and_then(|_| after.get(LAST).cloned()));
-    // The order of keys is part of a state, and not every change can be told key by key.
-    let is_told = parts::to_text(&replayed)? == text;
+    // The order of keys is part of a state, and not every change can be told key by key. Most turns
+    // only give keys another value, and need no proof.
+    let is_told = only_values(before, after, &sets) || {
+        let mut replayed = before.clone();
+        apply(&mut replayed, &sets, |_| reason.said.and_then(|_| after.get(LAST).cloned()));
+        parts::to_text(&replayed)? == parts::to_text(after)?
+    };
     if !is_told {
         sets = self::sets(before, after, None);
     }
-    let is_due = newest.as_ref().is_none_or(|newest| {
-        newest.no.saturating_sub(newest.base) >= WHOLE_EVERY
-            || newest.since > length(text.len()).max(WHOLE_BYTES_MIN)
-    });
+    let is_due = match &newest {
+        None => true,
+        Some(newest) if newest.no.saturating_sub(newest.base) >= WHOLE_EVERY => true,
+        Some(newest) if newest.since <= WHOLE_BYTES_MIN => false,
+        Some(newest) => newest.since > length(parts::to_text(after)?.len()),
+    };
     let whole = (is_due || !is_told).then(|| after.clone());
     let is_whole = whole.is_some();
     let newest = write(connection, row, (newest, Body { sets, whole }), reason)?;
@@ -142,6 +146,13 @@ pub(crate) fn keep(
         give_up(connection, row.n, &newest)?;
     }
     Ok(())
+}
+
+/// Whether a change leaves every key of the state where it is and gives some a new value.
+fn only_values(before: &Map, after: &Map, sets: &[Set]) -> bool {
+    let is_whole =
+        |set: &Set| set.path.rfind('/') == Some(0) && (set.value.is_some() || set.entry.is_some());
+    sets.iter().all(is_whole) && before.keys().eq(after.keys())
 }
 
 /// The cause of a rollback.

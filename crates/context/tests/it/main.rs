@@ -21,6 +21,7 @@ mod recall;
 mod recovery;
 mod redaction;
 mod scale;
+mod sizes;
 mod state;
 mod transfer;
 mod trees;

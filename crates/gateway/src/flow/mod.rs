@@ -38,6 +38,7 @@ pub use preview::{Preview, preview};
 pub(crate) use replay::{End, Heard, Replay, Replays, shown};
 pub(crate) use said::Said;
 pub(crate) use told::listening;
+pub(crate) use tools::JOINED;
 pub use tools::ToolPlan;
 pub use translate::Overrides;
 pub(crate) use translate::{plain, provider_of, usage_value};
@@ -75,6 +76,8 @@ pub struct Ask {
     pub expect: Option<u64>,
     /// What it came in.
     pub envelope: Envelope,
+    /// Notes to keep beside what the caller says.
+    pub meta: Map,
 }
 
 /// Who answers a turn, and where it is written down.
@@ -308,6 +311,7 @@ impl Ask {
             idem: None,
             expect: None,
             envelope: Envelope::default(),
+            meta: Map::new(),
         }
     }
 
@@ -322,7 +326,7 @@ impl Ask {
             expect: self.expect,
             idem: self.idem,
             durability: None,
-            meta: Map::new(),
+            meta: self.meta,
         };
         (new, self.overrides)
     }

@@ -153,13 +153,16 @@ impl Joint {
     }
 
     /// Gives a log-in back and forgets it; why the server could not be told, if that is so.
-    ///
-    /// # Errors
-    /// When there can be none.
-    pub(crate) async fn log_out(&self) -> Result<Option<String>, Fault> {
-        let untold = self.login()?.forget().await.err();
+    pub(crate) async fn log_out(&self) -> Option<String> {
+        // Where nobody can log in nobody is, which is what was wanted.
+        let untold = self.login.as_ref()?.forget().await.err();
         self.drop_link();
-        Ok(untold.map(|trouble| trouble.to_string()))
+        untold.map(|trouble| trouble.to_string())
+    }
+
+    /// Whether there is a log-in.
+    pub(crate) fn is_logged_in(&self) -> bool {
+        self.login.as_ref().is_some_and(|login| login.status().is_some())
     }
 
     /// What is known of the log-in, without what is secret.

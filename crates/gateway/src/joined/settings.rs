@@ -161,11 +161,18 @@ pub struct McpSettings {
     pub access: Vec<AccessSettings>,
     /// How many tools a client is shown.
     pub search: SearchMode,
+    /// The models that may be asked by a tool, without a conversation; empty means none.
+    pub models: Vec<String>,
 }
 
 impl Default for McpSettings {
     fn default() -> Self {
-        Self { servers: Vec::new(), access: Vec::new(), search: SearchMode::Off }
+        Self {
+            servers: Vec::new(),
+            access: Vec::new(),
+            search: SearchMode::Off,
+            models: Vec::new(),
+        }
     }
 }
 

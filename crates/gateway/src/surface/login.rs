@@ -81,17 +81,21 @@ async fn answer(
 /// server could not be told.
 #[utoipa::path(delete, path = "/api/v1/mcp/servers/{name}/login", tag = "MCP",
     params(("name" = String, Path)),
-    responses((status = 200, description = "`logged_out`, `warning`", body = Object),
+    responses((status = 200, description = "`logged_out`, `was_logged_in`, `warning`",
+               body = Object),
               (status = 404, body = Problem)))]
 async fn forget(
     State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<axum::Json<Value>, Failed> {
-    let warning = found(&gate, &name)?.log_out().await?;
+    let joint = found(&gate, &name)?;
+    let was_logged_in = joint.is_logged_in();
+    let warning = joint.log_out().await;
     let by = caller.key.as_deref().unwrap_or("local");
     tracing::info!(server = name, by, "logged out");
-    Ok(axum::Json(json!({"logged_out": name, "warning": warning})))
+    let value = json!({"logged_out": name, "was_logged_in": was_logged_in, "warning": warning});
+    Ok(axum::Json(value))
 }
 
 /// A code must not leave the machine of whoever logs in.

@@ -221,6 +221,7 @@ async fn what_a_cancelled_model_had_said_is_kept() {
         idem: None,
         expect: None,
         envelope: flow::Envelope::default(),
+        meta: context::Map::new(),
     };
     let meanwhile = async {
         while let Some(step) = came.recv().await {

@@ -3,38 +3,47 @@
 //! whenever it ends; what fails is a result that the model reads.
 
 mod plan;
+mod relay;
 mod result;
+mod spent;
+mod whose;
 
 use std::pin::Pin;
 use std::sync::Arc;
 
-use context::{Content, Key, Slice, Turn};
+use context::{Content, Key, NewEntry, Slice, Turn};
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use wire::event::{Event, Part};
-use wire::prompt::{Block, Tool, ToolChoice};
+use wire::prompt::{Block, Role, Tool, ToolChoice};
 use wire::reply::Usage;
 use wire::{Code, Fault};
 
 pub use plan::ToolPlan;
+use relay::Relay;
+use spent::{add, cost_of};
+use whose::{Want, asks, hide};
 
 use super::translate::usage_value;
-use super::{Answered, Ask, Envelope, Overrides, STEPS_MAX, Step};
+use super::{Answered, Ask, Envelope, Overrides, Step};
 use crate::about::Peer;
 use crate::auth::{self, Caller};
 use crate::gate::Gateway;
 use crate::joined::{Down, Merged, Offer, Seer, Wish, fits_any};
-use crate::model::{Door, Target};
+use crate::model::Door;
 
 /// Limit: calls of one round that run at once, and that run at all.
 const AT_ONCE: usize = 16;
 const CALLS_MAX: usize = 64;
+/// Limit: characters of a tool's name that the model made up.
+const NAME_SHOWN: usize = 100;
 /// The header by which any door is told which joined tools a turn may use.
 const HEADER: &str = "x-rapport-tools";
+/// The note beside results of joined tools.
+pub(crate) const JOINED: &str = "joined_results";
 
 /// A turn with joined tools.
 pub(super) struct Loop {
@@ -43,15 +52,16 @@ pub(super) struct Loop {
     merged: Arc<Merged>,
     /// The tools that this turn may use, by name.
     names: Vec<String>,
+    /// The tools that the caller runs, by name.
+    theirs: Vec<String>,
 }
 
-/// What a model asks for: id, name, arguments.
-type Want = (String, String, Value);
 /// A call under way.
 type Calling<'a> = Pin<Box<dyn Future<Output = (Value, Called)> + Send + 'a>>;
 
 /// What a call came to, as the answer of the turn shows it.
 struct Called {
+    id: String,
     name: String,
     outcome: &'static str,
     ms: u64,
@@ -83,8 +93,11 @@ pub(super) async fn wanted(gate: &Gateway, ask: &Ask) -> Result<Option<Loop>, Fa
     };
     let Some(caller) = caller(gate, &ask.key) else { return Ok(None) };
     let seer = Seer::of(&caller, gate.keys(), &gate.joined().settings());
+    let theirs: Vec<String> = ask.overrides.tools.iter().map(|tool| tool.name.clone()).collect();
     let may = |offer: &&Offer| {
-        seer.sees(&offer.joint)
+        // A caller that brings a tool of the same name means its own.
+        !theirs.contains(&offer.name)
+            && seer.sees(&offer.joint)
             && gate.joined().may(&seer, &offer.name)
             && fits_any(&plan.names, &offer.name)
     };
@@ -92,7 +105,7 @@ pub(super) async fn wanted(gate: &Gateway, ask: &Ask) -> Result<Option<Loop>, Fa
     if names.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Loop { plan, caller, merged, names }))
+    Ok(Some(Loop { plan, caller, merged, names, theirs }))
 }
 
 fn nothing_joined() -> Fault {
@@ -163,7 +176,7 @@ impl Loop {
         let mut usage = None;
         let mut round = 0;
         loop {
-            let relay = Relay { names: &self.names, first: round == 0, hides, offset: blocks };
+            let relay = Relay { theirs: &self.theirs, first: round == 0, hides, offset: blocks };
             let (answered, count) = relay.turn(gate, ask, steps.as_ref()).await?;
             blocks += count;
             let turn = match &answered.turn {
@@ -172,13 +185,11 @@ impl Loop {
             };
             cost = cost.zip(cost_of(gate, turn)).map(|(sum, more)| sum + more);
             add(&mut usage, turn);
-            let wants = asks(turn);
-            let own = |name: &String| self.names.contains(name);
-            let is_ours = !wants.is_empty() && wants.iter().all(|(_, name, _)| own(name));
-            let elapsed = started.elapsed();
-            if !is_ours || answered.turn.replayed || round >= self.plan.rounds {
-                let turn = told(turn.clone(), &calls, (round, usage));
-                return Ok(Answered { turn, elapsed });
+            let (callers, wants) = asks(turn, &self.theirs);
+            let is_over = answered.turn.replayed || round >= self.plan.rounds;
+            if wants.is_empty() || is_over {
+                let turn = self.told(turn.clone(), &calls, (round, usage, hides));
+                return Ok(Answered { turn, elapsed: started.elapsed() });
             }
             round += 1;
             // A limit that cannot be kept allows one round.
@@ -187,6 +198,12 @@ impl Loop {
             let (results, made) = self.call_all(gate, &key, (&wants, until)).await;
             let last = round >= self.plan.rounds || poor || Instant::now() >= until;
             calls.extend(made);
+            if !callers.is_empty() {
+                // The next word is the caller's; what was called here is in the log before it.
+                self.keep(gate, &key, results).await;
+                let turn = self.told(turn.clone(), &calls, (round, usage, hides));
+                return Ok(Answered { turn, elapsed: started.elapsed() });
+            }
             let mut next = Overrides { joined: None, ..overrides.clone() };
             if last {
                 // It was enough: now it has to answer.
@@ -248,12 +265,17 @@ impl Loop {
         };
         let outcome = if result::is_error(&value) { "error" } else { "ok" };
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        (result::block(id, &value), Called { name: name.clone(), outcome, ms })
+        let called = Called { id: id.clone(), name: name.clone(), outcome, ms };
+        (result::block(id, &value), called)
     }
 
     async fn call(&self, gate: &Gateway, key: &Key, (name, input): (&str, &Value)) -> Value {
-        let Some(offer) = self.merged.tool(name) else {
-            return result::failed("there is no such tool any more");
+        let known = self.merged.tool(name).filter(|_| self.names.iter().any(|own| own == name));
+        let Some(offer) = known else {
+            let name: String = name.chars().take(NAME_SHOWN).collect();
+            return result::failed(&format!(
+                "unknown_tool: there is no tool `{name}` here; use those that are offered"
+            ));
         };
         let settings = &offer.joint.settings;
         if fits_any(&settings.approve, &offer.theirs) && !fits_any(&self.plan.approved, name) {
@@ -276,10 +298,44 @@ impl Loop {
         }
     }
 
+    /// Keeps results without asking the model again.
+    async fn keep(&self, gate: &Gateway, key: &Key, content: Content) {
+        let entry = NewEntry { role: Role::User, content, model: None, meta: mark() };
+        if let Err(fault) = gate.contexts().append(key, vec![entry], None, None).await {
+            // The model is told that these calls have no result.
+            tracing::warn!(context = %key.id, "results of tools were lost: {}", fault.chain());
+        }
+    }
+
+    /// The answer with what was called for it, and what all asks together used.
+    fn told(
+        &self,
+        mut turn: Turn,
+        calls: &[Called],
+        (rounds, usage, hides): (u32, Option<Usage>, bool),
+    ) -> Turn {
+        put_usage(&mut turn, usage);
+        if !calls.is_empty() {
+            let calls: Vec<Value> = calls
+                .iter()
+                .map(|call| {
+                    json!({"id": call.id, "name": call.name, "outcome": call.outcome,
+                           "ms": call.ms})
+                })
+                .collect();
+            turn.message.meta.insert("tool_calls".to_owned(), calls.into());
+            turn.message.meta.insert("tool_rounds".to_owned(), rounds.into());
+        }
+        if hides {
+            hide(&mut turn.message, &self.theirs);
+        }
+        turn
+    }
+
     /// The end of a turn that was answered before: the reply after the last results.
     async fn last_of(&self, gate: &Gateway, key: &Key, first: &Turn) -> Result<Turn, Fault> {
         let mut turn = first.clone();
-        if asks(&turn).is_empty() {
+        if asks(&turn, &self.theirs).1.is_empty() {
             return Ok(turn);
         }
         // Limit: entries of one turn; two for each round.
@@ -290,7 +346,8 @@ impl Loop {
         for pair in page.items.chunks(2) {
             let [results, reply] = pair else { break };
             let is_result = |block: &Block| matches!(block, Block::ToolResult { .. });
-            if !results.to_message().blocks.iter().all(is_result) {
+            let goes_on = reply.role == Role::Assistant;
+            if !goes_on || !results.to_message().blocks.iter().all(is_result) {
                 break;
             }
             add(&mut usage, &turn);
@@ -298,24 +355,9 @@ impl Loop {
             turn.number += 1;
         }
         add(&mut usage, &turn);
-        Ok(told(turn, &[], (0, usage)))
+        put_usage(&mut turn, usage);
+        Ok(turn)
     }
-}
-
-/// The calls that a reply asks for: id, name, arguments.
-fn asks(turn: &Turn) -> Vec<Want> {
-    if turn.message.meta.get("stop_reason").and_then(Value::as_str) != Some("tool_use") {
-        return Vec::new();
-    }
-    let message = turn.message.to_message();
-    let blocks = message.blocks.into_iter().filter_map(|block| match block {
-        Block::ToolUse { id, name, input } => {
-            let input = serde_json::from_str(input.get()).unwrap_or_else(|_| json!({}));
-            Some((id, name, input))
-        }
-        _ => None,
-    });
-    blocks.collect()
 }
 
 /// The turn that brings results.
@@ -324,132 +366,17 @@ fn next_ask(
     (content, door): (Content, Door),
     (overrides, envelope): (Overrides, Envelope),
 ) -> Ask {
-    Ask { content, door, overrides, envelope, ..Ask::nothing(key) }
+    Ask { content, door, overrides, envelope, meta: mark(), ..Ask::nothing(key) }
 }
 
-/// The answer with what was called for it, and what all asks together used.
-fn told(mut turn: Turn, calls: &[Called], (rounds, usage): (u32, Option<Usage>)) -> Turn {
+/// What was used, beside the answer.
+fn put_usage(turn: &mut Turn, usage: Option<Usage>) {
     if let Some(usage) = usage {
         turn.message.meta.insert("usage".to_owned(), usage_value(&usage));
     }
-    if !calls.is_empty() {
-        let calls: Vec<Value> = calls
-            .iter()
-            .map(|call| json!({"name": call.name, "outcome": call.outcome, "ms": call.ms}))
-            .collect();
-        turn.message.meta.insert("tool_calls".to_owned(), calls.into());
-        turn.message.meta.insert("tool_rounds".to_owned(), rounds.into());
-    }
-    turn
 }
 
-/// What an ask used, where that is known.
-fn usage_of(turn: &Turn) -> Option<Usage> {
-    let usage = turn.message.meta.get("usage").filter(|usage| usage.is_object())?;
-    let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
-    Some(Usage {
-        input: count("input_tokens"),
-        output: count("output_tokens"),
-        cache_read: count("cache_read_tokens"),
-        cache_write: count("cache_write_tokens"),
-        thinking: count("thinking_tokens"),
-    })
-}
-
-/// Adds what an ask used.
-fn add(sum: &mut Option<Usage>, turn: &Turn) {
-    let Some(more) = usage_of(turn) else { return };
-    let sum = sum.get_or_insert_default();
-    sum.input = sum.input.saturating_add(more.input);
-    sum.output = sum.output.saturating_add(more.output);
-    sum.cache_read = sum.cache_read.saturating_add(more.cache_read);
-    sum.cache_write = sum.cache_write.saturating_add(more.cache_write);
-    sum.thinking = sum.thinking.saturating_add(more.thinking);
-}
-
-/// What an ask cost, where that is known.
-fn cost_of(gate: &Gateway, turn: &Turn) -> Option<f64> {
-    let provider = turn.message.meta.get("provider").and_then(Value::as_str)?;
-    let name = format!("{provider}/{}", turn.message.model.as_deref()?);
-    match gate.now().models.resolve(Some(&name), Door::Context).ok()? {
-        Target::Upstream(upstream) => {
-            let micro = upstream.price_of(&usage_of(turn)?)?;
-            let micro = u32::try_from(micro).unwrap_or(u32::MAX);
-            Some(f64::from(micro) / 1e6)
-        }
-        Target::Offline(_) => Some(0.0),
-    }
-}
-
-/// Passes the steps of one round on as parts of one reply.
-struct Relay<'a> {
-    names: &'a [String],
-    /// Only the first round begins the reply.
-    first: bool,
-    /// The caller's dialect knows nothing of these tools.
-    hides: bool,
-    /// Blocks of the rounds before.
-    offset: usize,
-}
-
-impl Relay<'_> {
-    /// Runs one round; how many blocks it sent comes with its answer.
-    async fn turn(
-        &self,
-        gate: &Gateway,
-        ask: Ask,
-        steps: Option<&mpsc::Sender<Step>>,
-    ) -> Result<(Answered, usize), Fault> {
-        let Some(steps) = steps else {
-            return Ok((Box::pin(super::once(gate, ask, None)).await?, 0));
-        };
-        let (send, mut came) = mpsc::channel(STEPS_MAX);
-        let relay = async {
-            // The place of each block of this round in the whole reply.
-            let mut places: Vec<(usize, Option<usize>)> = Vec::new();
-            let mut count = 0;
-            while let Some(step) = came.recv().await {
-                if let Some(step) = self.step(step, (&mut places, &mut count)) {
-                    // A caller that left does not end the turn.
-                    drop(steps.send(step).await);
-                }
-            }
-            count
-        };
-        let turn = Box::pin(super::once(gate, ask, Some(send)));
-        let (answered, count) = tokio::join!(turn, relay);
-        Ok((answered?, count))
-    }
-
-    fn step(
-        &self,
-        step: Step,
-        (places, count): (&mut Vec<(usize, Option<usize>)>, &mut usize),
-    ) -> Option<Step> {
-        let event = match step {
-            Step::Event(event) => event,
-            start @ Step::Start { .. } => return self.first.then_some(start),
-        };
-        let place = |places: &[(usize, Option<usize>)], index: usize| {
-            places.iter().rev().find(|(known, _)| *known == index).and_then(|(_, place)| *place)
-        };
-        Some(Step::Event(match event {
-            Event::Start { .. } if !self.first => return None,
-            Event::Open { index, part } => {
-                let hidden = self.hides
-                    && matches!(&part, Part::Tool { name, .. } if self.names.contains(name));
-                let own = (!hidden).then(|| self.offset + *count);
-                places.push((index, own));
-                *count += usize::from(!hidden);
-                Event::Open { index: own?, part }
-            }
-            Event::Text { index, text } => Event::Text { index: place(places, index)?, text },
-            Event::Thinking { index, text } => {
-                Event::Thinking { index: place(places, index)?, text }
-            }
-            Event::Input { index, json } => Event::Input { index: place(places, index)?, json },
-            Event::Close { index } => Event::Close { index: place(places, index)? },
-            other => other,
-        }))
-    }
+/// What stands beside results of joined tools in the log: nobody but the model was told them.
+fn mark() -> context::Map {
+    context::Map::from_iter([(JOINED.to_owned(), true.into())])
 }

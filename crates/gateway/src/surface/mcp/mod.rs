@@ -2,6 +2,7 @@
 
 mod find;
 mod joined;
+mod models;
 mod prompts;
 mod resources;
 mod schema;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use wire::{Code, Fault};
 
 use super::schema::{Field, count, input, object, text};
-use super::{Who, find};
+use super::{Who, find, models};
 use crate::auth::{self, Scope};
 use crate::flow::{self, Ask, Envelope, Overrides};
 use crate::model::Door;
@@ -146,15 +146,17 @@ const TOOLS: &[Tool] = &[
 /// The definitions, as `tools/list` shows them.
 pub(super) fn list(who: &Who) -> Vec<Value> {
     all()
+        .filter(|tool| tool.name != models::ASK || models::is_allowed(who))
         .filter(|tool| who.gate.joined().may(&who.seer, tool.name))
         .map(|tool| {
             let reads = matches!(tool.scope, Scope::Read);
+            let asks = ["context_send", models::ASK].contains(&tool.name);
             json!({
                 "name": tool.name, "title": tool.title, "description": tool.about,
                 "inputSchema": input((tool.fields)()),
                 "annotations": {"title": tool.title, "readOnlyHint": reads,
                                 "destructiveHint": tool.destroys, "idempotentHint": reads,
-                                "openWorldHint": tool.name == "context_send"},
+                                "openWorldHint": asks},
             })
         })
         .collect()
@@ -166,12 +168,13 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 fn all() -> impl Iterator<Item = &'static Tool> {
-    TOOLS.iter().chain(find::TOOLS)
+    TOOLS.iter().chain(find::TOOLS).chain(models::TOOLS)
 }
 
 /// Whether this is one of them, and the caller may see it.
 pub(super) fn is(who: &Who, name: &str) -> bool {
-    names().any(|known| known == name) && who.gate.joined().may(&who.seer, name)
+    let is_there = name != models::ASK || models::is_allowed(who);
+    is_there && names().any(|known| known == name) && who.gate.joined().may(&who.seer, name)
 }
 
 /// Runs a tool. What goes wrong inside is a result that the model reads.
@@ -289,6 +292,7 @@ async fn run(ask: &Asking<Who>, name: &str, given: &Map<String, Value>) -> Resul
             gate.mcp().changed(mcp::server::Change::Resources);
             Ok(json!({"deleted": &*key.id}))
         }
+        models::ASK => Box::pin(models::ask(&ask.caller, given)).await,
         "model_list" => {
             let limit = &ask.caller.caller.models;
             Ok(json!({"models": auth::shown_models(limit, &gate.now())}))
@@ -339,6 +343,7 @@ async fn send(
         idem: None,
         expect: None,
         envelope: Envelope::of(&ask.caller.caller),
+        meta: context::Map::new(),
     };
     let answered = flow::turn(&ask.caller.gate, turn, None).await?;
     Ok(shape::turn(&answered))

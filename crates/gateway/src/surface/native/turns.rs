@@ -125,6 +125,7 @@ fn ask(key: Key, asked: NewTurn) -> Result<Ask, Fault> {
         idem: None,
         expect: None,
         envelope: Envelope::default(),
+        meta: context::Map::new(),
     })
 }
 
@@ -272,6 +273,7 @@ pub(crate) fn plain_ask(key: Key, text: String, door: Door) -> Ask {
         idem: None,
         expect: None,
         envelope: Envelope::default(),
+        meta: context::Map::new(),
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use wire::prompt::{Block, Media, Message, Role, Source};
 use wire::{Code, Fault};
 
+use super::rounds::{Rounds, Said};
 use crate::gate::Gateway;
 
 /// Limit: forks of one conversation, the newest, among which a changed history is looked for.
@@ -146,16 +147,20 @@ async fn read(gate: &Gateway, key: &Key) -> Result<Option<Log>, Fault> {
     };
     // Read after the revision: what comes in between makes the revision old, never the log.
     let mut told = Told::default();
+    let mut rounds = Rounds::default();
     let mut after = None;
     loop {
         let slice = Slice { limit: PAGE, after, ..Slice::default() };
         let page = contexts.messages(key, slice).await?;
         for entry in page.items.iter().filter(|entry| entry.status == EntryStatus::Complete) {
-            told.push(&entry.to_message(), entry.seq);
+            rounds.take(entry, |said| told.say(&said));
         }
         match (page.next, page.items.last()) {
             (Some(_), Some(last)) => after = Some(last.seq),
-            _ => return Ok(Some(Log { revision: found.revision, told })),
+            _ => {
+                rounds.end().into_iter().for_each(|said| told.say(&said));
+                return Ok(Some(Log { revision: found.revision, told }));
+            }
         }
     }
 }
@@ -178,11 +183,23 @@ struct Shared {
     message: usize,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Unit {
     hash: [u8; 16],
+    /// The same with what was said in earlier rounds of the reply.
+    whole: Option<[u8; 16]>,
     /// The model said it.
     is_model: bool,
+}
+
+impl PartialEq for Unit {
+    /// What was sent has one form; what is kept may have two.
+    fn eq(&self, other: &Self) -> bool {
+        let same = self.hash == other.hash
+            || self.whole == Some(other.hash)
+            || other.whole == Some(self.hash);
+        same && self.is_model == other.is_model
+    }
 }
 
 impl Told {
@@ -196,8 +213,24 @@ impl Told {
 
     fn push(&mut self, message: &Message, seq: u32) {
         let is_model = message.role == Role::Assistant;
-        each_unit(message, &mut |hash| self.units.push(Unit { hash, is_model }));
+        each_unit(message, &mut |hash| self.units.push(Unit { hash, whole: None, is_model }));
         self.ends.push((self.units.len(), seq));
+    }
+
+    /// Adds what is kept of a message, as its caller was told it.
+    fn say(&mut self, said: &Said) {
+        let from = self.units.len();
+        self.push(&said.message, said.seq);
+        let text = said.message.plain();
+        if said.before.is_empty() || text.trim().is_empty() {
+            return;
+        }
+        let alone = text_hash("model", &text);
+        let whole = text_hash("model", &format!("{}{text}", said.before));
+        let units = self.units.iter_mut().skip(from);
+        for unit in units.filter(|unit| unit.hash == alone) {
+            unit.whole = Some(whole);
+        }
     }
 
     fn messages(&self) -> usize {
@@ -301,7 +334,7 @@ fn each_unit(message: &Message, out: &mut impl FnMut([u8; 16])) {
     }
     let text = message.plain();
     if !text.trim().is_empty() {
-        out(hash(&["text", role, text.trim()]));
+        out(text_hash(role, &text));
     }
     for block in &message.blocks {
         match block {
@@ -316,6 +349,10 @@ fn each_unit(message: &Message, out: &mut impl FnMut([u8; 16])) {
             out(hash(&["call", name, &settled(input.get())]));
         }
     }
+}
+
+fn text_hash(role: &str, text: &str) -> [u8; 16] {
+    hash(&["text", role, text.trim()])
 }
 
 fn of_media(media: &Media) -> [u8; 16] {

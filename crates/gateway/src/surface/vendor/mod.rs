@@ -21,6 +21,7 @@ mod rerank;
 mod responses;
 mod round;
 mod threads;
+mod rounds;
 mod version;
 mod walk;
 
@@ -95,6 +96,9 @@ pub(super) fn is_ollama(path: &str) -> bool {
 
 /// One model call, as it came.
 struct Call {
+/// Limit: the bytes of an answer that is read whole.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
     gate: Gateway,
     caller: Caller,
     request: Arc<str>,
@@ -154,6 +158,37 @@ async fn count_tokens(
 
 impl Call {
     async fn read(
+/// Asks a model once, without a conversation, as a call of the Messages API would: by routes and
+/// limits, written down like any other. The reply is one of that API.
+pub(crate) async fn ask_once(
+    gate: &Gateway,
+    caller: &Caller,
+    body: &Value,
+) -> Result<Value, Fault> {
+    let bytes = Bytes::from(body.to_string());
+    let head = scan(&bytes).ok_or_else(|| Fault::internal("the call is no object"))?;
+    let dialect = named("anthropic").ok_or_else(|| Fault::internal("the dialect is gone"))?;
+    let request: Arc<str> = format!("ask_{}", uuid::Uuid::new_v4().simple()).into();
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", http::HeaderValue::from_static("application/json"));
+    headers.insert("anthropic-version", http::HeaderValue::from_static("2023-06-01"));
+    let (gate, caller) = (gate.clone(), caller.clone());
+    let call = Call { gate, caller, request, headers, bytes, head, dialect };
+    let answer = call.answer().await?;
+    let status = answer.status();
+    let whole = axum::body::to_bytes(answer.into_body(), ANSWER_BYTES_MAX).await;
+    let whole = whole.map_err(|cause| {
+        Fault::new(Code::UpstreamInvalid, "the model's answer broke off").because(cause)
+    })?;
+    let reply: Value = serde_json::from_slice(&whole).unwrap_or_default();
+    if status.is_success() && reply.is_object() {
+        return Ok(reply);
+    }
+    let said = reply.pointer("/error/message").and_then(Value::as_str).unwrap_or("no reason given");
+    let said: String = said.chars().take(500).collect();
+    Err(Fault::new(Code::UpstreamError, format!("the provider answered {status}: {said}")))
+}
+
         gate: Gateway,
         (caller, request): (Caller, RequestId),
         r: Request,
@@ -164,7 +199,8 @@ impl Call {
         let bytes = body::collect(r.into_body(), &limits).await?;
         body::media_type(&headers)?;
         let Some(head) = scan(&bytes) else {
-            let broken = body::parse::<Value>(&bytes, limits.json_depth).err();
+            let depth = limits.json_depth;
+            let broken = body::parse_object::<serde_json::Map<_, Value>>(&bytes, depth).err();
             return Err(broken.unwrap_or_else(|| {
                 Fault::new(Code::InvalidInput, "the body must be a JSON object")
             }));

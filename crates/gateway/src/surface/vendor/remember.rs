@@ -276,6 +276,7 @@ pub(super) fn ask(
             dialect: call.dialect.name(),
             ..Envelope::new(&call.caller, &call.request, &call.headers)
         },
+        meta: context::Map::new(),
     })
 }
 

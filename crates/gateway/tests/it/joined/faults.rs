@@ -56,20 +56,62 @@ async fn a_server_that_dies_in_a_call_is_told_of_and_comes_back() {
     assert_eq!(died["isError"], true);
     let text = text_of(&died);
     assert!(text.starts_with("upstream_unavailable") && text.contains("no more"), "{text}");
-    // The next call waits for it, or brings its start forward.
-    let asking = async {
-        loop {
-            let said = house.call("one__echo", json!({"say": "back"})).await;
-            if said["isError"] != true {
-                return said;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let said = tokio::time::timeout(WITHIN, asking).await.unwrap();
-    assert_eq!(text_of(&said), "back");
+    // The next call waits for the start that is due.
+    let said = house.call("one__echo", json!({"say": "back"})).await;
+    assert_eq!(text_of(&said), "back", "{said}");
     let starts = std::fs::read_to_string(folder.path("told")).unwrap();
     assert_eq!(starts.lines().count(), 2, "started again once");
+}
+
+#[tokio::test]
+async fn a_call_to_a_server_that_does_not_come_back_says_so() {
+    let folder = Folder::new();
+    let mut server = script("one", &["echo", "dies"]);
+    let gate = folder.path("gate");
+    set(&mut server, "GATE", &gate);
+    let gateway::joined::Reach::Program(program) = &mut server.reach else { panic!("a program") };
+    let refuses = "[ -e \"$GATE\" ] && { echo 'no disk' >&2; exit 3; }";
+    program.args[1] = format!("{refuses}\n{}", program.args[1]);
+    let house = Joined::with(vec![server]).await;
+    std::fs::write(&gate, "").unwrap();
+    house.call("one__dies", json!({})).await;
+    let said = house.call("one__echo", json!({"say": "back"})).await;
+    assert_eq!(said["isError"], true);
+    let text = text_of(&said);
+    assert!(text.starts_with("upstream_unavailable") && text.contains("no disk"), "{text}");
+    // It is well again: the call that finds it down brings its start forward.
+    std::fs::remove_file(&gate).unwrap();
+    let asking =
+        async { while house.call("one__echo", json!({"say": "back"})).await["isError"] == true {} };
+    tokio::time::timeout(WITHIN, asking).await.expect("it comes back");
+}
+
+#[tokio::test]
+async fn the_first_list_waits_for_who_is_at_work_and_for_nobody_else() {
+    // Both take as long; one loads, the other sleeps.
+    let late = |name: &str, wait: &str| {
+        let mut server = script(name, &["echo"]);
+        let gateway::joined::Reach::Program(program) = &mut server.reach else { panic!("none") };
+        program.args[1] = format!("{wait}\n{}", program.args[1]);
+        server
+    };
+    let works = "timeout 2 sh -c 'while :; do :; done'";
+    let servers = vec![script("good", &["echo"]), late("works", works)];
+    let house = Joined::of(settings(servers)).await;
+    let names = house.tool_names().await;
+    let has = |names: &[String], name: &str| names.iter().any(|known| known == name);
+    assert!(has(&names, "good__echo") && has(&names, "works__echo"), "{names:?}");
+    let servers = vec![script("good", &["echo"]), late("sleeps", "sleep 2.9")];
+    let house = Joined::of(settings(servers)).await;
+    let mut changes = house.listen(&json!({"toolsListChanged": true})).await;
+    changes.next().await;
+    house.until("good", "ready").await;
+    let names = house.tool_names().await;
+    assert!(has(&names, "good__echo") && !has(&names, "sleeps__echo"), "{names:?}");
+    // Who was late is told of, as often as the list was another one.
+    while !has(&house.tool_names().await, "sleeps__echo") {
+        assert!(changes.next().await.contains("tools/list_changed"));
+    }
 }
 
 #[tokio::test]

@@ -118,10 +118,16 @@ async fn logging_out_gives_the_tokens_back() {
     house.until("far", "needs_login").await;
     logged_in(&house, &village).await;
     let out = house.house().call("DELETE", LOGIN).await.json();
-    assert_eq!(out, json!({"logged_out": "far", "warning": null}));
+    assert_eq!(out, json!({"logged_out": "far", "was_logged_in": true, "warning": null}));
     assert_eq!(village.seen.lock().revoked.len(), 2, "both of them");
     house.until("far", "needs_login").await;
     assert_eq!(drawer.texts(), Vec::<String>::new());
+    // Once more there is nothing to give back, and that is no fault; nor where nobody logs in.
+    for path in [LOGIN, "/api/v1/mcp/servers/near/login"] {
+        let again = house.house().call("DELETE", path).await;
+        assert_eq!(again.status, http::StatusCode::OK, "{again:?}");
+        assert_eq!(again.json()["was_logged_in"], false, "{again:?}");
+    }
 }
 
 #[tokio::test]

@@ -189,3 +189,153 @@ text = "enough"
     assert!(last.to_string().contains("time is over"), "{last}");
     assert_eq!(last["tool_choice"]["type"], "none", "{last}");
 }
+
+const MIXED: &str = r#"
+[[rules]]
+times = 1
+reply = { text = "let me see", tools = [
+  { name = "one__echo", id = "call_a", input = { say = "north" } },
+  { name = "look", id = "call_b", input = { at = "sky" } },
+  { name = "made__up", id = "call_c", input = {} } ] }
+[default]
+text = "it is blue"
+"#;
+
+/// A door of a vendor's API, with a tool of the caller's.
+enum Door {
+    Chat,
+    Messages,
+}
+
+impl Door {
+    fn path(&self) -> &'static str {
+        match self {
+            Self::Chat => "/v1/chat/completions",
+            Self::Messages => "/v1/messages",
+        }
+    }
+
+    fn body(&self, messages: &[Value]) -> Value {
+        let schema = json!({"type": "object"});
+        let tools = match self {
+            Self::Chat => json!([{"type": "function",
+                                  "function": {"name": "look", "parameters": schema}}]),
+            Self::Messages => json!([{"name": "look", "input_schema": schema}]),
+        };
+        json!({"model": "up/m", "max_tokens": 99, "messages": messages, "tools": tools})
+    }
+
+    /// The reply as a message of a history, the names of what it calls, and the result of that.
+    fn reply(&self, answer: &Value) -> (Value, Vec<Value>, Value) {
+        match self {
+            Self::Chat => {
+                assert_eq!(answer["choices"][0]["finish_reason"], "tool_calls", "{answer}");
+                let message = answer["choices"][0]["message"].clone();
+                let calls = message["tool_calls"].as_array().unwrap().clone();
+                let names = calls.iter().map(|call| call["function"]["name"].clone()).collect();
+                let id = &calls[0]["id"];
+                let result = json!({"role": "tool", "tool_call_id": id, "content": "all blue"});
+                (message, names, result)
+            }
+            Self::Messages => {
+                assert_eq!(answer["stop_reason"], "tool_use", "{answer}");
+                let content = answer["content"].clone();
+                let parts = content.as_array().unwrap();
+                let calls = parts.iter().filter(|part| part["type"] == "tool_use");
+                let calls: Vec<Value> = calls.cloned().collect();
+                let names = calls.iter().map(|call| call["name"].clone()).collect();
+                let result = json!({"type": "tool_result", "tool_use_id": calls[0]["id"],
+                                    "content": "all blue"});
+                (
+                    json!({"role": "assistant", "content": content}),
+                    names,
+                    json!({"role": "user", "content": [result]}),
+                )
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_ours_is_run_and_what_is_the_callers_is_left_to_it() {
+    let headers = [("x-rapport-context", "c"), ("x-rapport-tools", "joined")];
+    for dialect in DIALECTS {
+        for door in [Door::Chat, Door::Messages] {
+            let name = format!("{dialect} by {}", door.path());
+            let (mock, house) = with(dialect, MIXED).await;
+            let mut history = vec![json!({"role": "user", "content": "which colour?"})];
+            let ask = async |history: &[Value]| {
+                let body = door.body(history);
+                let house = house.house();
+                house.with_headers("POST", door.path(), &headers, &body).await.json()
+            };
+            let (message, names, result) = door.reply(&ask(&history).await);
+            assert_eq!(names, ["look"], "{name}: a caller sees its own call alone");
+            // What was called here is in the log before the caller says another word.
+            let kept = house.get("/api/v1/contexts/c/messages").await;
+            let last = kept["messages"].as_array().unwrap().last().unwrap().to_string();
+            assert!(last.contains("north") && last.contains("unknown_tool"), "{name}: {last}");
+            history.extend([message, result]);
+            let answer = ask(&history).await.to_string();
+            assert!(answer.contains("it is blue"), "{name}: {answer}");
+            let sent = sent(&mock);
+            assert_eq!(sent.len(), 2, "{name}: {sent:?}");
+            for word in ["north", "unknown_tool", "made__up", "all blue"] {
+                assert!(sent[1].contains(word), "{name}: no `{word}` in {}", sent[1]);
+            }
+            assert!(!sent[1].contains("interrupted"), "{name}: nothing dangles: {}", sent[1]);
+            // It went on where it was, not in a fork.
+            let found = house.get("/api/v1/contexts").await;
+            assert_eq!(found["contexts"].as_array().unwrap().len(), 1, "{name}: {found}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_tells_the_callers_own_call_alone() {
+    let headers = [("x-rapport-context", "c"), ("x-rapport-tools", "joined")];
+    for door in [Door::Chat, Door::Messages] {
+        let (_mock, house) = with("anthropic", MIXED).await;
+        let mut body = door.body(&[json!({"role": "user", "content": "which colour?"})]);
+        body["stream"] = json!(true);
+        let told = house.house().with_headers("POST", door.path(), &headers, &body).await.text;
+        assert!(told.contains("look") && told.contains("see"), "{told}");
+        assert!(!told.contains("one__echo") && !told.contains("made__up"), "{told}");
+        assert!(told.contains("tool_calls") || told.contains("tool_use"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_calls_what_nobody_has_is_told_so() {
+    let model =
+        MIXED.replace("{ name = \"look\", id = \"call_b\", input = { at = \"sky\" } },", "");
+    let (mock, house) = with("anthropic", &model).await;
+    let body = json!({"message": "which colour?", "tools": "joined"});
+    let turn = house.post("/api/v1/contexts/c/turns", &body).await;
+    assert_eq!(turn["text"], "it is blue", "{turn}");
+    assert_eq!(turn["tool_calls"][1]["outcome"], "error", "{turn}");
+    assert!(sent(&mock)[1].contains("no tool `made__up` here"), "{}", sent(&mock)[1]);
+}
+
+#[tokio::test]
+async fn a_history_that_is_sent_again_goes_on_after_a_loop_of_ours() {
+    let headers = [("x-rapport-context", "c"), ("x-rapport-tools", "joined")];
+    let body = |history: &Value| json!({"model": "up/m", "messages": history});
+    let first = json!({"role": "user", "content": "where?"});
+    // A whole answer has the last words, a stream those of every round.
+    for said in ["it is north", "let me seeit is north"] {
+        let (mock, house) = with("anthropic", MODEL).await;
+        let path = "/v1/chat/completions";
+        let ask = async |history: &Value| {
+            house.house().with_headers("POST", path, &headers, &body(history)).await.json()
+        };
+        ask(&json!([first])).await;
+        assert_eq!(mock.requests().len(), 3);
+        let reply = json!({"role": "assistant", "content": said});
+        ask(&json!([first, reply, {"role": "user", "content": "sure?"}])).await;
+        let found = house.get("/api/v1/contexts").await;
+        assert_eq!(found["contexts"].as_array().unwrap().len(), 1, "`{said}`: {found}");
+        let last = sent(&mock).pop().unwrap();
+        assert!(last.contains("by west") && last.contains("sure?"), "{last}");
+    }
+}

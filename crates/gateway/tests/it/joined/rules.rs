@@ -179,3 +179,52 @@ async fn servers_are_added_by_the_api_but_no_program_by_somebody_unknown() {
     let forbidden = house.house().with_headers("POST", path, &headers, &body).await;
     assert_eq!(forbidden.status, http::StatusCode::FORBIDDEN);
 }
+
+#[tokio::test]
+async fn models_are_asked_by_a_tool_where_the_settings_name_them() {
+    let script = mock::Script::parse("[default]\ntext = \"forty-two\"").unwrap();
+    let mock = mock::Mock::start("127.0.0.1:0".parse().unwrap(), script).await.unwrap();
+    let mut claude = crate::house::claude(mock.addr());
+    claude.models = vec!["claude-opus-4-6".into(), "claude-dear".into()];
+    let name = claude.name.clone();
+    let with = async |models: Vec<String>| {
+        let mcp = McpSettings { models, ..McpSettings::default() };
+        let providers = vec![claude.clone()];
+        Joined::of(Settings { mcp, providers, ..settings(Vec::new()) }).await
+    };
+    let house = with(Vec::new()).await;
+    assert!(!house.tool_names().await.contains(&"ask_model".to_owned()), "off if not said");
+    let none = house.modern("tools/call", &json!({"name": "ask_model"})).await;
+    assert_eq!(none["error"]["code"], -32602, "{none}");
+    let house = with(vec![format!("{name}/claude-opus-*")]).await;
+    assert!(house.tool_names().await.contains(&"ask_model".to_owned()));
+    let asked = json!({"model": "claude-opus-4-6", "prompt": "how many?", "system": "be brief"});
+    let said = house.call("ask_model", asked).await;
+    assert_eq!(said["structuredContent"]["text"], "forty-two", "{said}");
+    let sent = mock.requests().pop().unwrap().json().to_string();
+    assert!(sent.contains("how many?") && sent.contains("be brief"), "{sent}");
+    let dear = house.call("ask_model", json!({"model": "claude-dear", "prompt": "x"})).await;
+    assert_eq!(dear["isError"], true);
+    let text = text_of(&dear);
+    assert!(text.starts_with("forbidden") && text.contains("`mcp.models`"), "{text}");
+    assert_eq!(mock.requests().len(), 1);
+    // Nothing is kept, and the call is in the log like any other.
+    assert_eq!(house.get("/api/v1/contexts").await["contexts"], json!([]));
+    let looking = async {
+        while !house.get_text("/api/v1/requests?limit=5").await.contains("claude-opus-4-6") {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(super::house::WITHIN, looking).await.expect("it is written down");
+}
+
+#[tokio::test]
+async fn a_key_asks_by_a_tool_no_model_that_it_may_not_use() {
+    let mcp = McpSettings { models: vec!["*".to_owned()], ..McpSettings::default() };
+    let house = Joined::of(Settings { mcp, ..settings(Vec::new()) }).await;
+    let reader = key(house.house(), "reader", "read").await;
+    let params = json!({"name": "ask_model", "arguments": {"model": "echo", "prompt": "x"}});
+    let refused = house.modern_as("tools/call", &params, (&json!({}), Some(&reader))).await;
+    assert_eq!(refused["result"]["isError"], true, "{refused}");
+    assert!(text_of(&refused).starts_with("forbidden"), "{refused}");
+}

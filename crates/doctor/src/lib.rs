@@ -5,6 +5,7 @@
 //! probe sends a credential; no check changes anything on the machine.
 
 pub mod conversation;
+pub mod credential;
 pub mod files;
 pub mod knowledge;
 pub mod own;

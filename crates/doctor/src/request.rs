@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::credential::Credential;
 use crate::port::{HOME, LogicalMap};
 
 /// Limit: the whole run, unless the caller says otherwise.
@@ -57,10 +58,11 @@ impl Default for Request {
 
 /// Variables of the environment; this crate never reads the environment itself.
 ///
-/// Only those named in [`Environment::NAMES`] are kept.
+/// Only those named in [`Environment::NAMES`] are kept; of credentials, what is wrong with them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     variables: Vec<(String, String)>,
+    credentials: Vec<Credential>,
 }
 
 impl Environment {
@@ -71,7 +73,19 @@ impl Environment {
     /// Takes what matters out of `variables`, for example `std::env::vars()`.
     pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let known = |name: &str| Self::NAMES.contains(&name.to_ascii_lowercase().as_str());
-        Self { variables: variables.into_iter().filter(|(name, _)| known(name)).collect() }
+        let mut kept = Self::default();
+        for (name, value) in variables {
+            kept.credentials.extend(Credential::of_variable(&name, &value));
+            if known(&name) {
+                kept.variables.push((name, value));
+            }
+        }
+        kept
+    }
+
+    /// What is known of the keys and tokens in it.
+    pub(crate) fn credentials(&self) -> &[Credential] {
+        &self.credentials
     }
 
     /// The variable of exactly this name.

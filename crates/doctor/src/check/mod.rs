@@ -16,6 +16,7 @@ mod process;
 mod protocol;
 mod proxy;
 mod relay;
+mod room;
 mod size;
 mod stream;
 mod tls;
@@ -30,6 +31,7 @@ use crate::report::{Outcome, Verdict};
 /// Every check; those of one rung run together, and a rung waits for the one before.
 pub(crate) const CHECKS: &[&dyn Check] = &[
     &address::Address,
+    &room::Room,
     &name::Name,
     &loopback::Loopback,
     &listen::Listen,

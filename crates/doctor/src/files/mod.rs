@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::check::{About, Step};
+use crate::credential::Credential;
 use crate::report::{Finding, Fix, HEALTHY, Outcome, Report, Subject, Verdict, milliseconds};
 use crate::request::Request;
 use crate::stdio;
@@ -50,6 +51,8 @@ pub fn about() -> About {
 
 /// Every verdict about a file itself.
 const VERDICTS: &[&str] = &[
+    "auth.clock_skew",
+    "auth.token_expired",
     "config.bad_json",
     "config.bom",
     "config.command_has_args",
@@ -82,7 +85,8 @@ pub async fn diagnose(file: &File, request: &Request) -> Report {
             let names = (is_ours && !strict).then_some(logical);
             let ports = scan::ports(&path, &text, names.as_ref());
             let parsed = client::judge(&path, &text, &search);
-            (scan::addresses(&text), ports, parsed)
+            let tokens = Credential::of_text(&path.display().to_string(), &text);
+            (scan::addresses(&text), ports, parsed, tokens)
         })
     });
     let read = match read.await {
@@ -90,9 +94,11 @@ pub async fn diagnose(file: &File, request: &Request) -> Report {
         Ok(Err(verdict)) => return book.close(Step::name(*verdict)),
         Err(error) => return book.close(Step::cannot_tell(error.to_string())),
     };
-    let (mut addresses, ports, parsed) = read;
+    let (mut addresses, ports, parsed, tokens) = read;
+    let now = jiff::Timestamp::now().as_second();
     book.verdicts.extend(parsed.verdict);
     book.verdicts.extend(ports);
+    book.verdicts.extend(tokens.iter().filter_map(|token| token.fault(now)));
     if !book.verdicts.is_empty() {
         let sentence = book.verdicts.first().map_or_else(String::new, |v| v.sentence.clone());
         return book.close(Step::fail(sentence));
@@ -102,7 +108,12 @@ pub async fn diagnose(file: &File, request: &Request) -> Report {
     addresses.retain(|address| !own.contains(&address.url));
     addresses.truncate(ADDRESSES_MAX);
     let summary = format!("it can be read; it names {} servers", parsed.servers.len());
-    book.note("file", about().title, Step::pass(summary), started);
+    book.note(
+        "file",
+        about().title,
+        Step::pass(summary).seen(tokens.iter().filter_map(|one| one.line(now))),
+        started,
+    );
     book.visit(request, &parsed.servers, &addresses).await;
     book.finish()
 }

@@ -12,6 +12,7 @@
 mod config;
 #[cfg(target_os = "linux")]
 mod confined;
+mod credentials;
 #[cfg(target_os = "linux")]
 mod firewall;
 #[cfg(target_os = "linux")]

@@ -68,3 +68,16 @@ fn a_server_is_well_where_the_range_of_client_ports_is_odd() {
     let over = "sysctl -qw net.ipv4.ip_local_port_range='45000 46000';";
     well("sysctl", over, HERE, HERE);
 }
+
+#[test]
+fn a_shell_with_too_few_descriptors_is_named_and_more_help() {
+    if !possible("mount") {
+        return;
+    }
+    let json = diagnosed(&format!("{LO} ulimit -S -n 16;"), HERE, HERE);
+    assert_eq!(json["verdict"]["id"], "resource.own_fd_limit", "{json:#}");
+    assert!(json["verdict"]["sentence"].as_str().unwrap().contains("limit of 16"), "{json:#}");
+    let mend = json["verdict"]["fix"][0]["command"].as_str().unwrap();
+    assert_eq!(mend, "ulimit -n 4096");
+    well("mount", &format!("ulimit -S -n 16; {mend};"), HERE, HERE);
+}

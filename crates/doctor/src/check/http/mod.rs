@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::{About, Check, Pending, Step};
 use crate::case::Case;
+use crate::credential;
 use crate::probe::dial::open;
 use crate::probe::http::{Answer, exchange, get};
 use crate::report::{Fix, Verdict};
@@ -60,6 +61,8 @@ impl Check for Http {
 const VERDICTS: &[&str] = &[
     "address.browser_bad_port",
     "auth.clock_skew",
+    "auth.key_quoted",
+    "auth.key_whitespace",
     "auth.forbidden",
     "auth.invalid_key",
     "auth.login_redirect",
@@ -145,6 +148,11 @@ async fn look(case: &Case) -> Step {
         return Step::pass(summary);
     }
     let mut step = status::judge(&seen);
+    step.verdict =
+        step.verdict.map(|found| credential::named(found, case.environment.credentials()));
+    if let Some(verdict) = &step.verdict {
+        step.summary.clone_from(&verdict.sentence);
+    }
     if let Some(verdict) = &mut step.verdict
         && verdict.id == "http.wrong_path"
         && spoken.tls.is_none()

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{About, Check, Pending, Step};
 use crate::case::Case;
+use crate::credential;
 use crate::mcp;
 use crate::probe::http::{Answer, End, Reply};
 use crate::probe::talk::{Line, Question, events};
@@ -55,6 +56,10 @@ impl Check for Mcp {
 
 /// Every verdict of this check.
 const VERDICTS: &[&str] = &[
+    "auth.clock_skew",
+    "auth.key_quoted",
+    "auth.key_whitespace",
+    "auth.token_expired",
     "mcp.auth_metadata",
     "mcp.auth_required",
     "mcp.bad_initialize",
@@ -102,7 +107,10 @@ async fn look(case: &Case) -> Step {
     let Some(answer) = answer else { return Step::name(no_answer(&reply)) };
     match open(&endpoint, &answer).await {
         Ok(hello) => session(&endpoint, &answer, hello).await,
-        Err(verdict) => Step::name(verdict.because(line_of(&answer))),
+        Err(verdict) => {
+            let verdict = credential::named(verdict, case.environment.credentials());
+            Step::name(verdict.because(line_of(&answer)))
+        }
     }
 }
 

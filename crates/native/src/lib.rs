@@ -13,5 +13,6 @@
 pub mod disk;
 #[cfg(target_os = "macos")]
 pub mod macos;
+pub mod program;
 #[cfg(windows)]
 pub mod windows;

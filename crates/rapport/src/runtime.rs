@@ -102,9 +102,9 @@ pub(crate) fn is_alive(pid: u32) -> bool {
         let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
         !matches!(test_kill_process(pid), Err(Errno::SRCH))
     }
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     {
-        pid != 0
+        native::windows::process::is_running(pid)
     }
 }
 

@@ -55,6 +55,9 @@ pub(super) async fn talk(command: &Command) -> std::io::Result<Heard> {
     #[cfg(unix)]
     starting.process_group(0);
     let mut child = starting.spawn()?;
+    // Ends with this function, and with it whatever the command has started.
+    #[cfg(windows)]
+    let _job = child.id().and_then(|id| native::windows::job::Job::around(id).ok());
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let stderr = child.stderr.take();
     let (Some(stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
@@ -194,6 +197,7 @@ async fn answer(pipes: &mut Pipes, heard: &mut Heard, id: i64, until: Instant) -
 
 /// Waits a moment for the server to end by itself, then ends its group.
 async fn end(child: &mut Child) {
+    #[cfg(unix)]
     let group = child.id();
     let ended = tokio::time::timeout(END / 4, child.wait()).await.is_ok();
     #[cfg(unix)]
@@ -203,8 +207,6 @@ async fn end(child: &mut Child) {
         // Children of a server that has ended may still be there.
         let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
-    #[cfg(not(unix))]
-    let _unused = group;
     if !ended {
         let _killed = child.kill().await;
     }

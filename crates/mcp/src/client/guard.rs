@@ -2,7 +2,8 @@
 //!
 //! Every child leads a process group. The guard reads their numbers from a pipe that only we hold
 //! open; when the pipe ends, it ends the groups that are still there. It needs no polling, and a
-//! `kill -9` is an end like any other.
+//! `kill -9` is an end like any other. On Windows a job does the same: the system ends what is in
+//! it when the last handle is closed, and ours is closed with us.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Write};
@@ -27,6 +28,9 @@ pub struct Guard {
 struct State {
     pipe: Option<ChildStdin>,
     groups: BTreeSet<u32>,
+    /// The job around each child.
+    #[cfg(windows)]
+    jobs: std::collections::BTreeMap<u32, native::windows::job::Job>,
 }
 
 impl Guard {
@@ -39,6 +43,11 @@ impl Guard {
     /// A group was started.
     pub(super) fn add(&self, group: u32) {
         let mut state = self.state.lock();
+        #[cfg(windows)]
+        if let Ok(job) = native::windows::job::Job::around(group) {
+            state.jobs.insert(group, job);
+            return;
+        }
         state.groups.insert(group);
         if state.pipe.as_mut().is_some_and(|pipe| tell(pipe, '+', group)) {
             return;
@@ -56,6 +65,8 @@ impl Guard {
     /// A group is gone.
     pub(super) fn remove(&self, group: u32) {
         let mut state = self.state.lock();
+        #[cfg(windows)]
+        state.jobs.remove(&group);
         state.groups.remove(&group);
         if let Some(pipe) = &mut state.pipe {
             tell(pipe, '-', group);
@@ -123,6 +134,10 @@ pub(super) fn end_group(group: u32, hard: bool) {
     }
 }
 
-/// Without process groups the runtime ends the child alone.
-#[cfg(not(unix))]
-pub(super) fn end_group(_group: u32, _hard: bool) {}
+/// Ends a process and what it started: there is no polite way, so only `hard` does it.
+#[cfg(windows)]
+pub(super) fn end_group(group: u32, hard: bool) {
+    if hard {
+        native::windows::process::end_tree(group);
+    }
+}

@@ -109,7 +109,9 @@ impl Pipe {
         guard: Option<&Arc<Guard>>,
         desk: &Arc<Desk>,
     ) -> Result<Self, Failure> {
-        let mut command = Command::new(&program.command);
+        let path = program.env.iter().find(|(name, _)| name.eq_ignore_ascii_case("PATH"));
+        let path = path.map(|(_, value)| std::ffi::OsStr::new(value));
+        let mut command = Command::new(native::program::file(&program.command, path));
         command
             .args(&program.args)
             .env_clear()
@@ -280,7 +282,10 @@ async fn keep(mut child: Child, group: u32, (desk, complaints, guard): Kept) {
             }
         }
     }
-    end_group(group, true);
+    // A process of Windows that has ended gives its number away; its job ends what it has left.
+    if cfg!(unix) || child.id().is_some() {
+        end_group(group, true);
+    }
     drop(child.wait().await);
     if let Some(guard) = guard {
         guard.remove(group);

@@ -1,6 +1,6 @@
 //! `rapport start`, `stop` and `restart`: the server in the background, one for each data folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -23,6 +23,12 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// What a server in the background prints.
 const OUTPUT: &str = "serve.out";
+
+/// How a server says that another one holds its folder.
+const IN_USE: &str = "` is in use by";
+
+/// Limit: lines of it that are shown when the server ends.
+const SAID_MAX: usize = 3;
 
 /// Flags of `start` and `restart`.
 #[derive(Debug, Args)]
@@ -70,14 +76,37 @@ pub(super) fn start(frame: &mut Frame, options: &Start) -> anyhow::Result<Exit> 
 
 /// Starts a server with what is configured, and waits for nothing. One that runs already keeps its
 /// folder locked, so that the new one ends at once.
-pub(super) fn start_quietly(frame: &mut Frame) -> anyhow::Result<()> {
+pub(super) fn start_quietly(frame: &mut Frame) -> anyhow::Result<Started> {
     let options = Start { serve: serve::Options::default() };
     let inputs = options.serve.inputs(frame);
     let loaded = crate::config::load(&inputs).map_err(|refused| anyhow::anyhow!("{refused}"))?;
     let folder = loaded.config.data;
     data::private_folder(&folder)?;
-    drop(spawn(frame, &options, &folder.join(OUTPUT))?);
-    Ok(())
+    let output = folder.join(OUTPUT);
+    Ok(Started { child: spawn(frame, &options, &output)?, output })
+}
+
+/// A server that was started and may not have come up.
+#[derive(Debug)]
+pub(super) struct Started {
+    child: Child,
+    output: PathBuf,
+}
+
+impl Started {
+    /// What it said, when it has ended with a failure; not when another one holds its folder,
+    /// which is then the server that is waited for.
+    pub(super) fn failure(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok().flatten().filter(|status| !status.success())?;
+        let said = std::fs::read_to_string(&self.output).unwrap_or_default();
+        if said.contains(IN_USE) {
+            return None;
+        }
+        let last: Vec<&str> = said.lines().rev().filter(|line| !line.trim().is_empty()).collect();
+        let last: Vec<&str> = last.into_iter().take(SAID_MAX).rev().collect();
+        let said = if last.is_empty() { "it said nothing".to_owned() } else { last.join("; ") };
+        Some(format!("the server did not start ({status}): {said}"))
+    }
 }
 
 /// Stops the server of the data folder and waits until it is gone.
@@ -132,6 +161,9 @@ fn spawn(frame: &Frame, options: &Start, output: &Path) -> anyhow::Result<Child>
     // The terminal's Ctrl-C is not meant for it.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    // `DETACHED_PROCESS` and `CREATE_NEW_PROCESS_GROUP`: neither its window nor its keys.
+    #[cfg(windows)]
+    std::os::windows::process::CommandExt::creation_flags(&mut command, 0x0000_0208);
     command.spawn().context("cannot start the server")
 }
 
@@ -149,12 +181,8 @@ async fn wait_ready(child: &mut Child, folder: &Path) -> Option<Runtime> {
     None
 }
 
-#[cfg(unix)]
 fn end(running: &Runtime) -> anyhow::Result<()> {
-    use rustix::process::{Pid, Signal, kill_process};
-    let pid = i32::try_from(running.pid).ok().and_then(Pid::from_raw);
-    let pid = pid.context("the process id in runtime.json is none")?;
-    kill_process(pid, Signal::TERM).with_context(|| format!("cannot stop PID {}", running.pid))?;
+    ask_to_end(running.pid)?;
     let gone = block_on(async {
         let until = tokio::time::Instant::now() + STOP;
         while runtime::of_folder(&running.data_dir).is_some() {
@@ -171,7 +199,19 @@ fn end(running: &Runtime) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[cfg(not(unix))]
-fn end(running: &Runtime) -> anyhow::Result<()> {
-    bail!("stop PID {} in the task manager: this system has no signal for it", running.pid)
+#[cfg(unix)]
+fn ask_to_end(pid: u32) -> anyhow::Result<()> {
+    use rustix::process::{Pid, Signal, kill_process};
+    let found = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let found = found.context("the process id in runtime.json is none")?;
+    kill_process(found, Signal::TERM).with_context(|| format!("cannot stop PID {pid}"))
+}
+
+/// There is no signal that asks: it ends at once, as by `kill -9`, and what was answered is stored.
+#[cfg(windows)]
+fn ask_to_end(pid: u32) -> anyhow::Result<()> {
+    if native::windows::process::end(pid) {
+        return Ok(());
+    }
+    bail!("cannot stop PID {pid}: it belongs to another user, or has ended; see the task manager")
 }

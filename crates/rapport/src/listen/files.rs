@@ -1,6 +1,7 @@
 //! How many connections the system's limit of open files allows.
 
 /// Limit: open files that are not connections: the store, logs, upstreams, the runtime.
+#[cfg(unix)]
 const RESERVED: u64 = 256;
 
 /// The places for connections: `wanted`, or fewer with a line that says why.

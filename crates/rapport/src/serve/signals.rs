@@ -48,6 +48,7 @@ pub(super) struct Signals;
 #[cfg(not(unix))]
 impl Signals {
     /// Catches the signals.
+    #[expect(clippy::unnecessary_wraps, reason = "on Unix it can fail")]
     pub(super) fn new() -> anyhow::Result<Self> {
         Ok(Self)
     }

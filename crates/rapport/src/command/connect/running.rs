@@ -36,9 +36,19 @@ fn has_process(names: &[&str]) -> bool {
     })
 }
 
-#[cfg(not(target_os = "linux"))]
-fn has_process(_names: &[&str]) -> bool {
-    false
+#[cfg(target_os = "macos")]
+fn has_process(names: &[&str]) -> bool {
+    use native::macos::process::{all, program};
+    let named = |path: String| path.rsplit('/').next().is_some_and(|name| names.contains(&name));
+    all().into_iter().filter_map(program).any(named)
+}
+
+#[cfg(windows)]
+fn has_process(names: &[&str]) -> bool {
+    native::windows::process::all().iter().any(|entry| {
+        let name = entry.name.strip_suffix(".exe").unwrap_or(&entry.name);
+        names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
+    })
 }
 
 #[cfg(all(test, unix))]

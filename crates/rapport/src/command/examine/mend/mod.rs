@@ -215,6 +215,7 @@ fn only_for_owner(path: &Path) -> anyhow::Result<()> {
 }
 
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "on Unix it can fail")]
 fn only_for_owner(_path: &Path) -> anyhow::Result<()> {
     Ok(())
 }

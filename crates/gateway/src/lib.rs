@@ -14,6 +14,7 @@ pub mod flow;
 pub mod gate;
 pub mod hooks;
 pub mod joined;
+pub mod lane;
 pub mod limits;
 pub mod metrics;
 pub mod model;

@@ -52,15 +52,19 @@ pub async fn collect(mut body: Body, limits: &Limits) -> Result<Bytes, Fault> {
         .lower()
         .min(limits.body_bytes as u64)
         .min(RESERVED_BYTES_MAX);
+    if http_body::Body::size_hint(&body).lower() > limits.body_bytes as u64 {
+        return Err(too_large(limits.body_bytes));
+    }
     let mut all = BytesMut::new();
     let mut first: Option<Bytes> = None;
     loop {
+        let left = http_body::Body::size_hint(&body).lower();
         let frame = match tokio::time::timeout(limits.body_read, body.frame()).await {
+            // Some bodies come in one piece, and tell meanwhile that less is to come.
+            Err(_) if http_body::Body::size_hint(&body).lower() < left => continue,
             Err(_) => return Err(slow(limits.body_read)),
             Ok(None) => break,
-            Ok(Some(Err(error))) => {
-                return Err(Fault::new(Code::InvalidInput, "the body ended early").because(error));
-            }
+            Ok(Some(Err(error))) => return Err(broken(error)),
             Ok(Some(Ok(frame))) => frame,
         };
         let Ok(data) = frame.into_data() else { continue };
@@ -81,6 +85,19 @@ pub async fn collect(mut body: Body, limits: &Limits) -> Result<Bytes, Fault> {
         }
     }
     Ok(first.unwrap_or_else(|| all.freeze()))
+}
+
+/// Why a body could not be read to its end, as its reader says it.
+fn broken(error: axum::Error) -> Fault {
+    let inner = error.into_inner();
+    let framing = inner.downcast_ref::<std::io::Error>();
+    let framing = framing.filter(|error| error.kind() == std::io::ErrorKind::InvalidData);
+    match framing.map(ToString::to_string) {
+        Some(text) => Fault::new(Code::InvalidInput, text)
+            .hint("send each chunk as its length in hexadecimal digits, CR LF, its bytes, CR LF"),
+        None => Fault::new(Code::InvalidInput, "the body ended early")
+            .because(std::io::Error::other(inner)),
+    }
 }
 
 /// Requires `application/json` (or a `+json` type): pages of other origins cannot send it unasked.

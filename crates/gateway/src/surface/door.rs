@@ -37,6 +37,8 @@ const VERSION_HEADER: HeaderName = HeaderName::from_static("x-rapport-version");
 #[derive(Clone, Debug)]
 pub struct RequestId(pub std::sync::Arc<str>);
 
+/// Where Anthropic's clients look for the id of a request.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// What the turn of a request sent of its context.
 const WINDOW_HEADER: HeaderName = HeaderName::from_static("x-rapport-window");
 
@@ -44,25 +46,33 @@ const WINDOW_HEADER: HeaderName = HeaderName::from_static("x-rapport-window");
 #[derive(Clone, Debug)]
 pub(crate) struct Touched(pub(crate) std::sync::Arc<str>);
 
+/// Answers one HTTP request of the router.
+pub(crate) async fn serve(State(gate): State<Gateway>, request: Request, next: Next) -> Response {
+    answer(&gate, request, |request| next.run(request)).await
+}
+
 /// Answers one HTTP request: the whole life of it on one screen.
-pub(crate) async fn serve(
-    State(gate): State<Gateway>,
+pub(crate) async fn answer<F>(
+    gate: &Gateway,
     mut request: Request,
-    next: Next,
-) -> Response {
-    let below = base::enter(&gate, &mut request);
-    let record = Record::begin(&gate, &request);
+    handler: impl FnOnce(Request) -> F + Send,
+) -> Response
+where
+    F: Future<Output = Response> + Send,
+{
+    let below = base::enter(gate, &mut request);
+    let record = Record::begin(gate, &request);
     let origin = request.headers().get(ORIGIN).cloned();
     let form = Form::of(record.surface, request.headers());
     let mut window = None;
     // The order matters: a page's origin is judged before its preflight is answered, and both
     // before credentials, because browsers send preflights without any.
-    let result = match (admit(&gate, &request), below) {
+    let result = match (admit(gate, &request), below) {
         (Err(fault), _) => Err(fault.into()),
         (Ok(()), Some(elsewhere)) => elsewhere,
         (Ok(()), None) if is_preflight(&request) => Ok(preflight()),
         (Ok(()), None) => {
-            let answer = inside(&gate, request, next, &record);
+            let answer = inside(gate, request, handler, &record);
             let (answer, told) = Box::pin(flow::listening(answer)).await;
             window = told;
             answer
@@ -76,7 +86,16 @@ pub(crate) async fn serve(
     if let Some(line) = window.filter(|_| !response.headers().contains_key(WINDOW_HEADER)) {
         response.headers_mut().insert(WINDOW_HEADER, line);
     }
-    decorate(response.headers_mut(), &gate, &record, origin.as_ref());
+    decorate(response.headers_mut(), gate, &record, origin.as_ref());
+    record.attach(response)
+}
+
+/// Refuses a request of which only a part could be read.
+pub(crate) fn refuse(gate: &Gateway, request: &Request, fault: Fault) -> Response {
+    let record = Record::begin(gate, request);
+    let form = Form::of(record.surface, request.headers());
+    let mut response = write(&fault.into(), &record, form);
+    decorate(response.headers_mut(), gate, &record, None);
     record.attach(response)
 }
 
@@ -107,12 +126,15 @@ async fn place(gate: &Gateway, caller: &Caller) -> Result<Option<Left>, Fault> {
 }
 
 /// Finds the caller, takes a place in its rate, and runs the handler within its time.
-async fn inside(
+async fn inside<F>(
     gate: &Gateway,
     mut request: Request,
-    next: Next,
+    handler: impl FnOnce(Request) -> F + Send,
     record: &Record,
-) -> Result<Response, Failed> {
+) -> Result<Response, Failed>
+where
+    F: Future<Output = Response> + Send,
+{
     let mut who = None;
     let left = if auth::is_open(request.uri().path()) {
         None
@@ -129,15 +151,15 @@ async fn inside(
     };
     request.extensions_mut().insert(RequestId(std::sync::Arc::clone(&record.id)));
     let within = gate.now().settings.limits.request;
-    let mut response = tokio::time::timeout(within, context::acting(who, next.run(request)))
+    let mut response = tokio::time::timeout(within, context::acting(who, handler(request)))
         .await
         .map_err(|late| {
-            let text = format!("the request took longer than {} s", within.as_secs());
-            Fault::new(Code::Timeout, text)
-                .hint("raise `limits.request`")
-                .details(serde_json::json!({"stage": "total"}))
-                .because(late)
-        })?;
+        let text = format!("the request took longer than {} s", within.as_secs());
+        Fault::new(Code::Timeout, text)
+            .hint("raise `limits.request`")
+            .details(serde_json::json!({"stage": "total"}))
+            .because(late)
+    })?;
     if let Some(left) = left {
         rate_headers(response.headers_mut(), left);
     }
@@ -208,8 +230,9 @@ fn finish(mut response: Response, record: &Record, form: Form) -> Response {
                 return response;
             }
             let text = format!("`{}` is not a method of this path", record.method);
+            let names: Vec<&str> = names.split(',').map(str::trim).collect();
             let fault = Fault::new(Code::MethodNotAllowed, text)
-                .hint(format!("use one of: {}", names.replace(',', ", ")));
+                .hint(format!("use one of: {}", names.join(", ")));
             record.failed(&fault);
             let mut written = problem::write(&fault.into(), &record.id, form);
             written.headers_mut().extend(allow.map(|value| (ALLOW, value)));
@@ -239,6 +262,10 @@ fn decorate(
     origin: Option<&HeaderValue>,
 ) {
     if let Ok(id) = HeaderValue::from_str(&record.id) {
+        // Anthropic's clients look for it under their own name; an upstream's own id stays.
+        if record.surface == "anthropic" && !headers.contains_key(ANTHROPIC_REQUEST_ID) {
+            headers.insert(ANTHROPIC_REQUEST_ID, id.clone());
+        }
         headers.insert(problem::REQUEST_ID, id);
     }
     if let Ok(version) = HeaderValue::from_str(&gate.about().version) {

@@ -21,9 +21,12 @@ pub(crate) mod vendor;
 mod writing;
 mod ws;
 
+use std::panic::AssertUnwindSafe;
+
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -125,6 +128,19 @@ impl Gateway {
     {
         Box::pin(lines::serve(self, stream, peer, first)).await;
     }
+}
+
+/// Answers a call without the router, inside the same checks.
+pub(crate) async fn answer_directly(
+    gate: &Gateway,
+    request: axum::extract::Request,
+    direct: vendor::Direct,
+) -> axum::response::Response {
+    let handler = |request| async move {
+        let answering = AssertUnwindSafe(direct.answer(gate.clone(), request));
+        answering.catch_unwind().await.unwrap_or_else(panicked)
+    };
+    door::answer(gate, request, handler).await
 }
 
 async fn nothing_here(uri: http::Uri) -> Failed {

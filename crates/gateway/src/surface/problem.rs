@@ -28,6 +28,9 @@ pub fn status(fault: &Fault) -> StatusCode {
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::Conflict | Code::Cancelled | Code::ContextClosed => StatusCode::CONFLICT,
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Code::PayloadTooLarge if part(fault) == Some("head") => {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        }
         Code::ContextTooLong | Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
@@ -40,6 +43,11 @@ pub fn status(fault: &Fault) -> StatusCode {
         Code::StorageError => storage(fault),
         Code::ConfigurationError | Code::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
     }
+}
+
+/// The part of the request that is at fault, where that is said.
+fn part(fault: &Fault) -> Option<&str> {
+    fault.detail_values()?.get("part")?.as_str()
 }
 
 /// A slow caller is 408, a slow model 504, a full queue 503.

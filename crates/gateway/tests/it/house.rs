@@ -13,6 +13,10 @@ use storage::{Database, Place};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::ServiceExt as _;
 
+/// Some of the paths whose calls need no router.
+const LANE: &[&str] =
+    &["/v1/messages", "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/api/chat"];
+
 /// A gateway and the keys of its callers.
 pub(crate) struct House {
     /// The gateway.
@@ -94,13 +98,21 @@ impl House {
         Self::with(Settings { providers: vec![claude(upstream)], ..Settings::default() }).await
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole answer: model calls by the lane, as in the program.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let (mut head, body) = request.into_parts();
         let addr = "127.0.0.1:50000".parse().unwrap();
         head.extensions.insert(Peer { addr, tls: false });
+        // A body that breaks off in a test would break its client.
+        let is_whole = http_body::Body::size_hint(&body).exact().is_some();
+        let is_call = is_whole && head.method == http::Method::POST;
+        let is_call = is_call && LANE.contains(&head.uri.path());
         let request = Request::from_parts(head, body);
-        let response = self.gate.router(axum::Router::new()).oneshot(request).await.unwrap();
+        let response = if is_call {
+            crate::lane::send(&self.gate, request).await.map(Body::new)
+        } else {
+            self.gate.router(axum::Router::new()).oneshot(request).await.unwrap()
+        };
         let (head, mut body) = response.into_parts();
         let (mut bytes, mut broken) = (Vec::new(), false);
         while let Some(frame) = body.frame().await {

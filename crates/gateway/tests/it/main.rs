@@ -28,6 +28,8 @@ mod house;
 #[cfg(test)]
 mod joined;
 #[cfg(test)]
+mod lane;
+#[cfg(test)]
 mod large;
 #[cfg(test)]
 mod matrix;

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use gateway::Peer;
+use gateway::lane::Terms;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
-use super::door::{Door, Place};
+use super::door::{Door, Place, Site};
 use super::http;
+use super::pace::KEEP_ALIVE;
 use super::refuse::{Reason, answer, say};
 use super::replay::Replay;
 use super::sniff::{Protocol, sniff};
@@ -156,6 +158,27 @@ where
         return;
     }
     // Requests are waited for at shutdown; this task may be closed before.
-    let stream = Replay::keeping(caller.first, caller.stream, place);
-    door.request(http::serve(Arc::clone(&door), site.routes, stream, caller.peer));
+    let caller = Caller { place, ..caller };
+    door.request(requests(Arc::clone(&door), site, caller));
+}
+
+/// Serves the requests of an HTTP connection: model calls at its front by the gateway's own lane,
+/// everything from the first other request on by the general server.
+async fn requests<S>(door: Arc<Door>, site: Site, caller: Caller<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Caller { stream, first, peer, place, .. } = caller;
+    let header_read = door.limits().header_read;
+    let terms = Terms { peer, header_read, keep_alive: KEEP_ALIVE, stop: door.stop.clone() };
+    let rest = {
+        let calls = Box::pin(site.gateway.lane(stream, first, &terms));
+        tokio::select! {
+            rest = calls => rest,
+            () = door.close.cancelled() => None,
+        }
+    };
+    let Some((first, stream)) = rest else { return };
+    let stream = Replay::keeping(first, stream, place);
+    Box::pin(http::serve(door, site.routes, stream, peer)).await;
 }

@@ -21,6 +21,7 @@ use tower::ServiceExt;
 
 use super::door::Door;
 use super::pace::{Pace, Paced};
+use super::words::Worded;
 
 /// Limit: bytes of request headers, and of hyper's buffer.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
@@ -40,7 +41,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let pace = Pace::new();
-    let paced = Paced::new(stream, pace.clone(), door.limits().header_read);
+    let paced = Paced::new(Worded::new(stream), pace.clone(), door.limits().header_read);
     let service = service_fn(move |request: Request<Incoming>| {
         let (routes, pace) = (routes.clone(), pace.clone());
         async move { Ok::<_, Infallible>(one(&routes, request, peer, &pace).await) }

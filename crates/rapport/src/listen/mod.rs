@@ -14,6 +14,7 @@ mod refuse;
 mod replay;
 mod sniff;
 pub(crate) mod tls;
+mod words;
 
 pub(crate) use door::{Door, Site};
 pub(crate) use files::places;

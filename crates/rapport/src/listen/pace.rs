@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 /// Limit: silence between two requests of one connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Limit: how long a caller that was answered in the middle of its body may go on sending.
 const LINGER: Duration = Duration::from_secs(2);

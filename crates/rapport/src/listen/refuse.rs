@@ -24,6 +24,12 @@ pub(super) enum Reason {
     NoTls,
     /// No TLS where it is required; holds the port.
     TlsRequired(u16),
+    /// A head that is not HTTP.
+    Unread,
+    /// A path that is too long.
+    LongTarget,
+    /// A head that is too long.
+    LongHead,
 }
 
 /// The bytes that tell a caller of `protocol` about `reason`.
@@ -53,6 +59,26 @@ pub(super) fn answer(reason: Reason, protocol: Protocol) -> Vec<u8> {
             format!("TLS required: use https://localhost:{port}/"),
             format!("use https:// instead of http://, as in https://localhost:{port}/"),
         ),
+        Reason::Unread => (
+            "400 Bad Request",
+            "invalid_input",
+            "the head of the request is not HTTP".to_owned(),
+            "write `METHOD PATH HTTP/1.1`, then lines `name: value` and one content length at most, \
+             then an empty line"
+                .to_owned(),
+        ),
+        Reason::LongTarget => (
+            "414 URI Too Long",
+            "payload_too_large",
+            "the path of the request is longer than 65534 bytes".to_owned(),
+            "send what is long in a body".to_owned(),
+        ),
+        Reason::LongHead => (
+            "431 Request Header Fields Too Large",
+            "payload_too_large",
+            "the head of the request is larger than 64 KiB or has more than 128 headers".to_owned(),
+            "send fewer or shorter headers".to_owned(),
+        ),
     };
     match protocol {
         Protocol::Tls => TLS_ALERT.to_vec(),
@@ -62,7 +88,7 @@ pub(super) fn answer(reason: Reason, protocol: Protocol) -> Vec<u8> {
             let body = format!("{body}\n");
             let retry = match reason {
                 Reason::Full | Reason::Starting => "Retry-After: 1\r\n",
-                Reason::NoTls | Reason::TlsRequired(_) => "",
+                _ => "",
             };
             format!(
                 "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\

@@ -41,6 +41,9 @@ const STARTS: &[&[u8]] = &[
 /// The first bytes of a TLS record that holds a handshake: 22, then the major version 3.
 const TLS: &[u8] = &[0x16, 0x03];
 
+/// Limit: letters of a method that nobody knows.
+const METHOD_MAX: usize = 24;
+
 /// Limit: empty lines before a request that are passed over.
 const BLANKS_MAX: usize = 64;
 
@@ -58,7 +61,16 @@ pub(crate) fn sniff(first: &[u8]) -> Option<Protocol> {
     if STARTS.iter().any(|start| rest.starts_with(start)) {
         return Some(Protocol::Http);
     }
-    let undecided = TLS.starts_with(rest) || STARTS.iter().any(|start| start.starts_with(rest));
+    // Other methods are refused in HTTP as well: capitals, a blank and a path are a request line.
+    let letters = rest.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    let after = rest.get(letters..).unwrap_or_default();
+    let is_method = (1..=METHOD_MAX).contains(&letters);
+    if is_method && after.starts_with(b" /") {
+        return Some(Protocol::Http);
+    }
+    let undecided = TLS.starts_with(rest)
+        || STARTS.iter().any(|start| start.starts_with(rest))
+        || is_method && b" /".starts_with(after);
     (!undecided).then_some(Protocol::Lines)
 }
 
@@ -89,14 +101,17 @@ mod tests {
             (b"\x16\x03\x01\x02\x00".as_slice(), 2, Protocol::Tls),
             (b"\x16\x02", 2, Protocol::Lines),
             (b"{\"sessionId\":1}\n", 1, Protocol::Lines),
-            (b"MCP/1.0\r\n", 2, Protocol::Lines),
-            (b"MCP_INIT: SESSION_ID=1\n", 2, Protocol::Lines),
+            (b"MCP/1.0\r\n", 4, Protocol::Lines),
+            (b"MCP_INIT: SESSION_ID=1\n", 4, Protocol::Lines),
             (b"Hello MCP Server\n", 2, Protocol::Lines),
-            (b"GETTING\n", 4, Protocol::Lines),
+            (b"GETTING\n", 8, Protocol::Lines),
             (b"get / HTTP/1.1\r\n", 1, Protocol::Lines),
-            (b"POSTAL\n", 5, Protocol::Lines),
+            (b"POSTAL\n", 7, Protocol::Lines),
+            (b"BREW / HTTP/1.1\r\n", 6, Protocol::Http),
+            (b"BREW coffee\n", 6, Protocol::Lines),
+            (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ /", 25, Protocol::Lines),
             (b"PRI * HTTP/1.1", 12, Protocol::Lines),
-            (b"MERGER", 6, Protocol::Lines),
+            (b"MERGER\n", 7, Protocol::Lines),
             (b"\xff\xfd\x18", 1, Protocol::Lines),
             (b" {}", 1, Protocol::Lines),
             (b"\0", 1, Protocol::Lines),

@@ -36,6 +36,46 @@ fn every_protocol_is_served_however_its_first_bytes_arrive() {
 }
 
 #[test]
+fn a_method_nobody_knows_is_answered_in_http() {
+    let house = House::new();
+    let server = house.serve(&[]);
+    for path in ["/", "/v1/messages", "/api/v1/contexts"] {
+        let mut stream = server.connect();
+        let request =
+            format!("BREW {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let said = everything(stream);
+        assert!(said.starts_with("HTTP/1.1 4"), "{path}: {said}");
+        assert!(said.contains("\"error\":"), "{path}: {said}");
+    }
+}
+
+#[test]
+fn a_head_that_cannot_be_read_is_refused_with_words() {
+    let house = House::new();
+    let server = house.serve(&[]);
+    let long = format!("X: {}\r\n", "x".repeat(70_000));
+    for (head, status, word) in [
+        ("GET /health HTTP/1.1\r\nno colon\r\n", "400", "not HTTP"),
+        ("GET /health HTTP/9.9\r\n", "400", "not HTTP"),
+        ("POST /api/v1/contexts HTTP/1.1\r\nContent-Length: x\r\n", "400", "not HTTP"),
+        (&format!("GET /health HTTP/1.1\r\n{long}"), "431", "64 KiB"),
+        (&format!("GET /{} HTTP/1.1\r\n", "x".repeat(66_000)), "4", "longer than"),
+        ("POST /v1/messages HTTP/1.1\r\nno colon\r\n", "400", "`no colon` is not HTTP"),
+        (&format!("POST /v1/messages HTTP/1.1\r\n{long}"), "431", "65536 bytes"),
+    ] {
+        let mut stream = server.connect();
+        // Who is refused in the middle of a head may not be able to send the rest of it.
+        let _refused = stream.write_all(format!("{head}\r\n").as_bytes());
+        let said = everything(stream);
+        let head = &head[..head.len().min(60)];
+        assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{head}: {said}");
+        assert!(said.contains(word), "{head}: {said}");
+        assert!(said.contains("\r\n\r\n{\""), "{head}: {said}");
+    }
+}
+
+#[test]
 fn a_connection_that_closes_without_a_byte_leaves_no_trace() {
     let house = House::new();
     let server = house.serve(&[]);

@@ -1,7 +1,14 @@
 //! Where a body of HTTP/1 ends, and what of its bytes is payload (RFC 9112, section 6).
 
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
 /// Limit: bytes behind the last chunk that are read for trailers.
 const TRAILER_BYTES_MAX: usize = 256 * 1024;
+/// Limit: bytes between two pieces of a body: lengths, their extensions, trailers.
+const BARE_BYTES_MAX: usize = 64 * 1024;
 
 /// How a body is framed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +69,10 @@ impl Framing {
 #[derive(Clone, Debug)]
 pub struct Meter {
     state: State,
+    /// Lines end in CRLF and in nothing else.
+    strict: bool,
+    /// The byte before was a carriage return of the framing.
+    returned: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +107,14 @@ impl Meter {
             Framing::Chunked => NEW_CHUNK,
             Framing::Close => State::Forever,
         };
-        Self { state }
+        Self { state, strict: false, returned: false }
+    }
+
+    /// As [`Meter::new`], for bytes of somebody who may want two readers to disagree about where
+    /// they end: a line feed or a carriage return that stands alone breaks the framing.
+    #[must_use]
+    pub fn strict(framing: Framing) -> Self {
+        Self { strict: true, ..Self::new(framing) }
     }
 
     /// Whether the body is complete.
@@ -144,12 +162,105 @@ impl Meter {
                 }
                 State::Size { .. } | State::ChunkEnd | State::Trailer(_) => {
                     let Some(byte) = rest.first() else { break };
-                    self.state = step(self.state, *byte);
+                    let is_pair = self.returned == (*byte == b'\n');
+                    self.returned = *byte == b'\r';
+                    self.state = match self.state {
+                        _ if self.strict && !is_pair => State::Broken,
+                        state => step(state, *byte),
+                    };
                     at = at.saturating_add(1);
                 }
             }
         }
         at
+    }
+}
+
+/// A body on its way, cut out of what comes without copying it.
+#[derive(Debug)]
+pub struct Pieces {
+    meter: Meter,
+    /// Payload that was found and not asked for yet.
+    ready: VecDeque<Bytes>,
+    /// Where payload stands in what is looked at; kept for its room.
+    found: Vec<Range<usize>>,
+    /// Bytes that were no payload, since the last that were.
+    bare: usize,
+}
+
+/// One step through a body.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// These bytes belong to it.
+    Data(Bytes),
+    /// It is complete.
+    End,
+    /// More has to come first.
+    More,
+}
+
+/// Why a body cannot be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misframed {
+    /// A chunk does not begin or end as it should.
+    Chunk,
+    /// A line between two chunks, or the trailers, have no end.
+    Endless,
+}
+
+impl Pieces {
+    /// Before the first byte of the body that `meter` follows.
+    #[must_use]
+    pub fn new(meter: Meter) -> Self {
+        Self { meter, ready: VecDeque::new(), found: Vec::new(), bare: 0 }
+    }
+
+    /// Whether it is complete and was taken.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.meter.is_over() && self.ready.is_empty()
+    }
+
+    /// Whether the end of the connection is its end.
+    #[must_use]
+    pub fn is_endless(&self) -> bool {
+        self.meter.is_endless()
+    }
+
+    /// Takes what belongs to the body from the front of what came.
+    ///
+    /// # Errors
+    /// When the bytes are not framed as a body is.
+    pub fn next(&mut self, came: &mut BytesMut) -> Result<Next, Misframed> {
+        if self.ready.is_empty() && !came.is_empty() {
+            self.look(came)?;
+        }
+        Ok(match self.ready.pop_front() {
+            Some(bytes) => Next::Data(bytes),
+            None if self.meter.is_over() => Next::End,
+            None => Next::More,
+        })
+    }
+
+    fn look(&mut self, came: &mut BytesMut) -> Result<(), Misframed> {
+        let found = &mut self.found;
+        found.clear();
+        let taken = self.meter.take(came, &mut |piece, end| {
+            found.push(end.saturating_sub(piece.len())..end);
+        });
+        if self.meter.is_broken() {
+            return Err(Misframed::Chunk);
+        }
+        self.bare = match self.found.last() {
+            Some(last) => taken.saturating_sub(last.end),
+            None => self.bare.saturating_add(taken),
+        };
+        if self.bare > BARE_BYTES_MAX {
+            return Err(Misframed::Endless);
+        }
+        let bytes = came.split_to(taken).freeze();
+        self.ready.extend(self.found.drain(..).map(|place| bytes.slice(place)));
+        Ok(())
     }
 }
 
@@ -232,6 +343,34 @@ mod tests {
         assert!(!meter.is_over());
         assert_eq!(meter.take(b"cdef", &mut |_, _| {}), 1);
         assert!(meter.is_over());
+    }
+
+    #[test]
+    fn a_strict_reader_takes_no_line_end_but_the_one() {
+        let take = |raw: &[u8], cut: usize| {
+            let mut meter = Meter::strict(Framing::Chunked);
+            for piece in raw.chunks(cut) {
+                meter.take(piece, &mut |_, _| {});
+            }
+            (meter.is_over(), meter.is_broken())
+        };
+        for cut in [1, 2, 3, 100] {
+            let good = b"5;x=y\r\nhe\n\ro\r\n0\r\nTrailer: x\r\n\r\n";
+            assert_eq!(take(good, cut), (true, false));
+            for raw in [
+                &b"5\nhello\r\n0\r\n\r\n"[..],
+                b"5\r\nhello\n0\r\n\r\n",
+                b"5\r\r\nhello\r\n0\r\n\r\n",
+                b"5;a\rb\r\nhello\r\n0\r\n\r\n",
+                b"5;\nx\r\nhello\r\n0\r\n\r\n",
+                b"5\r\nhello\r\n0\n\r\n",
+                b"5\r\nhello\r\n0\r\n\n",
+                b"5\r\nhello\r\r\n0\r\n\r\n",
+            ] {
+                let text = String::from_utf8_lossy(raw);
+                assert_eq!(take(raw, cut), (false, true), "{text:?} in pieces of {cut}");
+            }
+        }
     }
 
     #[test]

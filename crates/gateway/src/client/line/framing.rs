@@ -1,17 +1,19 @@
 //! Where the body of a response ends, as its head says (RFC 9112, section 6).
 
-use std::collections::VecDeque;
-use std::ops::Range;
-
-use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
-use wire::frame::body::{Framing, Meter};
+use wire::frame::body::{Framing, Misframed};
 
 use super::Broken;
 
-/// Limit: bytes between two pieces of a body: lengths, their extensions, trailers.
-const BARE_BYTES_MAX: usize = 64 * 1024;
+impl From<Misframed> for Broken {
+    fn from(why: Misframed) -> Self {
+        Self::Http(match why {
+            Misframed::Chunk => "a chunk of the response is not framed as it says",
+            Misframed::Endless => "a line between two chunks, or the trailers, have no end",
+        })
+    }
+}
 
 /// Reads the framing from a response's head.
 pub(super) fn framing(status: StatusCode, headers: &HeaderMap) -> Result<Framing, Broken> {
@@ -40,77 +42,4 @@ pub(super) fn framing(status: StatusCode, headers: &HeaderMap) -> Result<Framing
         }
     }
     Ok(length.map_or(Framing::Close, Framing::Length))
-}
-
-/// A body on its way.
-#[derive(Debug)]
-pub(super) struct Body {
-    meter: Meter,
-    /// Payload that was found and not asked for yet.
-    ready: VecDeque<Bytes>,
-    /// Where payload stands in what is looked at; kept for its room.
-    found: Vec<Range<usize>>,
-    /// Bytes that were no payload, since the last that were.
-    bare: usize,
-}
-
-/// One step.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Bytes of the body.
-    Data(Bytes),
-    /// The body is complete.
-    End,
-    /// More has to come first.
-    More,
-}
-
-impl Body {
-    pub(super) fn new(framing: Framing) -> Self {
-        let (ready, found) = (VecDeque::new(), Vec::new());
-        Self { meter: Meter::new(framing), ready, found, bare: 0 }
-    }
-
-    /// Whether it is complete and was taken.
-    pub(super) fn is_over(&self) -> bool {
-        self.meter.is_over() && self.ready.is_empty()
-    }
-
-    /// Whether the end of the connection is its end.
-    pub(super) fn is_endless(&self) -> bool {
-        self.meter.is_endless()
-    }
-
-    /// Takes what belongs to the body from the front of what came.
-    pub(super) fn next(&mut self, came: &mut BytesMut) -> Result<Next, Broken> {
-        if self.ready.is_empty() && !came.is_empty() {
-            self.look(came)?;
-        }
-        Ok(match self.ready.pop_front() {
-            Some(bytes) => Next::Data(bytes),
-            None if self.meter.is_over() => Next::End,
-            None => Next::More,
-        })
-    }
-
-    fn look(&mut self, came: &mut BytesMut) -> Result<(), Broken> {
-        let found = &mut self.found;
-        found.clear();
-        let taken = self.meter.take(came, &mut |piece, end| {
-            found.push(end.saturating_sub(piece.len())..end);
-        });
-        if self.meter.is_broken() {
-            return Err(Broken::Http("a chunk of the response is not framed as it says"));
-        }
-        self.bare = match self.found.last() {
-            Some(last) => taken.saturating_sub(last.end),
-            None => self.bare.saturating_add(taken),
-        };
-        if self.bare > BARE_BYTES_MAX {
-            return Err(Broken::Http("a line between two chunks, or the trailers, have no end"));
-        }
-        let bytes = came.split_to(taken).freeze();
-        self.ready.extend(self.found.drain(..).map(|place| bytes.slice(place)));
-        Ok(())
-    }
 }

@@ -19,9 +19,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 
-use wire::frame::body::Framing;
+use wire::frame::body::{Framing, Meter, Next, Pieces};
 
-use self::framing::{Body, Next, framing};
+use self::framing::framing;
 pub(super) use self::kept::Kept;
 
 /// Limit: bytes of a response's head.
@@ -69,7 +69,7 @@ pub(super) struct Line {
     /// Sending failed: nothing more is sent, and what the other side still says is read.
     unsent: Option<io::Error>,
     /// The body of the response.
-    answer: Body,
+    answer: Pieces,
     /// It can carry another exchange when this one is over.
     stays: bool,
     /// Room for the next read.
@@ -84,7 +84,7 @@ impl Line {
             head: Bytes::new(),
             body: Bytes::new(),
             unsent: None,
-            answer: Body::new(Framing::Empty),
+            answer: Pieces::new(Meter::new(Framing::Empty)),
             stays: true,
             room: READ_BYTES,
         }
@@ -126,7 +126,8 @@ impl Line {
                 if head.status.is_informational() {
                     continue;
                 }
-                self.answer = Body::new(framing(head.status, &head.headers)?);
+                let framing = framing(head.status, &head.headers)?;
+                self.answer = Pieces::new(Meter::new(framing));
                 self.stays = stays && !self.answer.is_endless();
                 return Ok(head);
             }

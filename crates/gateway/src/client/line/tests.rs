@@ -5,9 +5,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use wire::frame::body::Framing;
+use wire::frame::body::{Framing, Meter, Next, Pieces};
 
-use super::framing::{Body, Next, framing};
+use super::framing::framing;
 use super::{Broken, Kept, Line};
 
 /// A line and the other end of it.
@@ -181,7 +181,7 @@ fn statuses_without_a_body_have_none_whatever_the_head_says() {
 
 #[test]
 fn the_end_of_a_chunk_is_taken_with_it_when_it_is_there() {
-    let mut body = Body::new(Framing::Chunked);
+    let mut body = Pieces::new(Meter::new(Framing::Chunked));
     let mut came = BytesMut::from("3\r\nabc\r\n0\r\n\r\n");
     assert_eq!(body.next(&mut came).unwrap(), Next::Data("abc".into()));
     assert!(body.is_over() && came.is_empty());
@@ -192,10 +192,10 @@ fn what_stands_between_two_chunks_has_an_end() {
     let endless =
         [("5;".to_owned(), "x".repeat(1_000)), ("0\r\n".to_owned(), "a: b\r\n".repeat(200))];
     for (begin, more) in endless {
-        let mut body = Body::new(Framing::Chunked);
+        let mut body = Pieces::new(Meter::new(Framing::Chunked));
         assert_eq!(body.next(&mut BytesMut::from(&*begin)).unwrap(), Next::More);
         let went = (0..100).map(|_| body.next(&mut BytesMut::from(&*more)));
-        let why = went.collect::<Result<Vec<_>, _>>().unwrap_err();
+        let why = Broken::from(went.collect::<Result<Vec<_>, _>>().unwrap_err());
         assert!(why.to_string().contains("no end"), "{why}");
     }
 }

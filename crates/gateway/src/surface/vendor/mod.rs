@@ -9,6 +9,7 @@ mod completions;
 mod continued;
 mod conversations;
 mod count;
+mod direct;
 mod embed;
 mod gemini;
 mod history;
@@ -25,6 +26,7 @@ mod rounds;
 mod version;
 mod walk;
 
+pub(crate) use direct::{DIRECT, Direct};
 pub(crate) use responses::Lives;
 
 use std::sync::Arc;

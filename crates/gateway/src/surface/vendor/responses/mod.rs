@@ -50,7 +50,7 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
 #[utoipa::path(post, path = "/v1/responses", tag = "model APIs", request_body = Object,
     responses((status = 200, description = "A response, or its events", body = Object),
               (status = 404, description = "The previous response is not known")))]
-async fn create(gate: State<Gateway>, who: Who, r: Request) -> Result<Response, Failed> {
+pub(super) async fn create(gate: State<Gateway>, who: Who, r: Request) -> Result<Response, Failed> {
     let mut call = Call::read(gate.0, (who.0.0, who.1.0), r, "openai_responses").await?;
     compact::open(&mut call)?;
     let mut asked = call.asked()?;

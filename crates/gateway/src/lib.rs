@@ -19,6 +19,7 @@ pub mod limits;
 pub mod metrics;
 pub mod model;
 pub mod offline;
+pub mod prompts;
 pub mod provider;
 pub mod route;
 pub mod settings;

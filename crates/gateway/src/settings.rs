@@ -10,6 +10,7 @@ use ledger::Prices;
 use crate::cache::CacheSettings;
 use crate::hooks::HookSettings;
 use crate::joined::McpSettings;
+use crate::prompts::PromptSettings;
 use crate::provider::{AuthKind, Providers, Row};
 use crate::route::RouteSettings;
 
@@ -391,6 +392,8 @@ pub struct Settings {
     pub prices: Arc<Prices>,
     /// Names that stand for several models.
     pub routes: Vec<RouteSettings>,
+    /// Prompts that are kept, by name.
+    pub prompts: Vec<PromptSettings>,
     /// Which answers are kept and given again.
     pub cache: CacheSettings,
     /// What is kept of finished model calls.
@@ -420,6 +423,7 @@ impl Default for Settings {
             limits: Limits::default(),
             prices: Arc::new(Prices::embedded().clone()),
             routes: Vec::new(),
+            prompts: Vec::new(),
             cache: CacheSettings::default(),
             requests: RequestLog::default(),
             upstream_failure: UpstreamFailure::Unavailable,

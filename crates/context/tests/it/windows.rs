@@ -217,3 +217,77 @@ async fn the_estimate_learns_from_what_the_provider_counts() {
     })
     .await;
 }
+
+/// Numbers that look random and are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+        (self.0 >> 33) % sides
+    }
+}
+
+/// A turn of a question, and up to three rounds of up to five calls at once, whose results come in
+/// one message or in several, in any order.
+fn random_turn(dice: &mut Dice, id: &mut u32) -> Vec<context::NewEntry> {
+    let words = |dice: &mut Dice| "word ".repeat(usize::try_from(dice.roll(60)).unwrap() + 1);
+    let mut out = vec![said(Role::User, text(&words(dice)))];
+    for _ in 0..dice.roll(4) {
+        let calls: Vec<u32> = (0..=dice.roll(5)).map(|n| *id + u32::try_from(n).unwrap()).collect();
+        *id += 10;
+        let asks: Vec<String> = calls
+            .iter()
+            .map(|n| format!(r#"{{"type":"tool_use","id":"t{n}","name":"look","input":{{}}}}"#))
+            .collect();
+        out.push(said(Role::Assistant, raw("anthropic", &format!("[{}]", asks.join(",")))));
+        let results: Vec<String> = calls
+            .iter()
+            .rev()
+            .map(|n| {
+                let content = words(dice);
+                format!(r#"{{"type":"tool_result","tool_use_id":"t{n}","content":"{content}"}}"#)
+            })
+            .collect();
+        let size = if dice.roll(2) == 0 { 1 } else { results.len() };
+        for some in results.chunks(size) {
+            out.push(said(Role::User, raw("anthropic", &format!("[{}]", some.join(",")))));
+        }
+    }
+    out.push(said(Role::Assistant, text(&words(dice))));
+    out
+}
+
+/// The ids that stand behind a name in the entries.
+fn ids(window: &[context::Entry], field: &str) -> std::collections::BTreeSet<String> {
+    let stored = window.iter().map(|entry| entry.content.stored().to_owned());
+    let all: String = stored.collect::<Vec<_>>().join("\n");
+    let after = all.split(&format!("\"{field}\":\"")).skip(1);
+    after.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn thousands_of_cuts_of_random_histories_leave_no_call_and_no_result_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let contexts = crate::open(folder.path()).await;
+    let (mut dice, mut id, mut cuts) = (Dice(11), 0, 0);
+    for name in 0..20 {
+        let key = key(&format!("h{name}"));
+        let new = New { id: Some(key.id.to_string()), ..New::default() };
+        contexts.create(LOCAL, new).await.unwrap();
+        for _ in 0..60 {
+            let turn = random_turn(&mut dice, &mut id);
+            contexts.append(&key, turn, None, None).await.unwrap();
+        }
+        let whole = contexts.window(&key, WIDE).await.unwrap().tokens;
+        for _ in 0..150 {
+            let tokens = u32::try_from(dice.roll(whole)).unwrap() + 10;
+            let window = contexts.preview_window(&key, Budget { tokens }).await.unwrap();
+            let (asked, answered) =
+                (ids(&window.entries, "id"), ids(&window.entries, "tool_use_id"));
+            assert_eq!(asked, answered, "{name} within {tokens}");
+            cuts += u32::from(window.cut.is_some());
+        }
+    }
+    assert!(cuts > 2_000, "{cuts}");
+}

@@ -23,7 +23,7 @@ impl Vectoriser {
     /// The name under which its vectors are kept: `provider/model`, or that of the built-in one.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::BuiltIn => offline::EMBED.to_owned(),
+            Self::BuiltIn => offline::KEPT_AS.to_owned(),
             Self::Upstream(upstream) => format!("{}/{}", upstream.provider(), upstream.model()),
         }
     }

@@ -14,7 +14,7 @@ mod writer;
 
 use serde_json::{Map, Value};
 
-pub use embed::{DIMENSIONS, DIMENSIONS_MAX, EMBED, embed};
+pub use embed::{DIMENSIONS, DIMENSIONS_MAX, EMBED, KEPT_AS, embed};
 pub use rerank::{RERANK, rerank};
 pub use writer::{Length, generate_prompt, summarize};
 

@@ -6,10 +6,11 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use wire::fault::unread;
 use wire::{Code, Fault};
 
 use super::problem::Failed;
@@ -37,6 +38,12 @@ impl<T: DeserializeOwned> FromRequest<Gateway> for Json<T> {
         let limits = &snapshot.settings.limits;
         let (head, body) = request.into_parts();
         let bytes = collect(body, limits).await?;
+        // Nothing was said: every field is absent. Where the body is what is written, as in a PUT,
+        // that would be a slip that empties something.
+        if head.method == http::Method::POST && bytes.iter().all(u8::is_ascii_whitespace) {
+            let value = parse_object(b"{}", limits.json_depth)?;
+            return Ok(Self { value, bytes });
+        }
         media_type(&head.headers)?;
         let value = parse_object(&bytes, limits.json_depth)?;
         Ok(Self { value, bytes })
@@ -100,11 +107,19 @@ fn broken(error: axum::Error) -> Fault {
     }
 }
 
-/// Requires `application/json` (or a `+json` type): pages of other origins cannot send it unasked.
+/// Requires `application/json` (or a `+json` type), not compressed: pages of other origins cannot
+/// send it unasked.
 ///
 /// # Errors
-/// `unsupported_media_type`, naming the type that came.
+/// `unsupported_media_type`, naming the type or the compression that came.
 pub fn media_type(headers: &HeaderMap) -> Result<(), Fault> {
+    let packed = headers.get(CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("?"));
+    if let Some(name) = packed.filter(|name| !name.eq_ignore_ascii_case("identity")) {
+        let text = format!("the body is encoded as `{}`, not read here", name.escape_default());
+        return Err(Fault::new(Code::UnsupportedMediaType, text)
+            .hint("send it as it is, without `Content-Encoding`")
+            .details(json!({"expected": "identity", "got": name})));
+    }
     let came = headers.get(CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?")).unwrap_or_default();
     let media = came.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_json = media == "application/json"
@@ -127,10 +142,7 @@ pub fn media_type(headers: &HeaderMap) -> Result<(), Fault> {
 /// # Errors
 /// `invalid_encoding`, `invalid_json` or `invalid_input`, with field, line and column.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T, Fault> {
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        let text = format!("byte {} of the body is not UTF-8", e.valid_up_to());
-        Fault::new(Code::InvalidEncoding, text).hint("encode the body as UTF-8")
-    })?;
+    let text = std::str::from_utf8(bytes).map_err(|cause| unread::not_text(&cause))?;
     nesting(bytes, depth)?;
     serde_json::from_str(text).map_err(|error| explain(text, &error))
 }
@@ -167,14 +179,11 @@ fn no_object(got: &Value) -> Fault {
 /// Turns a parser's error into one that names the field and the place.
 fn explain(text: &str, error: &serde_json::Error) -> Fault {
     let (line, column) = (error.line(), error.column());
+    if !error.is_data() {
+        return unread::not_json(text.as_bytes(), error);
+    }
     let plain = error.to_string();
     let said = plain.split(" at line ").next().unwrap_or(&plain);
-    if !error.is_data() {
-        let text = format!("the body is not JSON: {said} at line {line}, column {column}");
-        return Fault::new(Code::InvalidJson, text)
-            .hint("check quotes, commas and brackets at that place")
-            .details(json!({"line": line, "column": column}));
-    }
     let mut path = path_at(text, offset(text, line, column));
     let missing = said.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     if let (Some(_), Some(Step::Field(name))) = (missing, path.last_mut()) {
@@ -183,14 +192,53 @@ fn explain(text: &str, error: &serde_json::Error) -> Fault {
     }
     let field = render(&path);
     if let Some(name) = missing {
-        let full = if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
+        let full = join(&field, name);
         return Fault::new(Code::MissingField, format!("the field `{full}` is missing"))
             .details(json!({"field": full, "line": line, "column": column}));
     }
-    let text = if field.is_empty() { said.to_owned() } else { format!("`{field}`: {said}") };
+    if let Some(name) = said.strip_prefix("unknown field `").and_then(|s| s.split('`').next()) {
+        // The reader stops behind the name, so that the path ends with it.
+        let full = if field.ends_with(name) { field } else { join(&field, name) };
+        return Fault::new(Code::InvalidInput, said)
+            .hint("the shapes of all bodies are in /openapi.json")
+            .details(json!({"field": full, "line": line, "column": column}));
+    }
+    let subject = if field.is_empty() { "the body".to_owned() } else { format!("`{field}`") };
+    let text = match plainly(said) {
+        Some((want, got)) => format!("{subject} must be {want}, got {got}"),
+        None => format!("{subject}: {said}"),
+    };
     Fault::new(Code::InvalidInput, text)
         .hint("the shapes of all bodies are in /openapi.json")
         .details(json!({"field": field, "line": line, "column": column}))
+}
+
+/// The name of a field below another one, which may be none.
+fn join(field: &str, name: &str) -> String {
+    if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") }
+}
+
+/// What was to come and what came, of "invalid type: GOT, expected WANT", in words of JSON instead
+/// of those of this program. Texts are not repeated: they may be what somebody said.
+fn plainly(said: &str) -> Option<(String, String)> {
+    let (got, want) = said.strip_prefix("invalid type: ")?.rsplit_once(", expected ")?;
+    let want = match want {
+        "a sequence" => "a list",
+        "a map" => "an object",
+        "a borrowed string" => "a string",
+        _ if want.starts_with("struct ") => "an object",
+        _ => want,
+    };
+    let got = match got {
+        "map" => "an object".to_owned(),
+        "sequence" => "a list".to_owned(),
+        _ if got.starts_with("string ") => "a string".to_owned(),
+        _ => match got.split_once(" `") {
+            Some((_, value)) => format!("`{value}"),
+            None => got.to_owned(),
+        },
+    };
+    Some((want.to_owned(), got))
 }
 
 fn offset(text: &str, line: usize, column: usize) -> usize {
@@ -300,6 +348,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "only the errors matter")]
     struct Turn {
         message: String,
@@ -307,6 +356,7 @@ mod tests {
     }
 
     #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "only the errors matter")]
     struct Inner {
         role: String,
@@ -324,16 +374,46 @@ mod tests {
     fn an_error_names_the_field() {
         check(r#"{"message": 5}"#, Code::InvalidInput, "message");
         check(r#"{"message": null}"#, Code::InvalidInput, "message");
-        check(r#"{"other": 1}"#, Code::MissingField, "message");
+        check(r#"{"list": null}"#, Code::MissingField, "message");
         check(
             r#"{"message":"a","list":[{"role":"b"},{"role":7}]}"#,
             Code::InvalidInput,
             "list[1].role",
         );
+        check(
+            r#"{"message": "a", "list": [{"role": "b", "more": 1}]}"#,
+            Code::InvalidInput,
+            "list[0].more",
+        );
+        check(r#"{"message": "a", "other": {}}"#, Code::InvalidInput, "other");
         check(r#"{"message": "a""#, Code::InvalidJson, "");
         check("not json", Code::InvalidJson, "");
         check(r#" ["message", []]"#, Code::InvalidInput, "");
         check(r#"["message""#, Code::InvalidJson, "");
         check(r#"{"a":[[[[[[[[[[[[1]]]]]]]]]]]]}"#, Code::InvalidInput, "");
+    }
+
+    #[test]
+    fn an_error_speaks_of_json_and_repeats_no_text() {
+        let said = |body: &str| parse::<Turn>(body.as_bytes(), 10).unwrap_err().text().to_owned();
+        assert_eq!(said("null"), "the body must be an object, got null");
+        assert_eq!(said(r#""secret""#), "the body must be an object, got a string");
+        assert_eq!(said(r#"{"message":5}"#), "`message` must be a string, got `5`");
+        assert_eq!(said(r#"{"message":{}}"#), "`message` must be a string, got an object");
+        assert_eq!(said(r#"{"message":"a","list":true}"#), "`list` must be a list, got `true`");
+        let secret = said(r#"{"message":"a","list":"secret"}"#);
+        assert_eq!(secret, "`list` must be a list, got a string");
+    }
+
+    #[test]
+    fn a_compressed_body_is_refused_by_the_name_of_its_compression() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_ENCODING, http::HeaderValue::from_static("Identity"));
+        assert!(media_type(&headers).is_ok());
+        headers.insert(CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
+        let fault = media_type(&headers).unwrap_err();
+        assert_eq!(fault.code(), Code::UnsupportedMediaType);
+        assert!(fault.text().contains("`gzip`"), "{fault:?}");
     }
 }

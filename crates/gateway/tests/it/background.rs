@@ -352,3 +352,24 @@ async fn one_that_fails_adds_nothing_to_its_conversation() {
     let lost = house.post("/v1/responses", &body).await;
     assert_eq!(lost.status, StatusCode::NOT_FOUND, "{lost:?}");
 }
+
+#[tokio::test]
+async fn a_response_goes_by_the_name_it_was_asked_under_however_it_is_made() {
+    let town =
+        crate::routes::town(("anthropic", "default.text = \"a\""), ("openai_chat", ""), |_| {})
+            .await;
+    let house = &town.house;
+    let at_once = house.post("/v1/responses", &json!({"model": "both", "input": "x"})).await.json();
+    assert_eq!(at_once["model"], "both", "{at_once}");
+    let body = json!({"model": "both", "input": "x", "background": true});
+    let begun = house.post("/v1/responses", &body).await.json();
+    assert_eq!(begun["model"], "both", "{begun}");
+    let found = settled(house, begun["id"].as_str().unwrap()).await;
+    assert_eq!(
+        (&found["status"], &found["model"]),
+        (&json!("completed"), &json!("both")),
+        "{found}"
+    );
+    // As it is read again, also the one that was made at once.
+    assert_eq!(get(house, at_once["id"].as_str().unwrap()).await["model"], "both");
+}

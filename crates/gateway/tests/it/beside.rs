@@ -181,7 +181,7 @@ async fn the_built_in_embedding_answers_in_every_api() {
     let ollama = house.post("/api/embed", &model).await.json();
     assert_eq!(&ollama["embeddings"][0], vector);
     let one = house.post("/api/embeddings", &model).await.json();
-    assert_eq!(one["embedding"].as_array().unwrap().len(), 256);
+    assert_eq!(one["embedding"].as_array().unwrap().len(), 512);
     let cohere = house.post("/v2/embed", &model).await.json();
     assert_eq!(cohere["embeddings"]["float"].as_array().unwrap().len(), 1, "{cohere}");
     let part = json!({"content": {"parts": [{"text": "a b"}]}, "outputDimensionality": 8});

@@ -7,6 +7,8 @@ mod background;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod bad_native;
+#[cfg(test)]
 mod beside;
 #[cfg(test)]
 mod cache;
@@ -45,6 +47,8 @@ mod native_branches;
 mod native_life;
 #[cfg(test)]
 mod native_windows;
+#[cfg(test)]
+mod prompts;
 #[cfg(test)]
 mod proofs;
 #[cfg(test)]

@@ -230,3 +230,17 @@ async fn a_change_by_another_door_is_told_to_those_who_subscribed() {
     house.post("/api/v1/contexts", &json!({"id": "new"})).await;
     wait_for("resources/list_changed").await;
 }
+
+#[tokio::test]
+async fn a_number_that_a_tool_does_not_take_is_refused_and_not_bent() {
+    let house = House::new().await;
+    modern(&house, "context_create", &json!({"id": "x"})).await;
+    for limit in [json!(0), json!(51)] {
+        let arguments = json!({"id": "x", "query": "word", "limit": limit});
+        let answer = modern(&house, "context_recall", &arguments).await;
+        assert!(answer.text.contains("must be a number from 1 to 50"), "{limit}: {answer:?}");
+    }
+    let arguments = json!({"id": "x", "query": "word", "limit": 50});
+    let answer = modern(&house, "context_recall", &arguments).await;
+    assert_eq!(answer.json()["result"]["isError"], false, "{answer:?}");
+}

@@ -145,7 +145,7 @@ async fn a_summariser_that_fails_or_hangs_holds_no_turn_up() {
              [default]\ntext = \"fine\""
         );
         let (mock, house) = start(&script).await;
-        let window = json!({"strategy": "summary", "tokens": 600, "summarizer": MODEL});
+        let window = json!({"strategy": "summary", "tokens": 400, "summarizer": MODEL});
         house.post("/api/v1/contexts", &json!({"id": "c", "settings": {"window": window}})).await;
         let mut asked = 0;
         for n in 0..12 {

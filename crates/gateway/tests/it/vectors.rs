@@ -57,7 +57,7 @@ async fn the_built_in_model_finds_words_that_only_share_pieces() {
     house.post("/api/v1/contexts", &json!({"id": "c", "messages": messages})).await;
     settled(&house, "c").await;
     let words = recall(&house, "c", "q=cathedrals&by=words").await;
-    assert_eq!(words["vectors"], json!({"model": "hash-embed", "done": 4, "waiting": 0}));
+    assert_eq!(words["vectors"], json!({"model": "hash-embed-2", "done": 4, "waiting": 0}));
     let vectors = recall(&house, "c", "q=fotografed&by=vectors").await;
     assert_eq!(seqs(&vectors)[0], 1, "{vectors}");
     assert_eq!(vectors["recalled"][0]["vectors"], 1);

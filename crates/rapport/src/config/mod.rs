@@ -15,6 +15,7 @@ mod load;
 mod mcp;
 mod nearest;
 mod problem;
+mod prompts;
 mod providers;
 mod read;
 pub(crate) mod reload;

@@ -16,6 +16,7 @@ use ledger::Prices;
 
 use super::mcp;
 use super::problem::Place;
+use super::prompts;
 use super::providers;
 use super::resolved::{Config, Contexts, Log, LogFormat, Ports, Store, Tls, TlsMode};
 use super::routes;
@@ -198,6 +199,7 @@ fn settings(values: &mut Values<'_>) -> Settings {
         },
         providers: providers::all(values),
         routes: routes::all(values),
+        prompts: prompts::all(values),
         mcp: mcp::all(values),
         prices: prices(values),
         auth: values.choice("auth.mode", &auth).unwrap_or(AuthMode::Auto),

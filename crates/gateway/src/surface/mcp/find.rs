@@ -8,7 +8,7 @@ use super::Who;
 use super::schema::{count, text};
 use super::tools::{ID, Tool};
 use crate::auth::Scope;
-use crate::surface::native::{search, shape};
+use crate::surface::native::{read, search, shape};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -63,19 +63,26 @@ pub(super) async fn run(
     given: &Map<String, Value>,
 ) -> Option<Result<Value, Fault>> {
     let query = given.get("query").and_then(Value::as_str).unwrap_or_default();
-    let limit = |most: u64, usual: u64| {
-        let limit = given.get("limit").and_then(Value::as_u64).unwrap_or(usual);
-        u32::try_from(limit.clamp(1, most)).unwrap_or(1)
+    let limit = |most: u32, usual: u32| match given.get("limit") {
+        None | Some(Value::Null) => Ok(usual),
+        // What is no such number at all is refused as 0 is.
+        Some(asked) => {
+            let asked = asked.as_u64().map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX));
+            read::limit(Some(asked), usual, most)
+        }
     };
     let contexts = who.gate.contexts();
     Some(match name {
         "context_search" => {
-            let found = contexts.search(who.caller.tenant, query, limit(100, 20)).await;
+            let found = match limit(100, 20) {
+                Ok(limit) => contexts.search(who.caller.tenant, query, limit).await,
+                Err(fault) => Err(fault),
+            };
             found.map(|hits| json!({"hits": hits.iter().map(search::hit).collect::<Vec<_>>()}))
         }
-        "context_recall" => match key {
-            Ok(key) => {
-                let found = contexts.recall(&key, query, limit(50, 5), None).await;
+        "context_recall" => match key.and_then(|key| Ok((key, limit(50, 5)?))) {
+            Ok((key, limit)) => {
+                let found = contexts.recall(&key, query, limit, None).await;
                 found.map(|all| json!({"recalled": all.iter().map(recalled).collect::<Vec<_>>()}))
             }
             Err(fault) => Err(fault),

@@ -268,7 +268,9 @@ impl Serve for Offered {
         }
         let name = params.get("name").and_then(Value::as_str).unwrap_or_default();
         if tools::is(&ask.caller, name) {
-            return Ok(Box::pin(tools::call(ask, params)).await?);
+            // A request of a session runs in a task of its own, which does not know who asks.
+            let who = Some(ask.caller.caller.name());
+            return Ok(Box::pin(context::acting(who, tools::call(ask, params))).await?);
         }
         let joined = Box::pin(joined::call(ask, name, params)).await;
         joined.unwrap_or_else(|| Err(no_tool(name).into()))
@@ -308,7 +310,7 @@ impl Serve for Offered {
         if let Some(one) = self.one() {
             return Ok(one.prompts());
         }
-        let mut all = prompts::list();
+        let mut all = prompts::list(&ask.caller);
         all.extend(joined::prompts(&ask.caller).await);
         Ok(all.into())
     }
@@ -375,8 +377,14 @@ impl Serve for Offered {
         let (Some(name), Some(begun)) = (field("name"), field("value")) else {
             return Err(Refusal::params("`argument` must have `name` and `value`"));
         };
-        let values =
-            if name == "id" { resources::ids(&ask.caller, begun).await? } else { Vec::new() };
+        let reference = params.get("ref").and_then(|held| held.get("name"));
+        let kept = reference.and_then(Value::as_str).unwrap_or_default();
+        let is_own = kept.is_empty() || crate::prompts::TAKEN.contains(&kept);
+        let values = if name == "id" && is_own {
+            resources::ids(&ask.caller, begun).await?
+        } else {
+            prompts::complete(&ask.caller, kept, (name, begun))
+        };
         let total = values.len();
         Ok(json!({"completion": {"values": values, "total": total, "hasMore": false}}))
     }

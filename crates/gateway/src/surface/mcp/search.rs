@@ -59,7 +59,11 @@ pub(super) async fn call(
         let Some(query) = field("query") else {
             return Some(Err(Refusal::params("`query` is required").into()));
         };
-        let limit = given.get("limit").and_then(Value::as_u64).unwrap_or(8).clamp(1, FOUND_MAX);
+        let limit = given.get("limit").map_or(Some(8), Value::as_u64);
+        let Some(limit) = limit.filter(|limit| (1..=FOUND_MAX).contains(limit)) else {
+            let text = format!("`limit` must be a number from 1 to {FOUND_MAX}");
+            return Some(Err(Refusal::params(text).into()));
+        };
         let seen = merged.tools.iter().filter(|offer| sees(&ask.caller, offer));
         let seen = seen.map(|offer| worded(&ask.caller, Value::clone(&offer.definition)));
         let found = found(seen.collect(), query, usize::try_from(limit).unwrap_or(8));

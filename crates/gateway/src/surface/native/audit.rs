@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::contexts::{bad_query, one_of};
+use super::read;
 use super::shape::time;
 use crate::auth::Caller;
 use crate::gate::Gateway;
@@ -37,10 +38,7 @@ pub(crate) async fn list(
     query: Result<Query<AuditQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Failed> {
     let Query(query) = query.map_err(|e| bad_query(&e))?;
-    let limit = query.limit.unwrap_or(100);
-    if limit == 0 {
-        return Err(one_of("limit", "0", "a number from 1 to 500").into());
-    }
+    let limit = read::limit(query.limit, 100, 500)?;
     let lines = match query.format.as_deref() {
         None | Some("json") => false,
         Some("jsonl") => true,

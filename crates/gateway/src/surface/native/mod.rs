@@ -9,6 +9,7 @@ pub(crate) mod import;
 pub(crate) mod knowledge;
 pub(crate) mod messages;
 pub(crate) mod models;
+pub(crate) mod prompts;
 pub(crate) mod read;
 pub(crate) mod redact;
 pub(crate) mod requests;
@@ -77,6 +78,8 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::erase))
+        .routes(routes!(prompts::list))
+        .routes(routes!(prompts::fill))
         .routes(routes!(models::models))
         .routes(routes!(models::providers, models::add_provider))
         .routes(routes!(

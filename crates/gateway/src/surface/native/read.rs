@@ -18,6 +18,17 @@ pub(crate) fn key(caller: &Caller, id: &str) -> Result<Key, Fault> {
     Key::new(caller.tenant, id)
 }
 
+/// How many are wanted: the usual number when nothing is said, and what is said only from 1 to
+/// `most`, so that nobody takes a page for all there is.
+pub(crate) fn limit(asked: Option<u32>, usual: u32, most: u32) -> Result<u32, Fault> {
+    let limit = asked.unwrap_or(usual);
+    if (1..=most).contains(&limit) {
+        return Ok(limit);
+    }
+    let right = format!("a number from 1 to {most}");
+    Err(super::contexts::one_of("limit", &limit.to_string(), &right))
+}
+
 /// The revision that `If-Match` expects; `None` without the header or with `*`.
 pub(crate) fn expected(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
     let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };

@@ -35,7 +35,7 @@ pub(crate) async fn search(
     query: Result<Query<SearchQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<axum::Json<Value>, Failed> {
     let Query(query) = query.map_err(|e| bad_query(&e))?;
-    let limit = query.limit.unwrap_or(20);
+    let limit = read::limit(query.limit, 20, 100)?;
     let found = gate.contexts().search(caller.tenant, &query.q, limit).await?;
     let hits: Vec<Value> = found.iter().map(hit).collect();
     Ok(axum::Json(json!({"hits": hits})))
@@ -79,7 +79,7 @@ pub(crate) async fn recall(
 ) -> Result<Response, Failed> {
     let Query(query) = query.map_err(|e| bad_query(&e))?;
     let key = read::key(&caller, &id)?;
-    let limit = query.limit.unwrap_or(5).clamp(1, 50);
+    let limit = read::limit(query.limit, 5, 50)?;
     let by = by(query.by.as_deref())?;
     let found = gate.contexts().recall_by(&key, &query.q, (limit, query.before), by).await?;
     let vectors = gate.contexts().vectorised(&key).await?;

@@ -92,8 +92,7 @@ pub(crate) async fn history(
 ) -> Result<Response, Failed> {
     let Query(query) = query.map_err(|e| bad_query(&e))?;
     let key = read::key(&caller, &id)?;
-    // None is the usual page, but a caller's 0 is no number of changes.
-    let limit = query.limit.map_or(0, |limit| if limit == 0 { u32::MAX } else { limit });
+    let limit = read::limit(query.limit, 50, 500)?;
     let page = gate.contexts().state_changes(&key, query.before, limit).await?;
     let changes: Vec<Value> = page.items.iter().map(change).collect();
     let body = json!({"changes": changes, "next": page.next});

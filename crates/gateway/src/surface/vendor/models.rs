@@ -217,7 +217,11 @@ fn gemini(gate: &Gateway, row: &Row) -> Value {
 }
 
 fn claude_list(gate: &Gateway, rows: &[Row], page: &Page) -> Result<Value, Fault> {
-    let limit = page.limit.unwrap_or(20).clamp(1, PAGE_MAX);
+    let limit = page.limit.unwrap_or(20);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        let text = format!("`limit` must be a number from 1 to {PAGE_MAX}, got `{limit}`");
+        return Err(Fault::new(Code::InvalidInput, text).details(json!({"field": "limit"})));
+    }
     let (rows, has_more) = match (&page.after_id, &page.before_id) {
         (Some(after), _) => {
             let rest = rows.get(place(rows, after, "after_id")? + 1..).unwrap_or_default();

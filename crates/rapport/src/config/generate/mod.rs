@@ -34,6 +34,11 @@ fn about(group: &str) -> &'static str {
         "tls" => "Encryption on the same port.",
         "auth" => "Who has to show a key.",
         "limits" => "The limit of everything that could grow.",
+        "cache" => "Answers that are kept for the same question; see docs/cache.md.",
+        "contexts" => "What contexts keep, hide and seal; see docs/contexts.md.",
+        "webhooks" => "Who is told of changes; see docs/contexts.md.",
+        "routes" => "Names that stand for several models; see docs/routing.md.",
+        "prompts" => "Prompts that are kept by name; see docs/prompts.md.",
         "models" => "Which model answers where.",
         "mcp" => "Servers of the Model Context Protocol that are joined; see docs/mcp.md.",
         "requests" => "The log of model calls; see docs/routing.md.",
@@ -56,4 +61,16 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_group_says_what_it_is_about() {
+        let silent: Vec<&str> =
+            groups().into_iter().map(|(group, _)| group).filter(|g| about(g).is_empty()).collect();
+        assert!(silent.is_empty(), "{silent:?}");
+    }
 }

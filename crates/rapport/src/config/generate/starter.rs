@@ -32,6 +32,10 @@ pub(crate) fn starter() -> String {
             routes(&mut page, &keys);
             continue;
         }
+        if group == "prompts" {
+            prompts(&mut page, &keys);
+            continue;
+        }
         if group == "mcp" {
             mcp(&mut page, &keys);
             continue;
@@ -101,6 +105,22 @@ fn routes(page: &mut String, keys: &[&Key]) {
     );
     for key in keys {
         let name = key.path.strip_prefix("routes.NAME.").unwrap_or(key.path);
+        for line in wrap(key.doc, WIDTH - 4) {
+            line_to(page, &format!("  #   # {line}"));
+        }
+        line_to(page, &format!("  #   {name}: {}", written(key)));
+    }
+}
+
+/// One example of a kept prompt, with all its keys.
+fn prompts(page: &mut String, keys: &[&Key]) {
+    page.push_str(
+        "  # What MCP clients show as a prompt, and callers use by name:\n  # trip:\n  #   text: Plan \
+         {{days}} days in {{city}}.\n  #   arguments: [city Which city, days=3 For how long]\n  \
+         #\n  # Everything that can be said about a prompt:\n  # NAME:\n",
+    );
+    for key in keys {
+        let name = key.path.strip_prefix("prompts.NAME.").unwrap_or(key.path);
         for line in wrap(key.doc, WIDTH - 4) {
             line_to(page, &format!("  #   # {line}"));
         }

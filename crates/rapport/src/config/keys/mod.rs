@@ -9,6 +9,7 @@ mod limits;
 mod mcp;
 mod models;
 mod process;
+mod prompts;
 mod providers;
 mod requests;
 mod routes;
@@ -92,6 +93,7 @@ const GROUPS: &[&[Key]] = &[
     contexts::KEYS,
     models::KEYS,
     routes::KEYS,
+    prompts::KEYS,
     requests::KEYS,
     providers::KEYS,
     mcp::KEYS,

@@ -8,6 +8,7 @@ mod behind;
 mod compact;
 mod items;
 mod live;
+mod prompted;
 mod stored;
 mod wish;
 
@@ -52,6 +53,7 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
               (status = 404, description = "The previous response is not known")))]
 pub(super) async fn create(gate: State<Gateway>, who: Who, r: Request) -> Result<Response, Failed> {
     let mut call = Call::read(gate.0, (who.0.0, who.1.0), r, "openai_responses").await?;
+    prompted::apply(&mut call)?;
     compact::open(&mut call)?;
     let mut asked = call.asked()?;
     let wish = Wish::of(&mut asked)?;

@@ -89,7 +89,8 @@ pub(super) async fn read(gate: &Gateway, key: &Key) -> Result<Stored, Fault> {
     let asked = if partial.is_some() { two } else { one };
     let model = one.and_then(|entry| entry.model.clone());
     let wanted = wanted.and_then(|name| Some(name.as_str()?.to_owned()));
-    shown.model = model.or(wanted).unwrap_or_default();
+    // By the name it was asked under, as an answer at once: that of a route, not of its target.
+    shown.model = wanted.filter(|name| !name.is_empty()).or(model).unwrap_or_default();
     let reply = whole.map(|entry| remember::reply_of_entry(entry, key.id.to_string()));
     let object = match (&reply, partial) {
         (Some(reply), _) => dialect.reply(reply, &shown),

@@ -11,6 +11,7 @@ pub mod event;
 pub mod fault;
 pub mod frame;
 mod nearest;
+pub mod pattern;
 pub mod prompt;
 pub mod reply;
 

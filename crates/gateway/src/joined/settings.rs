@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mcp::client::oauth::OAuthSettings;
 use mcp::client::{Program, Transport};
+use wire::pattern::stars;
 
 /// How a joined server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,20 +179,7 @@ impl Default for McpSettings {
 
 /// Whether one of these patterns is this text.
 pub(crate) fn any(patterns: &[String], text: &str) -> bool {
-    patterns.iter().any(|pattern| fits(pattern, text))
-}
-
-/// Whether a text is what a pattern with `*` says.
-fn fits(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
-    for part in middle {
-        let Some((_, after)) = rest.split_once(part) else { return false };
-        rest = after;
-    }
-    rest.ends_with(last)
+    patterns.iter().any(|pattern| stars(pattern, text))
 }
 
 #[cfg(test)]
@@ -213,10 +201,5 @@ mod tests {
         assert!(settings.offers("read_file") && settings.offers("list"));
         assert!(!settings.offers("read_a_secret") && !settings.offers("lists"));
         assert!(!format!("{settings:?}").contains("pa55word"), "{settings:?}");
-        for (pattern, text, is) in
-            [("*", "", true), ("a*b*c", "abc", true), ("a*b*c", "acb", false), ("a", "ab", false)]
-        {
-            assert_eq!(fits(pattern, text), is, "{pattern} {text}");
-        }
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 use tracing::Level;
 use wire::event::Event;
-use wire::prompt::{Message, Prompt};
+use wire::prompt::Message;
 use wire::reply::Reply;
 use wire::{Code, Fault};
 
@@ -52,13 +52,13 @@ impl Upstream {
     /// Asks until there is a reply, the tries are used up or the time is.
     pub(super) async fn run(
         &self,
-        prompt: &Prompt,
+        body: Bytes,
         events: Option<&Sender<Event>>,
     ) -> Result<Reply, Failed> {
         let begun = Instant::now();
         let mut tries = 0;
         let mut flight = self.begin();
-        let outcome = Box::pin(self.tries(prompt, events, &mut tries)).await;
+        let outcome = Box::pin(self.tries(body, events, &mut tries)).await;
         match &outcome {
             Ok(_) => flight.worked(),
             Err(setback) => flight.failed(culprit(&setback.fault)),
@@ -73,12 +73,11 @@ impl Upstream {
 
     async fn tries(
         &self,
-        prompt: &Prompt,
+        body: Bytes,
         events: Option<&Sender<Event>>,
         tries: &mut u32,
     ) -> Result<Reply, Setback> {
         let until = after(self.site.settings.deadlines.total);
-        let body = Bytes::from(self.body(prompt, events.is_some()));
         self.log_payload("sent", &body);
         let mut tried = Vec::new();
         let mut paused = Duration::ZERO;

@@ -1,5 +1,6 @@
 //! Step 4: which model answers, where it is, and how it fares.
 
+mod ask;
 mod call;
 mod check;
 pub(crate) mod exact;
@@ -341,11 +342,14 @@ impl Models {
     pub fn list(&self) -> Vec<ModelStatus> {
         let offline = offline::OFFLINE.iter().map(|model| ModelStatus::offline(model.name()));
         let routes = self.routes.iter().map(|route| {
-            let window = self.named(&route.name).ok().and_then(|target| match target {
-                Target::Upstream(upstream) => Some(upstream.window_tokens()),
-                Target::Offline(_) => None,
-            });
-            ModelStatus::route(&route.name, window.unwrap_or(WINDOW_DEFAULT))
+            let target = self.named(&route.name);
+            let window = match &target {
+                Ok(Target::Upstream(upstream)) => upstream.window_tokens(),
+                Ok(Target::Offline(_)) | Err(_) => WINDOW_DEFAULT,
+            };
+            // Where none of its targets can be asked, neither can the route.
+            let configured = target.is_ok();
+            ModelStatus { configured, ..ModelStatus::route(&route.name, window) }
         });
         let listed = self.sites.iter().flat_map(|site| site.model_statuses());
         offline.chain(routes).chain(listed).collect()

@@ -7,12 +7,10 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, USER_AGENT};
 use ledger::Prices;
 use parking_lot::Mutex;
-use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 use wire::dialect::Dialect;
-use wire::event::Event;
-use wire::prompt::{Message, Prompt};
-use wire::reply::{Reply, Usage};
+use wire::prompt::Message;
+use wire::reply::Usage;
 use wire::{Blame, Code, Fault};
 
 use super::check::Checks;
@@ -356,7 +354,7 @@ impl Upstream {
         self.site.name()
     }
 
-    /// The provider's name of the model: what [`Prompt::model`] must say.
+    /// The provider's name of the model: what `Prompt::model` must say.
     #[must_use]
     pub fn model(&self) -> &str {
         &self.model
@@ -422,38 +420,10 @@ impl Upstream {
         &self.health
     }
 
-    /// The body of a request, as this provider takes it.
-    pub(super) fn body(&self, prompt: &Prompt, stream: bool) -> Vec<u8> {
-        let body = self.site.dialect.write(prompt, stream);
-        let quirks = &self.site.settings.row.quirks;
-        // Others who speak the dialect need not share the company's quirks.
-        if quirks.always || self.site.client.base().host() == self.site.settings.row.host() {
-            return provider::apply(quirks, body);
-        }
-        body
-    }
-
     /// What the table knows of the model at this provider.
     #[must_use]
     pub fn known(&self) -> Option<&ledger::Model> {
         self.site.known(&self.model)
-    }
-
-    /// Exactly what would be sent: address, headers with every secret hidden, body.
-    #[must_use]
-    pub fn render(
-        &self,
-        prompt: &Prompt,
-        stream: bool,
-    ) -> (String, Vec<(String, String)>, Vec<u8>) {
-        let headers = self.headers(stream, self.site.keys.first());
-        let shown = headers.iter().map(|(name, value)| {
-            let value =
-                if value.is_sensitive() { "[hidden]" } else { value.to_str().unwrap_or("") };
-            (name.as_str().to_owned(), value.to_owned())
-        });
-        let url = self.site.clean(&self.url(stream));
-        (url, shown.collect(), self.body(prompt, stream))
     }
 
     pub(super) fn headers(&self, stream: bool, key: Option<usize>) -> HeaderMap {
@@ -461,27 +431,6 @@ impl Upstream {
         let accept = if stream { self.site.dialect.stream_type() } else { "application/json" };
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static(accept));
         headers
-    }
-
-    /// Asks the model and waits for the whole reply; tries again where that may help.
-    ///
-    /// # Errors
-    /// `upstream_unavailable`, `upstream_error`, `upstream_invalid`, `rate_limited` or `timeout`
-    /// with `details.stage`, all after the last try.
-    pub async fn send(&self, prompt: &Prompt) -> Result<Reply, Fault> {
-        self.run(prompt, None).await.map_err(|failed| failed.fault)
-    }
-
-    /// Asks the model and forwards what it says as it comes, as fast as `events` is read.
-    ///
-    /// The last event, [`Event::Done`] or [`Event::Fault`], is not forwarded: it is the result. A
-    /// receiver that is gone does not end the call; dropping the future does. Nothing is tried
-    /// again once an event was forwarded.
-    ///
-    /// # Errors
-    /// As [`Upstream::send`], with what had come.
-    pub async fn stream(&self, prompt: &Prompt, events: Sender<Event>) -> Result<Reply, Failed> {
-        self.run(prompt, Some(&events)).await
     }
 
     /// Turns an outcome into what the statuses show.

@@ -2,8 +2,9 @@
 
 use catalog::{Change, ModelLimit, NewKey, Scopes};
 use gateway::cache::CacheMode;
+use gateway::provider::Providers;
 use gateway::route::{RouteSettings, TargetSettings};
-use gateway::settings::Settings;
+use gateway::settings::{ProviderSettings, Settings};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -208,6 +209,43 @@ async fn lists_show_what_may_be_used_in_every_shape() {
     }
     let one = estate.get("/v1/models/two/two-m", &[]).await;
     assert!(one.to_string().contains("may not use"), "{one}");
+}
+
+#[tokio::test]
+async fn a_route_that_leads_to_nobody_is_on_no_list() {
+    let there = mock("default.text = \"here\"").await;
+    // Its own company's address wants a key, and it has none.
+    let mut locked = ProviderSettings::of(Providers::embedded().find("openai").unwrap());
+    locked.models = vec!["text-embedding-3-small".into()];
+    let route = |name: &str, model: &str| RouteSettings {
+        name: name.into(),
+        targets: vec![TargetSettings::parse(model).unwrap()],
+        ..RouteSettings::default()
+    };
+    let routes = vec![route("vectors", "text-embedding-3-small"), route("talk", "one/one-m")];
+    let providers = vec![provider("one", "anthropic", &there), locked];
+    let house = House::with(Settings { providers, routes, ..Settings::default() }).await;
+    let new = NewKey {
+        name: "limited".into(),
+        scopes: Scopes::parse("read,write").unwrap(),
+        expires_in: None,
+        models: limit(&["vectors", "talk", "openai/*"]),
+    };
+    let key = house.keys.create(new).await.unwrap().secret.expose().to_owned();
+    for (path, header, list, name) in [
+        ("/v1/models", ("accept", "*/*"), "data", "talk"),
+        ("/v1/models", ("anthropic-version", "2023-06-01"), "data", "talk"),
+        ("/v1/models", ("x-goog-api-key", key.as_str()), "models", "models/talk"),
+        ("/v1beta/models", ("accept", "*/*"), "models", "models/talk"),
+        ("/api/tags", ("accept", "*/*"), "models", "talk"),
+    ] {
+        let headers = [("x-api-key", key.as_str()), header];
+        let answer = house.with_headers("GET", path, &headers, &json!(null)).await.json();
+        let field = if list == "models" { "name" } else { "id" };
+        let rows = answer[list].as_array().unwrap_or_else(|| panic!("{path}: {answer}"));
+        let names: Vec<&Value> = rows.iter().map(|row| &row[field]).collect();
+        assert_eq!(names, [name], "{path}");
+    }
 }
 
 #[tokio::test]

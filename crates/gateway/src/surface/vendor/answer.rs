@@ -42,14 +42,16 @@ pub(super) async fn translated(call: &Call, way: Way, asked: Asked) -> Result<Re
     let mut prompt = asked.prompt;
     let Way { upstream, next, holds, record } = way;
     upstream.model().clone_into(&mut prompt.model);
-    let lost = lost::settle(call, &mut prompt, &upstream, &asked.dropped)?;
+    let (body, lost) = lost::settle(call, (&mut prompt, streamed), &upstream, &asked.dropped)?;
     let mut response = if streamed {
         let (events, came) = mpsc::channel(STEPS_MAX);
-        let targets = std::iter::once(Arc::clone(&upstream)).chain(next).collect();
+        let first = Arc::clone(&upstream);
+        // Nobody else reads what is asked; it may be long.
+        let later = (!next.is_empty()).then_some((next, prompt));
         let written = Arc::clone(&record);
         let gate = call.gate.clone();
         let ending: Ending = Box::pin(async move {
-            let outcome = continued::stream(targets, prompt, events).await;
+            let outcome = continued::stream((first, body), later, events).await;
             match &outcome {
                 Ok(reply) => {
                     gate.metrics().spent(&reply.model, &reply.usage);
@@ -62,7 +64,8 @@ pub(super) async fn translated(call: &Call, way: Way, asked: Asked) -> Result<Re
         record.lock().answers(Some(&upstream));
         stream((dialect, holds), dialect.writer(&shown), (ending, came)).await?
     } else {
-        let reply = upstream.send(&prompt).await?;
+        drop(prompt);
+        let reply = upstream.send_written(body).await?;
         call.gate.metrics().spent(&reply.model, &reply.usage);
         let mut record = record.lock();
         record.answers(Some(&upstream));

@@ -15,46 +15,56 @@ use wire::reply::Reply;
 use crate::flow::{STEPS_MAX, Said};
 use crate::model::{Failed, Upstream, culprit};
 
-/// Streams from the first target; the others go on where it breaks off.
+/// Streams from the first target, which gets this body; the others go on where it breaks off, asked
+/// the prompt with what was said.
 pub(super) async fn stream(
-    targets: Vec<Arc<Upstream>>,
-    prompt: Prompt,
+    (first, body): (Arc<Upstream>, Vec<u8>),
+    later: Option<(Vec<Arc<Upstream>>, Prompt)>,
     out: mpsc::Sender<Event>,
 ) -> Result<Reply, Fault> {
     let mut said = Said::default();
-    let mut last = None;
-    for (place, upstream) in targets.iter().enumerate() {
-        let mut prompt = prompt.clone();
-        upstream.model().clone_into(&mut prompt.model);
-        if place > 0 {
-            // Only words can be gone on with: a tool call cut in half is no beginning.
-            if !said.is_words() {
-                break;
-            }
-            said.lead(&mut prompt, upstream);
-        }
-        let (events, mut came) = mpsc::channel(STEPS_MAX);
-        let call = upstream.stream(&prompt, events);
-        let relay = async {
-            while let Some(event) = came.recv().await {
-                if let Some(event) = said.take(event, place > 0)
-                    && out.send(event).await.is_err()
-                {
-                    // Whoever left wants nothing more; the call ends with its future.
-                    return;
-                }
-            }
-        };
-        let (outcome, ()) = tokio::join!(call, relay);
-        match outcome {
-            Ok(reply) => return Ok(said.whole(reply, place > 0)),
-            Err(Failed { fault, .. }) if culprit(&fault).is_elsewhere() => last = Some(fault),
-            Err(Failed { fault, .. }) => return Err(fault),
-        }
-        if said.is_empty() {
-            // Nothing went out: the walk asks the next one in the ordinary way.
+    let outcome = one((&first, body), (&mut said, false), &out).await;
+    let Err(Failed { fault, .. }) = outcome else {
+        return outcome.map_err(|failed| failed.fault);
+    };
+    let mut last = fault;
+    let (targets, prompt) = later.unwrap_or_default();
+    for upstream in &targets {
+        // Where nothing went out the walk asks the next one in the ordinary way; and only words can
+        // be gone on with: a tool call cut in half is no beginning.
+        if !culprit(&last).is_elsewhere() || said.is_empty() || !said.is_words() {
             break;
         }
+        let mut prompt = prompt.clone();
+        upstream.model().clone_into(&mut prompt.model);
+        said.lead(&mut prompt, upstream);
+        let body = upstream.written(&prompt, true).body;
+        match one((upstream, body), (&mut said, true), &out).await {
+            Ok(reply) => return Ok(reply),
+            Err(Failed { fault, .. }) => last = fault,
+        }
     }
-    Err(last.unwrap_or_else(|| Fault::internal("nobody was asked")))
+    Err(last)
+}
+
+/// Streams from one target, which goes on with what another said or begins.
+async fn one(
+    (upstream, body): (&Upstream, Vec<u8>),
+    (said, goes_on): (&mut Said, bool),
+    out: &mpsc::Sender<Event>,
+) -> Result<Reply, Failed> {
+    let (events, mut came) = mpsc::channel(STEPS_MAX);
+    let call = upstream.stream_written(body, events);
+    let relay = async {
+        while let Some(event) = came.recv().await {
+            if let Some(event) = said.take(event, goes_on)
+                && out.send(event).await.is_err()
+            {
+                // Whoever left wants nothing more; the call ends with its future.
+                return;
+            }
+        }
+    };
+    let (outcome, ()) = tokio::join!(call, relay);
+    outcome.map(|reply| std::mem::take(said).whole(reply, goes_on))
 }

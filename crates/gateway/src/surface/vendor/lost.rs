@@ -56,34 +56,40 @@ impl Lost {
     }
 }
 
-/// Finds what this upstream would lose of a prompt, and does with it what is wanted: what is to be
-/// passed on is written into the prompt's further fields.
+/// Writes a prompt for this upstream, and does what is wanted with what is lost of it: what is to be
+/// passed on is written into the prompt's further fields too.
+///
+/// The body is what the upstream is to get; what was left out is known only when it is written, and
+/// long prompts are not written twice without need.
 pub(super) fn settle(
     call: &Call,
-    prompt: &mut Prompt,
+    (prompt, stream): (&mut Prompt, bool),
     upstream: &Upstream,
     already: &[String],
-) -> Result<Lost, Fault> {
+) -> Result<(Vec<u8>, Lost), Fault> {
     let policy = policy(call)?;
     let mut dropped = already.to_vec();
+    let mut written = upstream.written(prompt, stream);
     // Who speaks the same loses nothing.
     if upstream.dialect().name() != call.dialect.name() {
-        for name in upstream.dialect().render(prompt, call.streams()).dropped {
+        for name in std::mem::take(&mut written.dropped) {
             if !dropped.contains(&name) {
                 dropped.push(name);
             }
         }
     }
+    let mut passed_on = Vec::new();
     match policy {
-        Unsupported::Error if !dropped.is_empty() => Err(refused(upstream, &dropped)),
+        Unsupported::Error if !dropped.is_empty() => return Err(refused(upstream, &dropped)),
         Unsupported::Pass if !dropped.is_empty() => {
-            let (passed, dropped) = passed(call, prompt, dropped);
-            Ok(Lost { dropped, passed })
+            (passed_on, dropped) = passed(call, prompt, dropped);
+            if !passed_on.is_empty() {
+                written = upstream.written(prompt, stream);
+            }
         }
-        Unsupported::Drop | Unsupported::Error | Unsupported::Pass => {
-            Ok(Lost { dropped, passed: Vec::new() })
-        }
+        Unsupported::Drop | Unsupported::Error | Unsupported::Pass => {}
     }
+    Ok((written.body, Lost { dropped, passed: passed_on }))
 }
 
 /// Writes the caller's own fields among the lost into the prompt, as they stand in its body.
@@ -140,7 +146,8 @@ impl<'c> Probe<'c> {
         }
         let Some(upstream) = self.first()? else { return Ok(()) };
         let mut prompt = self.prompt.clone();
-        settle(self.call, &mut prompt, &upstream, &self.already)?;
+        let streams = self.call.streams();
+        settle(self.call, (&mut prompt, streams), &upstream, &self.already)?;
         overrides.knobs.extra = prompt.knobs.extra;
         Ok(())
     }
@@ -168,7 +175,8 @@ impl<'c> Probe<'c> {
         let found = models.resolve(Some(&format!("{provider}/{model}")), Door::Context);
         let Ok(Target::Upstream(upstream)) = found else { return };
         // Whether it is refused was decided before it was asked.
-        if let Ok(lost) = settle(self.call, &mut self.prompt, &upstream, &self.already) {
+        let asked = (&mut self.prompt, self.call.streams());
+        if let Ok((_, lost)) = settle(self.call, asked, &upstream, &self.already) {
             lost.name(headers);
         }
     }

@@ -190,6 +190,12 @@ impl Walk {
         Ok(asked)
     }
 
+    /// What is asked, for who is the last to need it.
+    fn taken(&self) -> Result<Asked, Fault> {
+        let held = self.asked.lock().take();
+        held.map_or_else(|| self.call.asked(), Ok)
+    }
+
     fn marked(&self, mut response: Response) -> Response {
         let tries = self.record.lock().tries();
         if self.plan.route.is_some() || tries > 1 {
@@ -275,7 +281,9 @@ impl Walk {
             holds: !later.is_empty(),
             record: Arc::clone(&self.record),
         };
-        answer::translated(&self.call, way, self.asked()?).await
+        // The last one gets what is asked itself, not a copy.
+        let asked = if later.is_empty() { self.taken()? } else { self.asked()? };
+        answer::translated(&self.call, way, asked).await
     }
 
     /// Sends copies whose answers nobody reads.

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Writes conversations in LoCoMo's format that are hard to search, for where its file is missing.
 
-    python3 bench/recall/make.py made.json [--conversations 6] [--seed 1]
+    python3 bench/recall/make.py made.json [--conversations 6] [--seed 1] [--slips 0.33] [--half second]
 
 Two people talk through 20 sessions of 20 messages. Facts are told once, often as an answer that
 does not repeat the words of what it answers; two thirds of the questions share a word with what was
 told or asked, in another form, a third share none; all name who said it. Around each fact stand
-others that share its words: the same thing of the other person, and small talk. The same seed gives
-the same file. It is no LoCoMo: its figures compare one version of the program with another, not
+others that share its words: the same thing of the other person, and small talk. With `--slips` that
+share of the questions has a word with two letters exchanged. `--half` takes facts from one half of
+the list only: what was changed by looking at one is judged by the other. The same seed gives the
+same file. It is no LoCoMo: its figures compare one version of the program with another, not
 with what others report.
 """
 
@@ -177,10 +179,25 @@ TALK = [
 ]
 
 
-def conversation(chance, names):
+def slipped(chance, question):
+    """The question with two letters of one long word exchanged, as hands in a hurry do."""
+    words = question.split()
+    long = [place for place, word in enumerate(words) if len(word.strip("?'s")) > 5]
+    if not long:
+        return question
+    place = chance.choice(long)
+    letters = list(words[place])
+    at = chance.randrange(1, len(letters) - 3)
+    letters[at], letters[at + 1] = letters[at + 1], letters[at]
+    words[place] = "".join(letters)
+    return " ".join(words)
+
+
+def conversation(chance, names, known, slips):
     """One sample: sessions, and questions with the ids of their evidence."""
     first, second = names
-    facts = [(who, fact) for who in names for fact in chance.sample(FACTS, 14)]
+    count = min(14, len(known))
+    facts = [(who, fact) for who in names for fact in chance.sample(known, count)]
     chance.shuffle(facts)
     sessions = {"speaker_a": first, "speaker_b": second}
     questions, left = [], list(facts)
@@ -195,7 +212,10 @@ def conversation(chance, names):
                     turns.append((other, before))
                 turns.append((who, said))
                 place = f"D{number}:{len(turns)}"
-                question = {"question": asked.format(who=who), "answer": said}
+                words = asked.format(who=who)
+                if slips and chance.random() < slips:
+                    words = slipped(chance, words)
+                question = {"question": words, "answer": said}
                 questions.append({**question, "evidence": [place], "category": 4})
             else:
                 turns.append((chance.choice(names), chance.choice(TALK)))
@@ -212,11 +232,17 @@ def main():
     parser.add_argument("file", type=pathlib.Path, help="where to write it")
     parser.add_argument("--conversations", type=int, default=6, help="how many, 1 to 6")
     parser.add_argument("--seed", type=int, default=1, help="another file of the same kind")
+    parser.add_argument("--slips", type=float, default=0.0, help="share of misspelt questions")
+    parser.add_argument("--half", choices=["first", "second"], help="facts of one half only")
     options = parser.parse_args()
+    if not 0 <= options.slips <= 1:
+        parser.error(f"--slips must be 0 to 1, got {options.slips}")
     if not 1 <= options.conversations <= len(NAMES):
         parser.error(f"--conversations must be 1 to {len(NAMES)}, got {options.conversations}")
     chance = random.Random(options.seed)
-    made = [conversation(chance, names) for names in NAMES[: options.conversations]]
+    known = {"first": FACTS[::2], "second": FACTS[1::2], None: FACTS}[options.half]
+    people = NAMES[: options.conversations]
+    made = [conversation(chance, names, known, options.slips) for names in people]
     options.file.write_text(json.dumps(made, indent=1))
 
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// Limit: how long a server that nothing is known of may give no sign of life. A network and a
 /// start from a cold disk fit into it.
-const QUIET: Duration = Duration::from_millis(1_500);
+const QUIET: Duration = Duration::from_millis(1_200);
 /// How often is looked.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 

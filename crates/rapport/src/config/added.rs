@@ -40,6 +40,19 @@ pub(crate) fn with_server(text: Option<&str>, added: &AddedServer) -> anyhow::Re
     })
 }
 
+/// A server of the file, if it is there.
+///
+/// # Errors
+/// When the file is not what was written there.
+pub(crate) fn server(text: Option<&str>, name: &str) -> anyhow::Result<Option<Value>> {
+    let mut found = None;
+    change_servers(text, |all| {
+        found = all.get(name).cloned();
+        Ok(())
+    })?;
+    Ok(found)
+}
+
 /// The text of the file of servers without one; `None` when it is not there.
 ///
 /// # Errors

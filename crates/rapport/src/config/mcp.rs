@@ -51,7 +51,8 @@ pub(super) fn all(values: &mut Values<'_>) -> McpSettings {
     let modes =
         [("off", SearchMode::Off), ("on", SearchMode::On), ("auto", SearchMode::Above(above))];
     let search = values.choice("mcp.search", &modes).unwrap_or(SearchMode::Off);
-    McpSettings { servers, access, search }
+    let models = values.list("mcp.models").0;
+    McpSettings { servers, access, search, models }
 }
 
 fn rule(values: &mut Values<'_>, name: String) -> AccessSettings {

@@ -86,6 +86,22 @@ async fn a_server_is_added_seen_tested_and_left_from_the_command_line() {
     assert!(code == Some(2) && said.contains("`Bad Name`"), "{said}");
     let (code, said) = run(&["mcp", "add", "none"]).await;
     assert!(code == Some(2) && said.contains("exactly one"), "{said}");
+    // The same once more changes nothing; another one of the same name has to be meant.
+    let (code, said) = run(&add).await;
+    assert!(code == Some(0) && said.contains("ready"), "{said}");
+    let mut other = add.to_vec();
+    other.splice(2..5, ["mine", "--hide", "x", "--env", "NAME=pa55word"]);
+    let (code, said) = run(&other).await;
+    assert!(code == Some(1) && said.contains("`mine` is joined already"), "{said}");
+    for word in ["--replace", "hide: nothing now, [\"x\"] in this one", "env: others"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert!(!said.contains("pa55word"), "{said}");
+    other.insert(3, "--replace");
+    let (code, said) = run(&other).await;
+    assert!(code == Some(0) && said.contains("env: others"), "{said}");
+    let (code, said) = run(&["mcp", "logout", "mine"]).await;
+    assert!(code == Some(0) && said.contains("`mine` was not logged in"), "{said}");
     let (code, said) = run(&["mcp", "remove", "mine"]).await;
     assert!(code == Some(0), "{said}");
     let gone = async {

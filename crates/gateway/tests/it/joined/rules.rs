@@ -228,3 +228,20 @@ async fn a_key_asks_by_a_tool_no_model_that_it_may_not_use() {
     assert_eq!(refused["result"]["isError"], true, "{refused}");
     assert!(text_of(&refused).starts_with("forbidden"), "{refused}");
 }
+
+#[tokio::test]
+async fn what_a_tool_changes_is_written_down_as_its_callers_in_both_eras() {
+    let house = Joined::of(settings(Vec::new())).await;
+    let shown = key(house.house(), "writer", "admin").await;
+    let create = |id: &str| json!({"name": "context_create", "arguments": {"id": id}});
+    let session = house.session_as(Some(&shown)).await;
+    house.ask_as((&session, Some(&shown)), "tools/call", &create("old")).await;
+    house.modern_as("tools/call", &create("new"), (&json!({}), Some(&shown))).await;
+    let headers = [("x-api-key", shown.as_str())];
+    for id in ["old", "new"] {
+        let path = format!("/api/v1/audit?context={id}");
+        let audit = house.house().with_headers("GET", &path, &headers, &json!({})).await.json();
+        let who = audit["changes"][0]["who"].as_str().unwrap_or_default();
+        assert!(who.starts_with("key "), "{id}: {audit}");
+    }
+}

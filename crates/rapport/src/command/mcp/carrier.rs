@@ -31,11 +31,20 @@ struct State {
     frame: Frame,
     server: Option<Server>,
     started: Option<Instant>,
+    starting: Option<background::Started>,
+    /// Why no server comes up, as of the last exchange.
+    hopeless: Option<String>,
 }
 
 impl Home {
     pub(super) fn new(frame: &Frame, reach: &Reach, starts: bool) -> Self {
-        let state = State { frame: frame.quiet(), server: None, started: None };
+        let state = State {
+            frame: frame.quiet(),
+            server: None,
+            started: None,
+            starting: None,
+            hopeless: None,
+        };
         Self { reach: reach.clone(), starts, state: Mutex::new(state) }
     }
 
@@ -45,26 +54,49 @@ impl Home {
         if let Some(server) = &state.server {
             return Ok(server.clone());
         }
-        let server = self.reach.server(&mut state.frame).map_err(|failure| {
-            // A wrong address does not get right by waiting.
-            Lost { why: failure.to_string(), unsent: false }
-        })?;
-        state.server = Some(server.clone());
-        Ok(server)
+        let state = &mut *state;
+        match self.reach.server(&mut state.frame) {
+            Ok(server) => {
+                state.server = Some(server.clone());
+                Ok(server)
+            }
+            // A wrong address or configuration does not get right by waiting.
+            Err(failure) => {
+                let why = failure.to_string();
+                state.give_up(why.clone());
+                Err(Lost { why, unsent: true })
+            }
+        }
     }
 
     /// It is not there: it is looked for anew the next time, and started if that is ours to do.
     fn missing(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.server = None;
+        if let Some(why) = state.starting.as_mut().and_then(background::Started::failure) {
+            return state.give_up(why);
+        }
         let waited = state.started.is_none_or(|at| at.elapsed() > START_EVERY);
         if !self.starts || !waited || self.reach.is_elsewhere(&state.frame) {
             return;
         }
-        state.started = Some(Instant::now());
-        if let Err(error) = background::start_quietly(&mut state.frame) {
-            tracing::warn!("the server cannot be started: {error:#}");
+        match background::start_quietly(&mut state.frame) {
+            Ok(starting) => {
+                state.started = Some(Instant::now());
+                state.starting = Some(starting);
+            }
+            Err(error) => state.give_up(format!("the server cannot be started: {error:#}")),
         }
+    }
+}
+
+impl State {
+    /// Says so in the client's log as well; the next message tries anew.
+    fn give_up(&mut self, why: String) {
+        self.frame.printer.error(&why);
+        self.started = None;
+        self.starting = None;
+        self.hopeless = Some(why);
     }
 }
 
@@ -75,6 +107,7 @@ impl Carrier for Home {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Carried, Lost> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).hopeless = None;
         let server = self.server()?;
         match server.raw((method, ENDPOINT), headers, body).await {
             Ok(answer) => Ok(answer.map(|body| {
@@ -90,5 +123,9 @@ impl Carrier for Home {
                 Err(Lost { why: failure.to_string(), unsent })
             }
         }
+    }
+
+    fn hopeless(&self) -> Option<String> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).hopeless.clone()
     }
 }

@@ -109,6 +109,10 @@ pub(super) async fn logout(client: &mut Client<'_>, name: &str) -> Result<(), Fa
         client.raw(&reply.raw);
         return Ok(());
     }
+    if reply.value.get("was_logged_in") == Some(&Value::Bool(false)) {
+        client.printer.line(&format!("`{name}` was not logged in"));
+        return Ok(());
+    }
     client.printer.line(&format!("logged out of `{name}`"));
     let warning = cell(&reply.value, "/warning");
     if !warning.is_empty() {

@@ -5,6 +5,7 @@
 //! if there is none, and carries lines; when the server is restarted, the client does not notice.
 
 mod carrier;
+mod differs;
 mod login;
 mod servers;
 
@@ -125,7 +126,15 @@ async fn orphaned() {
     }
 }
 
-#[cfg(not(unix))]
+/// Ends when whoever started us is gone: some systems leave the pipe open then.
+#[cfg(windows)]
 async fn orphaned() {
-    std::future::pending().await
+    use native::windows::process::{all, is_running};
+    let own = std::process::id();
+    let Some(own) = all().into_iter().find(|entry| entry.pid == own) else {
+        return std::future::pending().await;
+    };
+    while is_running(own.parent) {
+        tokio::time::sleep(LOOK).await;
+    }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::super::Frame;
 use super::super::reach::{Client, Reach};
 use super::super::table::{cell, short, table};
+use super::differs;
 use crate::config::added;
 use crate::logins::{self, Sealed};
 use crate::print::Exit;
@@ -61,6 +62,9 @@ pub(crate) struct Add {
     /// Offer only these tools; `*` stands for anything
     #[arg(long, value_name = "TOOLS", value_delimiter = ',')]
     tools: Vec<String>,
+    /// Put it in the place of a server of this name that was added before
+    #[arg(long)]
+    replace: bool,
     /// Do not offer these tools
     #[arg(long, value_name = "TOOLS", value_delimiter = ',')]
     hide: Vec<String>,
@@ -118,6 +122,9 @@ pub(super) fn add(frame: &mut Frame, reach: &Reach, add: &Add) -> anyhow::Result
         fault.hint_text().into_iter().for_each(|hint| frame.printer.hint(hint));
         return Ok(Exit::Usage);
     }
+    if let Some(exit) = taken(frame, add, &server)? {
+        return Ok(exit);
+    }
     let changed = change(frame, &add.name, |text| added::with_server(text, &server).map(Some))?;
     if let Err(exit) = changed {
         return Ok(exit);
@@ -126,6 +133,30 @@ pub(super) fn add(frame: &mut Frame, reach: &Reach, add: &Add) -> anyhow::Result
         frame.printer.warn(&format!("where this command runs, {flaw}"));
     }
     reach.run(frame, async |client| watched(client, &add.name).await)
+}
+
+/// Refuses a name that another server has, unless that one is to go; how the two differ is told.
+fn taken(frame: &mut Frame, add: &Add, server: &AddedServer) -> anyhow::Result<Option<Exit>> {
+    let inputs = frame.inputs();
+    let loaded = match frame.load(&inputs) {
+        Ok(loaded) => loaded,
+        Err(exit) => return Ok(Some(exit)),
+    };
+    let text = std::fs::read_to_string(added::servers(&loaded.config.data)).ok();
+    let Some(known) = added::server(text.as_deref(), &add.name)? else { return Ok(None) };
+    let differs = differs::between(&known, &serde_json::to_value(server)?);
+    if differs.is_empty() || add.replace {
+        for line in differs {
+            frame.printer.note(&line);
+        }
+        return Ok(None);
+    }
+    frame.printer.error(&format!("`{}` is joined already, as another server", add.name));
+    for line in differs {
+        frame.printer.note(&line);
+    }
+    frame.printer.hint("`--replace` puts this one in its place; or take another name");
+    Ok(Some(Exit::Problem))
 }
 
 /// Why a server cannot be reached from here as it is written.

@@ -16,6 +16,14 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("mcp.search_above", Count(1, 10_000), "40", Live, "See `mcp.search`."),
     key(
+        "mcp.models",
+        List,
+        "",
+        Live,
+        "Models that clients may ask by the tool `ask_model`, without a conversation: names as \
+         `rapport model list` shows them, `*` stands for anything. Empty: there is no such tool.",
+    ),
+    key(
         "mcp.servers.NAME.command",
         Text,
         "",

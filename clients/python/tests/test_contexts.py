@@ -156,6 +156,23 @@ class Documents(WithServer):
 
 
 class Beside(WithServer):
+    def test_kept_prompts_are_listed_and_filled_in(self):
+        server, client = self.serve(lambda request: body({"prompts": [{"name": "trip"}]}))
+        self.assertEqual(client.prompts(), [{"name": "trip"}])
+        client.fill_prompt("a/b", {"city": "Rome"})
+        client.fill_prompt("free")
+        seen = server.requests
+        self.assertEqual(
+            [(r.method, r.path) for r in seen],
+            [
+                ("GET", "/api/v1/prompts"),
+                ("POST", "/api/v1/prompts/a%2Fb"),
+                ("POST", "/api/v1/prompts/free"),
+            ],
+        )
+        self.assertEqual(json.loads(seen[1].body), {"arguments": {"city": "Rome"}})
+        self.assertEqual(json.loads(seen[2].body), {"arguments": {}})
+
     def test_search_and_profiles(self):
         server, client = self.serve(lambda request: body({"hits": [{"seq": 3}], "revision": 1}))
         self.assertEqual(client.search("the ferry", limit=2), [{"seq": 3}])

@@ -46,6 +46,14 @@ class Client:
         found = self._json("GET", path("search") + query({"q": text, "limit": limit}), timeout)
         return found["hits"]
 
+    def prompts(self, timeout=UNSET):
+        """The prompts that the server keeps: a list of name, title, description, arguments."""
+        return self._json("GET", "/api/v1/prompts", timeout)["prompts"]
+
+    def fill_prompt(self, name, arguments=None, timeout=UNSET):
+        """A kept prompt with its arguments in their places: `messages`, `system` and `model`."""
+        return self._json("POST", path("prompts", name), timeout, {"arguments": arguments or {}})
+
     def summarize(self, text, length="short", timeout=UNSET):
         """Summarises a text; the answer has `summary`."""
         body = {"text": text, "length": length}

@@ -24,19 +24,25 @@ struct Row {
 pub(super) struct Found {
     rows: Vec<Row>,
     took: Duration,
+    /// Where they are, in words that follow "that is" and "that are".
+    place: String,
     /// The evidence of every check was asked for.
     pub(super) verbose: bool,
 }
 
 /// Looks at everything at the same time.
 pub(super) async fn look(frame: &Frame, request: &Request) -> Found {
+    of(all(frame, request), request, "configured here".to_owned()).await
+}
+
+/// Looks at these at the same time; `place` says in words where they are.
+pub(super) async fn of(subjects: Vec<Subject>, request: &Request, place: String) -> Found {
     let started = Instant::now();
-    let subjects = all(frame, request);
     let looked = subjects.into_iter().map(|subject| one(subject, request));
     let mut rows = Box::pin(join_all(looked)).await;
     // The order in which they were found is the order of what depends on what.
     rows.sort_by_key(|row| weight(&row.report));
-    Found { rows, took: started.elapsed(), verbose: request.verbose }
+    Found { rows, took: started.elapsed(), place, verbose: request.verbose }
 }
 
 async fn one(subject: Subject, request: &Request) -> Row {
@@ -118,13 +124,14 @@ impl Found {
         };
         let ill = self.rows.iter().filter(|row| !row.report.is_healthy()).count();
         let (count, seconds) = (self.rows.len(), self.took.as_secs_f64());
+        let place = &self.place;
         let mut text = if ill == 0 {
             let mark = paint(AnsiColor::Green, "✓");
-            format!("{mark} Everything that is configured here works: {count} looked at ")
+            format!("{mark} Everything that is {place} works: {count} looked at ")
         } else {
             let mark = paint(AnsiColor::Red, "✗");
             let work = if ill == 1 { "does not work" } else { "do not work" };
-            format!("{mark} {ill} of the {count} things that are configured here {work} ")
+            format!("{mark} {ill} of the {count} things that are {place} {work} ")
         };
         text.push_str(&format!("in {seconds:.1} s.\n\n"));
         let wide = self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or_default();

@@ -2,7 +2,9 @@
 
 mod conversation;
 mod everything;
+mod folder;
 mod mend;
+mod search;
 mod start;
 mod subjects;
 mod write;
@@ -30,6 +32,9 @@ pub(super) struct More {
     /// Start this command and judge it as an MCP server over its pipes
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["target", "only", "store"])]
     stdio: Option<String>,
+    /// Judge a conversation of this product's server, whatever its id looks like
+    #[arg(long, value_name = "ID", conflicts_with_all = ["target", "only", "store", "stdio"])]
+    context: Option<String>,
     /// The address is an MCP server's, whatever its path says
     #[arg(long)]
     mcp: bool,
@@ -37,7 +42,7 @@ pub(super) struct More {
     #[arg(long, value_name = "MODEL")]
     ask: Option<String>,
     /// The origin of a page that is to call the server from a browser: `http://localhost:3000`
-    #[arg(long, value_name = "ORIGIN")]
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     origin: Option<String>,
     /// Start the commands that stand in a configuration file, as its program would
     #[arg(long)]
@@ -47,8 +52,8 @@ pub(super) struct More {
     watch: bool,
     /// Look again, for so many seconds at most, until it works; then print one report
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30",
-          conflicts_with = "watch")]
-    wait: Option<f64>,
+          conflicts_with = "watch", value_parser = seconds)]
+    wait: Option<Duration>,
     /// Also write the report to this file, without secrets, to show it to others
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -71,12 +76,57 @@ enum Patient {
     Everything,
     Command(stdio::Command),
     File(File),
+    /// The configurations in a folder.
+    Folder(PathBuf, bool),
+}
+
+/// Reads how long to wait.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| {
+        "write seconds from 0 to 86400, as in `--wait 60`; an address stands before `--wait`"
+            .to_owned()
+    })
+}
+
+/// Reads the origin of a page: a scheme, a host and perhaps a port, and no path.
+fn origin(text: &str) -> Result<String, String> {
+    let wrong = |why: &str| {
+        Err(format!("{why}: an origin is what browsers send, such as http://localhost:3000"))
+    };
+    let page = text.trim_end_matches('/');
+    let Some((scheme, place)) = page.split_once("://") else {
+        return wrong("it does not begin with http:// or https://");
+    };
+    let is_scheme = !scheme.is_empty()
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    if !is_scheme || place.is_empty() {
+        return wrong("it has no scheme or no host");
+    }
+    if place.contains(['/', '?', '#', '@']) || place.contains(char::is_whitespace) {
+        return wrong("it has more than a scheme, a host and a port");
+    }
+    let read = doctor::target::Target::parse(&format!("http://{place}"));
+    let port = read.as_ref().ok().and_then(|target| target.port.clone());
+    match (read, port) {
+        (Err(_), _) => wrong("its host or its port cannot be read"),
+        (_, Some(port)) if !port.parse::<u16>().is_ok_and(|port| port > 0) => {
+            wrong(&format!("its port `{port}` is none from 1 to 65535"))
+        }
+        _ => Ok(page.to_owned()),
+    }
 }
 
 /// Looks as often as it was told to, prints the reports, and gives the exit code.
 pub(super) fn run(frame: &mut Frame, request: &Request, more: &More) -> anyhow::Result<Exit> {
-    if let Some(id) = request.target.as_deref().filter(|text| conversation::is_id(text)) {
+    let is_id = |text: &&str| !Path::new(text).exists() && conversation::is_id(text);
+    let named = request.target.as_deref().filter(is_id);
+    if let Some(id) = more.context.as_deref().or(named) {
         return of_context(frame, request, id);
+    }
+    if let Some(report) = conversation::perhaps(frame, request)? {
+        print(frame, &report)?;
+        return Ok(exit(&report));
     }
     let patient = match patient(frame, request, more) {
         Ok(patient) => patient,
@@ -89,13 +139,11 @@ pub(super) fn run(frame: &mut Frame, request: &Request, more: &More) -> anyhow::
         frame.printer.error(&format!("--ca: there is no certificate in `{}`", file.display()));
         return Ok(Exit::Usage);
     }
-    let wait = more
-        .wait
-        .map_or(Duration::ZERO, |seconds| Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0)));
+    let wait = more.wait.unwrap_or_default();
     let request = Request {
         mcp: more.mcp,
         ask: more.ask.clone(),
-        origin: more.origin.as_deref().map(|page| page.trim_end_matches('/').to_owned()),
+        origin: more.origin.clone(),
         ..request.clone()
     };
     let request = &request;
@@ -211,6 +259,7 @@ fn files(frame: &Frame, patient: &Patient) -> Vec<PathBuf> {
             let clients = clients.into_iter().map(|(_, path)| path);
             super::config::own_file(frame).into_iter().chain(clients).collect()
         }
+        Patient::Folder(path, _) => folder::files(path),
         Patient::Address | Patient::Command(_) => Vec::new(),
     }
 }
@@ -229,7 +278,17 @@ async fn look(frame: &Frame, patient: &Patient, request: &Request) -> Seen {
     let mut report = match patient {
         Patient::Everything => return Seen::All(everything::look(frame, request).await),
         Patient::Address => diagnose(request).await,
-        Patient::Command(command) => stdio::diagnose(command).await,
+        Patient::Folder(path, run) => {
+            let subjects = folder::subjects(path, &search::folders(frame), *run);
+            let place = format!("in the folder {}", path.display());
+            return Seen::All(everything::of(subjects, request, place).await);
+        }
+        Patient::Command(command) => {
+            let mut report = stdio::diagnose(command).await;
+            let program = command.words.first().map_or("", String::as_str);
+            search::complete(&mut report, program, &search::folders(frame));
+            report
+        }
         Patient::File(file) => files::diagnose(file, request).await,
     };
     report.verbose = request.verbose;
@@ -253,6 +312,13 @@ fn patient(frame: &Frame, request: &Request, more: &More) -> Result<Patient, Str
             ..command
         }));
     }
+    if let Some(folder) = request.target.as_deref().filter(|text| folder::is_folder(text)) {
+        let path = PathBuf::from(folder);
+        if folder::subjects(&path, &[], false).is_empty() {
+            return Err(folder::nothing(&path));
+        }
+        return Ok(Patient::Folder(path, more.run));
+    }
     let named = request.target.as_deref().filter(|text| is_file(text)).map(PathBuf::from);
     let configured = || frame.globals.config.clone().filter(|_| request.target.is_none());
     let Some(path) = named.or_else(configured) else {
@@ -264,9 +330,7 @@ fn patient(frame: &Frame, request: &Request, more: &More) -> Result<Patient, Str
         let all = request.target.is_none() && request.only.is_none();
         return Ok(if all { Patient::Everything } else { Patient::Address });
     };
-    let search = frame.env.get("PATH").unwrap_or_default();
-    let search = std::env::split_paths(search).collect();
-    Ok(Patient::File(File { path, run: more.run, search }))
+    Ok(Patient::File(File { path, run: more.run, search: search::folders(frame) }))
 }
 
 /// Whether a target is a file and no address: it is there, or it is written as a path or has the

@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+use super::search;
 use crate::command::{Frame, block_on};
 use crate::print::{Exit, Printer};
 
@@ -40,6 +41,12 @@ pub(in crate::command) fn run(
         frame.printer.error("run what? Write it after `--`: rapport doctor run -- python3 app.py");
         return Ok(Exit::Usage);
     }
+    if let Err(hint) = startable(frame, words) {
+        let program = words.first().map_or("", String::as_str);
+        frame.printer.error(&format!("`{program}` cannot be started: there is no such program"));
+        frame.printer.hint(&hint);
+        return Ok(Exit::Problem);
+    }
     let outcome = block_on(async {
         let mut child = start(words)?;
         let outcome = watch(&mut frame.printer, request, &mut child).await;
@@ -59,6 +66,21 @@ pub(in crate::command) fn run(
             Ok(Exit::Problem)
         }
     }
+}
+
+/// Whether the program is there; else what to do about it.
+fn startable(frame: &Frame, words: &[String]) -> Result<(), String> {
+    let program = words.first().map_or("", String::as_str);
+    let folders = search::folders(frame);
+    let is_there = match program.contains('/') {
+        true => std::path::Path::new(program).is_file(),
+        false => {
+            let names = [program.to_owned(), format!("{program}.exe"), format!("{program}.cmd")];
+            let files = folders.iter().flat_map(|folder| names.iter().map(|n| folder.join(n)));
+            files.into_iter().any(|file| file.is_file())
+        }
+    };
+    if is_there { Ok(()) } else { Err(search::hint(program, &folders)) }
 }
 
 fn start(words: &[String]) -> anyhow::Result<Child> {

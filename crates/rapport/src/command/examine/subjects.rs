@@ -6,6 +6,7 @@ use doctor::files::File;
 use doctor::{Report, Request, own};
 use gateway::joined::{Reach, ServerSettings};
 
+use super::search;
 use crate::command::{Frame, connect};
 use crate::config::{Config, Loaded, Store, load};
 use crate::runtime;
@@ -69,9 +70,13 @@ pub(super) fn all(frame: &Frame, request: &Request) -> Vec<Subject> {
         found.retain(|known| !(known.name.starts_with("provider ") && known.asks(&target)));
         found.push(address(request, name.to_owned(), value, &target));
     }
+    for (name, report) in doctor::credential::variables(&request.environment) {
+        let place = "a credential, not shown".to_owned();
+        found.push(Subject { name, place, work: Work::Done(Box::new(report)) });
+    }
     for (id, path) in connect::client_files(&frame.env) {
         let place = path.display().to_string();
-        let work = Work::File(File { path, run: false, search: search(frame) });
+        let work = Work::File(File { path, run: false, search: search::folders(frame) });
         found.push(Subject { name: id.to_owned(), place, work });
     }
     found.truncate(SUBJECTS_MAX);
@@ -142,7 +147,7 @@ fn member(frame: &Frame, request: &Request, joined: &ServerSettings) -> Subject 
     let name = format!("joined {}", joined.name);
     match &joined.reach {
         Reach::Program(program) => {
-            let report = own::program(&joined.name, &program.command, &search(frame));
+            let report = own::program(&joined.name, &program.command, &search::folders(frame));
             let (place, work) = (program.command.clone(), Work::Done(Box::new(report)));
             Subject { name, place, work }
         }
@@ -157,10 +162,6 @@ fn member(frame: &Frame, request: &Request, joined: &ServerSettings) -> Subject 
             address(request, name, place, &asked(place))
         }
     }
-}
-
-fn search(frame: &Frame) -> Vec<PathBuf> {
-    std::env::split_paths(frame.env.get("PATH").unwrap_or_default()).collect()
 }
 
 #[cfg(test)]

@@ -126,8 +126,7 @@ impl Claim {
         let metric = metric(name.trim()).ok_or_else(|| wrong("measures nothing that is known"))?;
         let filter = Filter::parse(&filter)?;
         let (is, value) = operator(rest.trim()).ok_or_else(|| wrong("has no `<`, `==` or `>`"))?;
-        let value =
-            number(metric, value.trim()).ok_or_else(|| wrong("has no number at its end"))?;
+        let value = number(metric, value.trim()).map_err(|why| wrong(&why))?;
         Ok(Self { text: text.to_owned(), metric, filter, is, value, seen: Seen::default() })
     }
 
@@ -290,17 +289,28 @@ fn operator(text: &str) -> Option<(Is, &str)> {
 }
 
 /// A value: seconds for times, dollars for costs.
-fn number(metric: Metric, text: &str) -> Option<f64> {
-    let (digits, factor) = match metric {
-        Metric::Time(_) | Metric::First => match text.strip_suffix("ms") {
-            Some(digits) => (digits, 1e-3),
-            None => (text.strip_suffix('s')?, 1.0),
-        },
-        Metric::Cost => (text.trim_start_matches('$'), 1.0),
-        _ => (text, 1.0),
+fn number(metric: Metric, text: &str) -> Result<f64, String> {
+    let is_time = matches!(metric, Metric::Time(_) | Metric::First);
+    let (digits, factor) = match (metric, text.strip_suffix("ms"), text.strip_suffix('s')) {
+        _ if !is_time => {
+            (if metric == Metric::Cost { text.trim_start_matches('$') } else { text }, 1.0)
+        }
+        (_, Some(digits), _) => (digits, 1e-3),
+        (_, _, Some(digits)) => (digits, 1.0),
+        _ => (text, 0.0),
     };
-    let value: f64 = digits.trim().parse().ok()?;
-    (value.is_finite() && value >= 0.0).then_some(value * factor)
+    if text.is_empty() {
+        return Err("compares with nothing: a value is missing at its end".to_owned());
+    }
+    let value: Option<f64> = digits.trim().parse().ok();
+    match value.filter(|value| value.is_finite() && *value >= 0.0) {
+        Some(_) if is_time && factor == 0.0 => Err(format!(
+            "compares a time with `{text}`, which has no unit: write `{text}s` or `{text}ms`"
+        )),
+        Some(value) => Ok(value * factor),
+        None if is_time => Err(format!("compares a time with `{text}`, which is none")),
+        None => Err(format!("compares with `{text}`, which is no number from 0 on")),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
@@ -415,8 +425,17 @@ mod tests {
         for bad in ["p95", "p95 < 2", "speed > 1", "count[x == 1", "count == many", "", "no"] {
             assert!(Claim::parse(bad).is_err(), "{bad}");
         }
-        let error = Claim::parse("p95 < 2").unwrap_err();
-        assert!(error.contains("`p95 < 2`") && error.contains("p95 < 2s"), "{error}");
+        let error = |claim: &str| Claim::parse(claim).unwrap_err();
+        for (claim, why) in [
+            ("p95 < 2", "a time with `2`, which has no unit: write `2s` or `2ms`"),
+            ("first < soon", "a time with `soon`, which is none"),
+            ("count == many", "with `many`, which is no number"),
+            ("errors == -1", "with `-1`, which is no number from 0 on"),
+            ("max <", "a value is missing"),
+            ("count[speaks:mcpp] > 0", "did you mean `speaks:mcp`?"),
+        ] {
+            assert!(error(claim).contains(why), "{claim}: {}", error(claim));
+        }
         let error = Claim::parse("count[status:9] == 1").unwrap_err();
         assert!(error.contains("`status:9`"), "{error}");
     }

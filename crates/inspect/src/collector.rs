@@ -107,7 +107,11 @@ async fn work(
     }
 }
 
-async fn send(target: &Target, path: &str, body: &str) -> Result<(), String> {
+/// Posts JSON, and wants a good answer.
+///
+/// # Errors
+/// Why there was none, after the target's name.
+pub(crate) async fn send(target: &Target, path: &str, body: &str) -> Result<(), String> {
     let mut stream = target.connect().await?;
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\

@@ -1,8 +1,14 @@
 //! Filters: `path:/v1/* status:5xx model:claude slow:2s find:"rate limit"`.
 
+use wire::pattern::stars;
+
 use crate::capture::Exchange;
 use crate::decode::View;
-use crate::rule::{contains, matches};
+use crate::rule::{contains, words};
+
+/// What an exchange can speak.
+const SPOKEN: &[&str] =
+    &["model", "mcp", "grpc", "sse", "http", "websocket", "http2", "tls", "lines", "stdio"];
 
 /// Which exchanges are shown: those that fit every word.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +36,7 @@ impl Filter {
     /// # Errors
     /// One sentence about the word that is none.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let words = text.split_whitespace().map(word);
-        Ok(Self(words.collect::<Result<_, _>>()?))
+        Ok(Self(words(text).iter().map(|text| word(text)).collect::<Result<_, _>>()?))
     }
 
     /// Whether an exchange is shown.
@@ -55,7 +60,8 @@ fn word(text: &str) -> Result<Word, String> {
                 "`{text}` in the filter must be like `status:404` or `status:5xx`"
             ));
         }
-        "speaks" => Word::Speaks(owned),
+        "speaks" if SPOKEN.contains(&value) => Word::Speaks(owned),
+        "speaks" => return Err(unspoken(text, value)),
         "model" => Word::Model(owned),
         "tool" => Word::Tool(owned),
         "find" => Word::Find(owned),
@@ -65,12 +71,26 @@ fn word(text: &str) -> Result<Word, String> {
                 None => (value.strip_suffix('s').unwrap_or(value), 1e3),
             };
             let count: Option<f64> = digits.parse().ok();
+            let count = count.filter(|count| count.is_finite() && *count >= 0.0);
             let count =
                 count.ok_or_else(|| format!("`{text}` in the filter must be like `slow:2s`"))?;
             Word::Slow(count * factor)
         }
-        _ => return Err(format!("`{text}` is no word of a filter; there are: {WORDS}")),
+        _ => {
+            // A text to look for may have a colon in it, and says so.
+            let hint = format!("a text with a colon is `find:{text}`");
+            return Err(format!("`{text}` is no word of a filter; there are: {WORDS}; {hint}"));
+        }
     })
+}
+
+fn unspoken(text: &str, value: &str) -> String {
+    let near = wire::nearest(value, SPOKEN.iter().copied());
+    let near = near.map(|name| format!("; did you mean `speaks:{name}`?")).unwrap_or_default();
+    format!(
+        "`{text}` in the filter is nothing that is spoken; there are: {}{near}",
+        SPOKEN.join(", ")
+    )
 }
 
 /// Whether a value can be a status: three places, each a digit or `x`.
@@ -81,9 +101,7 @@ fn is_status(value: &str) -> bool {
 impl Word {
     fn takes(&self, exchange: &Exchange, view: &View) -> bool {
         match self {
-            Self::Path(glob) => {
-                exchange.ask.as_ref().is_some_and(|head| matches(glob, head.path()))
-            }
+            Self::Path(glob) => exchange.ask.as_ref().is_some_and(|head| stars(glob, head.path())),
             Self::Method(method) => {
                 exchange.ask.as_ref().is_some_and(|head| head.method() == method)
             }
@@ -131,5 +149,25 @@ mod tests {
             let error = Filter::parse(bad).expect_err(bad);
             assert!(error.contains(bad) && error.contains("`status:5xx`"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_nobody_speaks_is_refused_with_what_was_meant() {
+        for good in super::SPOKEN {
+            assert!(Filter::parse(&format!("speaks:{good}")).is_ok(), "{good}");
+        }
+        let error = Filter::parse("speaks:websockt").expect_err("no such name");
+        assert!(error.contains("`speaks:websockt`"), "{error}");
+        assert!(error.contains("did you mean `speaks:websocket`?"), "{error}");
+        let error = Filter::parse("speaks:zzz").expect_err("no such name");
+        assert!(error.contains("there are: model, mcp,") && !error.contains("mean"), "{error}");
+        for bad in ["slow:nan", "slow:-1s", "slow:inf", "slow:soon"] {
+            assert!(Filter::parse(bad).expect_err(bad).contains("`slow:2s`"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn quotes_hold_a_text_together() {
+        assert_eq!(Filter::parse("find:\"rate limit\" bad").expect("two words").0.len(), 2);
     }
 }

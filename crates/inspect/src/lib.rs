@@ -27,6 +27,7 @@ mod replay;
 mod rule;
 mod stdio;
 mod tasks;
+mod tell;
 mod visible;
 
 pub use capture::{Book, Ending, Exchange, Kind, News, Room};
@@ -38,4 +39,5 @@ pub use proxy::{Proxy, Settings, Spent, Target, Verdict};
 pub use replay::{replay, replay_with};
 pub use rule::{Rule, Unreadable};
 pub use stdio::wrap;
+pub use tell::tell;
 pub use visible::visible;

@@ -2,18 +2,27 @@
 
 use std::io;
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use crate::capture::{Book, Ending, Entry, Kind, Way};
 
+/// How long a program may take to end once its input is closed.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Starts a program, passes our standard input to it and its output to ours, and writes down both.
-/// Its status when it ended.
+/// Its status when it ended; when `stop` is ready its input is closed, and after a while it is
+/// killed.
 ///
 /// # Errors
 /// When the program cannot be started.
-pub async fn wrap(book: &Book, command: &[String]) -> io::Result<Option<i32>> {
+pub async fn wrap(
+    book: &Book,
+    command: &[String],
+    stop: impl Future<Output = ()>,
+) -> io::Result<Option<i32>> {
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command was given"))?;
@@ -43,20 +52,40 @@ pub async fn wrap(book: &Book, command: &[String]) -> io::Result<Option<i32>> {
             pass(&entry, Way::Aside, &mut from, &mut tokio::io::stderr()).await;
         }
     };
-    tokio::pin!(ask);
     let over = async { tokio::join!(answer, aside) };
     tokio::pin!(over);
+    let mut ask = Some(Box::pin(ask));
+    let mut stop = Some(Box::pin(stop));
+    let mut late: Option<std::pin::Pin<Box<tokio::time::Sleep>>> = None;
     // A program that ends leaves our input open: nobody waits for that.
-    let mut is_asking = true;
     loop {
         tokio::select! {
             _ = &mut over => break,
-            () = &mut ask, if is_asking => is_asking = false,
+            () = until(&mut ask) => ask = None,
+            () = until(&mut stop) => {
+                // Its input closes with this.
+                (ask, stop) = (None, None);
+                late = Some(Box::pin(tokio::time::sleep(GRACE)));
+            }
+            () = until(&mut late) => {
+                child.start_kill()?;
+                late = None;
+            }
         }
     }
+    let is_asking = ask.is_some();
+    drop(ask);
     let status = child.wait().await?;
     entry.end(if status.success() || !is_asking { Ending::Whole } else { Ending::CutByTarget });
     Ok(status.code())
+}
+
+/// Waits for what may be over already: then for ever.
+async fn until<F: Future<Output = ()> + Unpin>(future: &mut Option<F>) {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn pass<R, W>(entry: &Entry, way: Way, from: &mut R, to: &mut W)

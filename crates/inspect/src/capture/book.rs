@@ -1,6 +1,6 @@
 //! The book of exchanges: bounded, the oldest go first, watched by whoever wants to.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,9 @@ use crate::http::Framing;
 
 /// Limit: news that a slow watcher may fall behind.
 const NEWS_MAX: usize = 4096;
+
+/// Limit: exchanges at the same time that others tell of.
+const HEARD_MAX: usize = 1_000;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub struct Book {
     inner: Arc<Mutex<Inner>>,
     room: Room,
     news: broadcast::Sender<News>,
+    /// Apart, as every word wakes who listens: most want to know of ends alone.
+    ends: broadcast::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +61,8 @@ struct Inner {
     next: u64,
     bytes: usize,
     forgotten: u64,
+    /// Exchanges that others tell of, while they go on.
+    heard: HashMap<String, u64>,
 }
 
 /// An exchange that is being written; dropping it ends it.
@@ -83,7 +90,8 @@ impl Book {
     #[must_use]
     pub fn new(room: Room) -> Self {
         let (news, _) = broadcast::channel(NEWS_MAX);
-        Self { inner: Arc::default(), room, news }
+        let (ends, _) = broadcast::channel(NEWS_MAX);
+        Self { inner: Arc::default(), room, news, ends }
     }
 
     /// Opens a page.
@@ -128,6 +136,43 @@ impl Book {
         inner.bytes = inner.bytes.saturating_add(exchange.weight());
         inner.exchanges.push_back(Arc::new(Mutex::new(exchange)));
         self.trim(&mut inner);
+    }
+
+    /// Takes what another tells of an exchange, as it is now, and gives the number it has here.
+    pub(crate) fn hear(&self, key: &str, mut exchange: Exchange) -> u64 {
+        let is_open = exchange.is_open();
+        let mut inner = self.inner.lock();
+        let known = inner.heard.get(key).copied();
+        let page = known.and_then(|number| {
+            inner.exchanges.iter().find(|page| page.lock().number == number).cloned()
+        });
+        let weight = exchange.weight();
+        let (before, number) = match page {
+            Some(page) => {
+                let mut page = page.lock();
+                exchange.number = page.number;
+                let before = page.weight();
+                *page = exchange;
+                (before, page.number)
+            }
+            None => {
+                inner.next += 1;
+                let number = inner.next;
+                exchange.number = number;
+                inner.exchanges.push_back(Arc::new(Mutex::new(exchange)));
+                (0, number)
+            }
+        };
+        inner.bytes = inner.bytes.saturating_add(weight).saturating_sub(before);
+        if !is_open {
+            inner.heard.remove(key);
+        } else if inner.heard.len() < HEARD_MAX || inner.heard.contains_key(key) {
+            inner.heard.insert(key.to_owned(), number);
+        }
+        self.trim(&mut inner);
+        drop(inner);
+        self.tell(if is_open { News::Changed(number) } else { News::Over(number) });
+        number
     }
 
     /// A copy of an exchange as it is now.
@@ -178,6 +223,12 @@ impl Book {
         self.news.subscribe()
     }
 
+    /// The numbers of exchanges as they end, from now on.
+    #[must_use]
+    pub fn ends(&self) -> broadcast::Receiver<u64> {
+        self.ends.subscribe()
+    }
+
     /// Forgets the oldest until the rest has room.
     fn trim(&self, inner: &mut Inner) {
         while inner.exchanges.len() > 1
@@ -192,6 +243,9 @@ impl Book {
     fn tell(&self, news: News) {
         // Nobody may be watching.
         let _unheard = self.news.send(news);
+        if let News::Over(number) = news {
+            let _unheard = self.ends.send(number);
+        }
     }
 }
 

@@ -153,6 +153,11 @@ impl Streams {
         }
     }
 
+    /// Whether nothing is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// The connection is over: so is every stream of it.
     pub(crate) fn end(&mut self, ending: &Ending) {
         for (_, found) in self.open.drain() {

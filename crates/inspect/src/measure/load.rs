@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 
-use super::Spread;
+use super::{Spread, session};
 use crate::http::{Head, Meter, Side};
 use crate::proxy::{Duplex, Target};
 use crate::tasks;
@@ -34,6 +34,9 @@ pub enum Speech {
     Lines(Vec<u8>),
     /// A message to a WebSocket at this path; one comes back.
     WebSocket(String, String),
+    /// A request of MCP over HTTP at this path, its method and parameters as JSON: each connection
+    /// opens a session first, which is not measured as a question.
+    Mcp(String, String),
 }
 
 /// How much is said.
@@ -117,9 +120,11 @@ async fn work(target: &Target, speech: &Speech, (shared, count, until): (&Shared
     }
 }
 
-enum Line {
+pub(super) enum Line {
     Bytes(Box<dyn Duplex>, Vec<u8>),
     Socket(Box<WebSocketStream<Box<dyn Duplex>>>),
+    /// With the bytes of the question, which names the session.
+    Session(Box<dyn Duplex>, Vec<u8>, Vec<u8>),
 }
 
 async fn ask(target: &Target, speech: &Speech, line: &mut Option<Line>) -> Result<(), String> {
@@ -129,12 +134,22 @@ async fn ask(target: &Target, speech: &Speech, line: &mut Option<Line>) -> Resul
     };
     let next = match (open, speech) {
         (Line::Bytes(mut stream, mut held), Speech::Http(bytes)) => {
-            let keep = http(&mut stream, &mut held, bytes).await?;
+            let keep = http(&mut stream, &mut held, (bytes, &mut |_| {})).await?.1;
             keep.then_some(Line::Bytes(stream, held))
+        }
+        (Line::Session(mut stream, mut held, bytes), _) => {
+            let mut body = Vec::new();
+            let mut take = |piece: &[u8]| session::take(&mut body, piece);
+            let keep = http(&mut stream, &mut held, (&bytes, &mut take)).await?.1;
+            session::judge(&body)?;
+            keep.then_some(Line::Session(stream, held, bytes))
         }
         (Line::Bytes(mut stream, mut held), Speech::Lines(bytes)) => {
             write(&mut stream, bytes).await?;
             while !held.contains(&b'\n') {
+                if held.len() > ANSWER_BYTES_MAX {
+                    return Err(format!("a line of more than {ANSWER_BYTES_MAX} bytes"));
+                }
                 more(&mut stream, &mut held).await?;
             }
             let end = held.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -142,13 +157,8 @@ async fn ask(target: &Target, speech: &Speech, line: &mut Option<Line>) -> Resul
             Some(Line::Bytes(stream, held))
         }
         (Line::Socket(mut socket), Speech::WebSocket(_, text)) => {
-            let failed = |cause: &dyn std::fmt::Display| format!("the WebSocket failed: {cause}");
-            socket.send(Message::text(text.as_str())).await.map_err(|cause| failed(&cause))?;
-            match socket.next().await {
-                Some(Ok(_)) => Some(Line::Socket(socket)),
-                Some(Err(cause)) => return Err(failed(&cause)),
-                None => return Err("the WebSocket was closed".to_owned()),
-            }
+            said(&mut socket, text).await?;
+            Some(Line::Socket(socket))
         }
         _ => None,
     };
@@ -156,26 +166,62 @@ async fn ask(target: &Target, speech: &Speech, line: &mut Option<Line>) -> Resul
     Ok(())
 }
 
+/// One message and the one that comes back.
+async fn said(socket: &mut WebSocketStream<Box<dyn Duplex>>, text: &str) -> Result<(), String> {
+    let failed = |cause: &dyn std::fmt::Display| format!("the WebSocket failed: {cause}");
+    socket.send(Message::text(text)).await.map_err(|cause| failed(&cause))?;
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Text(_) | Message::Binary(_))) => return Ok(()),
+            // Answered by the library, and nobody's answer.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            Some(Ok(Message::Close(_))) | None => {
+                return Err("the WebSocket was closed".to_owned());
+            }
+            Some(Err(cause)) => return Err(failed(&cause)),
+        }
+    }
+}
+
 async fn connect(target: &Target, speech: &Speech) -> Result<Line, String> {
+    match speech {
+        Speech::WebSocket(path, _) => Ok(Line::Socket(Box::new(socket(target, path).await?))),
+        Speech::Mcp(path, question) => session::open(target, path, question).await,
+        Speech::Http(_) | Speech::Lines(_) => Ok(Line::Bytes(target.connect().await?, Vec::new())),
+    }
+}
+
+/// A WebSocket at a path.
+///
+/// # Errors
+/// Why there is none, after the target's name.
+pub(super) async fn socket(
+    target: &Target,
+    path: &str,
+) -> Result<WebSocketStream<Box<dyn Duplex>>, String> {
     let stream = target.connect().await?;
-    let Speech::WebSocket(path, _) = speech else { return Ok(Line::Bytes(stream, Vec::new())) };
     let scheme = if target.has_tls() { "wss" } else { "ws" };
     let url = format!("{scheme}://{}{path}", target.authority());
     let request = url.into_client_request().map_err(|cause| cause.to_string())?;
     let opened = tokio_tungstenite::client_async(request, stream).await;
     let (socket, _) = opened.map_err(|cause| format!("no WebSocket at {path}: {cause}"))?;
-    Ok(Line::Socket(Box::new(socket)))
+    Ok(socket)
 }
 
-/// One request and its whole answer; whether the connection can be used again.
-async fn http(
+/// A question, and who takes the body of its answer.
+type Question<'a> = (&'a [u8], &'a mut (dyn FnMut(&[u8]) + Send));
+
+/// One request and its whole answer, whose body goes to a taker; its head, and whether the
+/// connection can be used again.
+pub(super) async fn http(
     stream: &mut Box<dyn Duplex>,
     held: &mut Vec<u8>,
-    bytes: &[u8],
-) -> Result<bool, String> {
+    (bytes, take): Question<'_>,
+) -> Result<(Head, bool), String> {
     write(stream, bytes).await?;
     let head = loop {
-        match Head::read(held, Side::Answer).map_err(|cause| cause.to_string())? {
+        let read = Head::read(held, Side::Answer);
+        match read.map_err(|cause| format!("no HTTP came back: {cause}"))? {
             Some(head) => break head,
             None => more(stream, held).await?,
         }
@@ -190,7 +236,7 @@ async fn http(
     let mut meter = Meter::new(framing);
     let mut total = 0;
     loop {
-        let taken = meter.take(held, &mut |_, _| {});
+        let taken = meter.take(held, &mut |piece, _| take(piece));
         held.drain(..taken.min(held.len()));
         total += taken;
         if meter.is_over() {
@@ -208,7 +254,8 @@ async fn http(
     if head.status() >= 400 {
         return Err(format!("status {}", head.status()));
     }
-    Ok(head.keeps_alive() && !meter.is_endless())
+    let keep = head.keeps_alive() && !meter.is_endless();
+    Ok((head, keep))
 }
 
 async fn write(stream: &mut Box<dyn Duplex>, bytes: &[u8]) -> Result<(), String> {

@@ -3,6 +3,7 @@
 mod load;
 mod ping;
 mod raw;
+mod session;
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 pub use load::{Load, Outcome, Speech, load};
 pub use ping::{Answer, ping};
-pub use raw::{Said, exchange};
+pub use raw::{Said, exchange, messages};
 
 /// How times spread, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

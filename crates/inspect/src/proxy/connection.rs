@@ -1,13 +1,14 @@
 //! One connection: what it speaks is seen from its first bytes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::target::Duplex;
-use super::{Shared, exchange, tls, tunnel};
+use super::{Shared, exchange, tls, tunnel, two};
 use crate::capture::Kind;
 use crate::http2::PREFACE;
 
@@ -28,7 +29,7 @@ pub(super) struct Caller {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let (stream, target) = match &shared.tls {
         Some(config) if is_tls(&stream).await => {
             match tls::accept(shared, config, stream, peer).await {
@@ -50,10 +51,11 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, peer: SocketAddr) 
             Ok(_) => {}
         }
     };
-    if kind == Kind::Http {
-        exchange::all(shared, caller).await;
-    } else {
-        tunnel::bare(shared, caller, kind).await;
+    let has_rules = !shared.rules.lock().is_empty();
+    match kind {
+        Kind::Http => exchange::all(shared, caller).await,
+        Kind::Http2 if has_rules => Box::pin(two::all(shared, caller)).await,
+        _ => tunnel::bare(shared, caller, kind).await,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::http::{Broken, Framing, Head, Meter, Side};
 use crate::rule::Deed;
 
 /// Limit: bytes of a request's body that is held because a rule has to see it.
-const HELD_BYTES_MAX: usize = 32 << 20;
+pub(super) const HELD_BYTES_MAX: usize = 32 << 20;
 
 /// What becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,8 +127,38 @@ async fn judged(
         payload = Some(request.framing.payload(&raw));
         request.body = Some(raw);
     }
-    let mut deed = Deed::default();
-    for rule in rules.iter().filter(|rule| rule.acts(&request.head, payload.as_deref())) {
+    match judge(shared, (entry, &request.head), payload.as_deref()).await {
+        Judged::Go(deed, edited) => {
+            edit(shared, request, &deed, edited.or(payload));
+            Ok(deed)
+        }
+        Judged::Drop => Err(Next::Close),
+        Judged::Answer(answer) => {
+            let next = said(caller, entry, &answer).await;
+            Err(if request.head.keeps_alive() { next } else { Next::Close })
+        }
+    }
+}
+
+/// What the rules say about a request.
+pub(super) enum Judged {
+    /// It goes on, with a body that somebody wrote while it was held.
+    Go(Deed, Option<Vec<u8>>),
+    /// It is broken off; the book knows.
+    Drop,
+    /// It is answered with these bytes, head and body of HTTP/1.
+    Answer(Vec<u8>),
+}
+
+/// Asks the rules, and waits where they say so.
+pub(super) async fn judge(
+    shared: &Shared,
+    (entry, head): (&Entry, &Head),
+    payload: Option<&[u8]>,
+) -> Judged {
+    let rules = shared.rules.lock().clone();
+    let (mut deed, mut edited) = (Deed::default(), None);
+    for rule in rules.iter().filter(|rule| rule.acts(head, payload)) {
         entry.change(|page| page.rules.push(rule.text().to_owned()));
         merge(&mut deed, &rule.deed);
     }
@@ -139,21 +169,28 @@ async fn judged(
         entry.change(|_| {});
         match shared.held.hold(entry.number()).await {
             Verdict::Go => {}
-            Verdict::GoWith(body) => payload = Some(body),
+            Verdict::GoWith(body) => edited = Some(body),
             Verdict::Drop => deed.drop = true,
         }
     }
     if deed.drop {
         entry.end(Ending::ByRule("the connection was closed".to_owned()));
-        return Err(Next::Close);
+        return Judged::Drop;
     }
-    if let Some(status) = deed.status {
-        let answer = local::refusal(&request.head, status, deed.retry_after);
-        let next = said(caller, entry, &answer).await;
-        return Err(if request.head.keeps_alive() { next } else { Next::Close });
+    match deed.status {
+        Some(status) => Judged::Answer(local::refusal(head, status, deed.retry_after)),
+        None => Judged::Go(deed, edited),
     }
-    edit(shared, request, &deed, payload);
-    Ok(deed)
+}
+
+/// The body as a rule wants it.
+pub(super) fn replaced(payload: &[u8], deed: &Deed) -> Vec<u8> {
+    match &deed.replace {
+        Some((from, to)) => {
+            String::from_utf8_lossy(payload).replace(from.as_str(), to).into_bytes()
+        }
+        None => payload.to_vec(),
+    }
 }
 
 /// An answer of our own, as far as the book is concerned the target's.
@@ -194,12 +231,7 @@ fn edit(shared: &Shared, request: &mut Request, deed: &Deed, payload: Option<Vec
     }
     if let Some(payload) = payload {
         let as_it_came = request.framing.payload(request.body.as_deref().unwrap_or_default());
-        let new = match &deed.replace {
-            Some((from, to)) => {
-                String::from_utf8_lossy(&payload).replace(from.as_str(), to).into_bytes()
-            }
-            None => payload,
-        };
+        let new = replaced(&payload, deed);
         if new != as_it_came {
             // What was written by hand is not packed.
             request.head.set("Content-Encoding", "");

@@ -16,7 +16,7 @@ use crate::rule::Deed;
 const AHEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How long an answer stands still for a rule that says so.
-const STALL: Duration = Duration::from_secs(600);
+pub(super) const STALL: Duration = Duration::from_secs(600);
 
 /// How it went.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use super::connection::{Caller, READ_BYTES};
 use super::exchange::Next;
 use super::held::Verdict;
 use super::target::Target;
-use crate::capture::{Exchange, News};
+use crate::capture::Exchange;
 use crate::decode;
 use crate::diff::diff;
 use crate::export::{self, Secrets};
@@ -118,6 +118,7 @@ async fn respond(shared: &Shared, head: &Head, body: &[u8]) -> Answer {
         ("GET", ["diff"]) => differences(shared, query),
         ("GET", ["rules"]) => Answer::Json(200, rules_now(shared)),
         ("PUT", ["rules"]) => set_rules(shared, body),
+        ("POST", ["told", key]) => told(shared, key, body),
         (method, ["exchanges", number, rest @ ..]) => {
             let found = number.parse().ok().and_then(|number| shared.book.get(number));
             match found {
@@ -126,6 +127,14 @@ async fn respond(shared: &Shared, head: &Head, body: &[u8]) -> Answer {
             }
         }
         _ => missing(&format!("the inspector has no `{} {}`", head.method(), head.path())),
+    }
+}
+
+/// What an inspector over a pipe saw, as it is now.
+fn told(shared: &Shared, key: &str, body: &[u8]) -> Answer {
+    match export::read(&String::from_utf8_lossy(body)) {
+        Ok(exchange) => Answer::Json(200, json!({"number": shared.book.hear(key, exchange)})),
+        Err(why) => wrong(&why.to_string()),
     }
 }
 
@@ -152,15 +161,36 @@ fn all(shared: &Shared) -> Vec<Exchange> {
     all
 }
 
-fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+fn parameter(query: &str, name: &str) -> Option<String> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
+    Some(decoded(value))
+}
+
+/// A value as pages and programs write it into an address: `%2F` is a slash, `+` a blank.
+fn decoded(value: &str) -> String {
+    let mut out = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let [first, after @ ..] = rest {
+        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        let byte = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
+        match (first, byte) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+                continue;
+            }
+            (b'+', _) => out.push(b' '),
+            _ => out.push(*first),
+        }
+        rest = after;
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn list(shared: &Shared, query: &str) -> Answer {
     let after = parameter(query, "after").and_then(|text| text.parse().ok()).unwrap_or(0);
-    let filter = parameter(query, "filter").unwrap_or_default().replace(['+'], " ");
-    let filter = match crate::filter::Filter::parse(&filter.replace("%20", " ").replace("%3A", ":"))
-    {
+    let filter = parameter(query, "filter").unwrap_or_default();
+    let filter = match crate::filter::Filter::parse(&filter) {
         Ok(filter) => filter,
         Err(why) => return wrong(&why),
     };
@@ -315,7 +345,7 @@ fn set_rules(shared: &Shared, body: &[u8]) -> Answer {
         texts.iter().map(|text| Rule::parse(text.as_str().unwrap_or_default())).collect();
     match parsed {
         Ok(rules) => {
-            *shared.rules.lock() = std::sync::Arc::new(rules);
+            shared.rule(rules);
             Answer::Json(200, rules_now(shared))
         }
         Err(why) => wrong(&why.to_string()),
@@ -324,17 +354,17 @@ fn set_rules(shared: &Shared, body: &[u8]) -> Answer {
 
 /// Every change as a server-sent event, until the watcher leaves.
 async fn events(shared: &Shared, caller: &mut Caller) -> Next {
-    let mut news = shared.book.watch();
+    let mut ends = shared.book.ends();
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\
                 Connection: close\r\n\r\n";
     if caller.stream.write_all(head.as_bytes()).await.is_err() {
         return Next::Close;
     }
     loop {
-        let number = match news.recv().await {
-            Ok(News::Over(number)) => number,
-            // What is not over is seen in the list.
-            Ok(News::Changed(_)) | Err(RecvError::Lagged(_)) => continue,
+        let number = match ends.recv().await {
+            Ok(number) => number,
+            // What was missed is seen in the list.
+            Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return Next::Close,
         };
         let Some(exchange) = shared.book.get(number) else { continue };

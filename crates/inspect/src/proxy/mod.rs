@@ -9,6 +9,7 @@ mod purse;
 mod target;
 mod tls;
 mod tunnel;
+mod two;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
 pub(crate) use held::Held;
@@ -72,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) target: Target,
     pub(crate) book: Book,
     pub(crate) rules: Mutex<Arc<Vec<Rule>>>,
+    /// Told when the rules change.
+    pub(crate) ruled: Notify,
     pub(crate) host: Option<String>,
     pub(crate) shows_secrets: bool,
     pub(crate) prices: Prices,
@@ -93,6 +96,7 @@ impl Proxy {
             target: settings.target,
             book: Book::new(settings.room),
             rules: Mutex::new(Arc::new(settings.rules)),
+            ruled: Notify::new(),
             host: settings.host,
             shows_secrets: settings.shows_secrets,
             prices: settings.prices,
@@ -148,7 +152,7 @@ impl Proxy {
     /// When one cannot be read; then nothing changes.
     pub fn set_rules(&self, texts: &[String]) -> Result<(), Unreadable> {
         let rules: Result<Vec<Rule>, _> = texts.iter().map(|text| Rule::parse(text)).collect();
-        *self.shared.rules.lock() = Arc::new(rules?);
+        self.shared.rule(rules?);
         Ok(())
     }
 
@@ -162,6 +166,14 @@ impl Proxy {
     #[must_use]
     pub fn held(&self) -> Vec<u64> {
         self.shared.held.numbers()
+    }
+}
+
+impl Shared {
+    /// Puts rules in the place of those that were.
+    fn rule(&self, rules: Vec<Rule>) {
+        *self.rules.lock() = Arc::new(rules);
+        self.ruled.notify_waiters();
     }
 }
 

@@ -7,7 +7,6 @@ use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Shared;
-use crate::capture::News;
 use crate::decode;
 
 /// What was spent, as far as prices are known.
@@ -37,11 +36,10 @@ impl Purse {
 
 /// Adds up until the proxy ends.
 pub(super) async fn count(shared: Arc<Shared>) {
-    let mut news = shared.book.watch();
+    let mut ends = shared.book.ends();
     loop {
-        let number = match news.recv().await {
-            Ok(News::Over(number)) => number,
-            Ok(News::Changed(_)) => continue,
+        let number = match ends.recv().await {
+            Ok(number) => number,
             Err(RecvError::Lagged(missed)) => {
                 tracing::warn!(missed, "the sum of costs left some exchanges out");
                 continue;

@@ -31,6 +31,9 @@ pub struct Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.is_empty() {
+            return f.write_str("programs over pipes");
+        }
         let scheme = if self.tls { "https://" } else { "" };
         write!(f, "{scheme}{}", self.authority())
     }
@@ -42,6 +45,12 @@ impl Target {
     pub fn new(host: &str, port: u16, tls: bool) -> Self {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Self { host, port, tls, config: Arc::default() }
+    }
+
+    /// No server: nothing can be passed on.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::new("", 0, false)
     }
 
     /// Trusts what `config` trusts, instead of the machine's certificates.
@@ -86,6 +95,9 @@ impl Target {
         &self,
         protocols: &[&[u8]],
     ) -> Result<(Box<dyn Duplex>, Option<Vec<u8>>), String> {
+        if self.host.is_empty() {
+            return Err("have no address: start the inspector with `--to ADDRESS`".to_owned());
+        }
         let place = (self.host.as_str(), self.port);
         let connected = tokio::time::timeout(CONNECT, TcpStream::connect(place)).await;
         let stream = match connected {

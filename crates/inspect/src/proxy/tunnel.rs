@@ -1,5 +1,7 @@
 //! Both ways of a connection at once, without a look at what is in them.
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
@@ -8,6 +10,9 @@ use super::connection::{Caller, READ_BYTES};
 use super::target::Duplex;
 use crate::capture::{Ending, Entry, Kind, Way};
 use crate::http2::Streams;
+
+/// How often a connection that has to end is looked at.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Who ended a way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +47,22 @@ pub(super) async fn bare(shared: &Shared, caller: Caller, kind: Kind) {
     }
     let mut seen = Seen { entry: &entry, streams: streams.map(Mutex::new) };
     seen.streams(Way::Asked, &ahead);
-    let ending = pass(&seen, &mut stream, &mut target).await;
+    let ending = tokio::select! {
+        ending = pass(&seen, &mut stream, &mut target) => ending,
+        // Rules act on connections that begin under them: the caller opens one when it next asks.
+        () = seen.rested(shared) => Ending::ByRule("closed, as rules were set".to_owned()),
+    };
     if let Some(streams) = &mut seen.streams {
         streams.get_mut().end(&ending);
     }
     entry.end(ending);
 }
 
-async fn reached(
+/// The connection to the target: the open one, or a new one that speaks the same.
+///
+/// # Errors
+/// Why there is none, after the target's name.
+pub(super) async fn reached(
     shared: &Shared,
     kind: Kind,
     open: Option<Box<dyn Duplex>>,
@@ -75,6 +88,22 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
+    /// Waits until rules were set, and then until no stream is open; for ever where no rule acts.
+    async fn rested(&self, shared: &Shared) {
+        let Some(streams) = &self.streams else { return std::future::pending().await };
+        loop {
+            let ruled = shared.ruled.notified();
+            if !shared.rules.lock().is_empty() {
+                break;
+            }
+            ruled.await;
+        }
+        let mut look = tokio::time::interval(LOOK);
+        while !streams.lock().is_idle() {
+            look.tick().await;
+        }
+    }
+
     fn streams(&self, way: Way, piece: &[u8]) {
         if let Some(streams) = &self.streams {
             streams.lock().push(way, piece);

@@ -1,5 +1,8 @@
 //! What the proxy says of itself.
 
+use inspect::capture::Way;
+use inspect::export::Secrets;
+use inspect::{Book, Ending, Kind, Room, Target, tell};
 use serde_json::Value;
 
 use crate::house::{Server, over, proxy, say};
@@ -79,4 +82,61 @@ async fn what_is_not_there_is_said_with_what_is() {
     assert!(head.starts_with("HTTP/1.1 404 ") && body.contains("there is no exchange `99`"));
     let (_, page) = get(&proxy, "/__rapport__/", "localhost").await;
     assert!(page.contains("<title>rapport inspect</title>"));
+}
+
+#[tokio::test]
+async fn a_filter_is_read_as_pages_write_it() {
+    let server = Server::start(b"\r\n\r\n", OK, true).await;
+    let proxy = proxy(server.address, &[]).await;
+    for path in ["/v1/a", "/v2/b"] {
+        let ask = format!("GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n");
+        say(proxy.address(), ask.as_bytes()).await;
+    }
+    over(&proxy, 2).await;
+    for (filter, titles) in [
+        ("path%3A%2Fv1%2F*", &["GET /v1/a"][..]),
+        ("path:/v2/*+status%3A2xx", &["GET /v2/b"]),
+        ("find%3A%22GET+%2Fv2%22", &["GET /v2/b"]),
+        ("", &["GET /v1/a", "GET /v2/b"]),
+    ] {
+        let path = format!("/__rapport__/exchanges?filter={filter}");
+        let (_, body) = get(&proxy, &path, "localhost").await;
+        let list: Value = serde_json::from_str(&body).unwrap();
+        let rows = list["exchanges"].as_array().unwrap();
+        let found: Vec<&str> = rows.iter().map(|row| row["title"].as_str().unwrap()).collect();
+        assert_eq!(found, titles, "{filter}");
+    }
+    let (head, body) = get(&proxy, "/__rapport__/exchanges?filter=speaks%3Ampc", "localhost").await;
+    assert!(head.starts_with("HTTP/1.1 400 ") && body.contains("`speaks:mpc`"), "{body}");
+}
+
+#[tokio::test]
+async fn what_another_tells_of_a_pipe_grows_and_ends_as_one_exchange() {
+    let elsewhere = Book::new(Room::default());
+    let entry = elsewhere.open(Kind::Stdio, "standard input".into(), "tool".into());
+    let server = Server::start(b"\r\n\r\n", OK, true).await;
+    let proxy = proxy(server.address, &[]).await;
+    let address = proxy.address();
+    let here = Target::new(&address.ip().to_string(), address.port(), false);
+    let mut ends = proxy.book().ends();
+    for (line, is_last) in
+        [("{\"id\":1,\"method\":\"ping\"}\n", false), ("{\"id\":1,\"result\":{}}\n", true)]
+    {
+        entry.push(if is_last { Way::Answered } else { Way::Asked }, line.as_bytes());
+        if is_last {
+            entry.end(Ending::Whole);
+        }
+        let now = elsewhere.get(1).unwrap();
+        tell(&here, "7-1", &now, Secrets::Hidden).await.unwrap();
+        let seen = proxy.book().get(1).unwrap();
+        assert_eq!((seen.kind, seen.is_open()), (Kind::Stdio, !is_last));
+        assert_eq!(seen.answered.bytes().is_empty(), !is_last);
+    }
+    assert_eq!(ends.recv().await, Ok(1), "its end is told once, and to all");
+    assert_eq!(proxy.book().size().0, 1);
+    tell(&here, "7-1", &elsewhere.get(1).unwrap(), Secrets::Hidden).await.unwrap();
+    assert_eq!(proxy.book().size().0, 2, "after its end the name is free");
+    let broken = b"POST /__rapport__/told/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\
+                   Connection: close\r\n\r\n{}";
+    assert!(say(address, broken).await.starts_with(b"HTTP/1.1 400 "));
 }

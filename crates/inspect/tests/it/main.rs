@@ -14,3 +14,5 @@ mod reads;
 mod rules;
 #[cfg(test)]
 mod two;
+#[cfg(test)]
+mod two_rules;

@@ -24,7 +24,18 @@ type Body = http_body_util::combinators::BoxBody<Bytes, Infallible>;
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path().to_owned();
-    let asked = request.into_body().collect().await.unwrap().to_bytes();
+    let new = request.headers().get("x-new").cloned();
+    let Ok(asked) = request.into_body().collect().await else {
+        return Ok(Response::new(Full::default().boxed()));
+    };
+    let asked = asked.to_bytes();
+    if path == "/echo" {
+        let mut response = Response::new(Full::new(asked).boxed());
+        if let Some(new) = new {
+            response.headers_mut().insert("x-new", new);
+        }
+        return Ok(response);
+    }
     if path == "/grpc.Echo/Say" {
         let mut trailers = hyper::HeaderMap::new();
         trailers.insert("grpc-status", "5".parse().unwrap());
@@ -44,7 +55,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) {
     drop(builder.serve_connection(TokioIo::new(stream), service).await);
 }
 
-async fn server() -> SocketAddr {
+pub(crate) async fn server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     spawn(async move {
@@ -55,7 +66,7 @@ async fn server() -> SocketAddr {
     address
 }
 
-async fn client<S>(stream: S) -> hyper::client::conn::http2::SendRequest<Full<Bytes>>
+pub(crate) async fn client<S>(stream: S) -> hyper::client::conn::http2::SendRequest<Full<Bytes>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -66,7 +77,7 @@ where
     sender
 }
 
-fn call(path: &str, kind: &str, body: &'static [u8]) -> Request<Full<Bytes>> {
+pub(crate) fn call(path: &str, kind: &str, body: &'static [u8]) -> Request<Full<Bytes>> {
     Request::post(format!("http://localhost{path}"))
         .header("content-type", kind)
         .header("x-api-key", "sk-ant-api03-hush-hush-hush")
@@ -76,7 +87,7 @@ fn call(path: &str, kind: &str, body: &'static [u8]) -> Request<Full<Bytes>> {
 }
 
 /// The exchange of a path, once it is over.
-async fn found(proxy: &Proxy, path: &str) -> Exchange {
+pub(crate) async fn found(proxy: &Proxy, path: &str) -> Exchange {
     let mut number = 0;
     loop {
         number += 1;
@@ -143,7 +154,7 @@ async fn streams_are_told_apart_and_read_like_any_other_exchange() {
 }
 
 /// A certificate for localhost, and who trusts it.
-fn certificate() -> (Arc<rustls::ServerConfig>, rustls::ClientConfig) {
+pub(crate) fn certificate() -> (Arc<rustls::ServerConfig>, rustls::ClientConfig) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let chain: CertificateDer<'static> = made.cert.der().clone();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -165,8 +176,8 @@ fn certificate() -> (Arc<rustls::ServerConfig>, rustls::ClientConfig) {
     (Arc::new(server), client)
 }
 
-#[tokio::test]
-async fn tls_is_ended_here_and_begun_anew_towards_the_target() {
+/// A server of HTTP/2 inside TLS, and who trusts it.
+pub(crate) async fn tls_server() -> (u16, rustls::ClientConfig) {
     let (server_config, trust) = certificate();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -181,6 +192,12 @@ async fn tls_is_ended_here_and_begun_anew_towards_the_target() {
             });
         }
     });
+    (port, trust)
+}
+
+#[tokio::test]
+async fn tls_is_ended_here_and_begun_anew_towards_the_target() {
+    let (port, trust) = tls_server().await;
     let (ours, trusts_us) = certificate();
     let settings = inspect::Settings {
         listen: "127.0.0.1:0".parse().unwrap(),

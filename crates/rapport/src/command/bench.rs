@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use inspect::Target;
 use inspect::measure::{Load, Outcome, Speech, load};
+use serde_json::{Map, Value};
 
 use super::{Frame, block_on};
 use crate::print::Exit;
@@ -16,9 +17,9 @@ pub(super) struct Options {
     /// A URL, HOST:PORT or a port; this machine's server when left out
     #[arg(allow_negative_numbers = true)]
     target: Option<String>,
-    /// The path that is asked
-    #[arg(long, value_name = "PATH", default_value = "/health")]
-    path: String,
+    /// The path that is asked: /health, with `--websocket` /ws, with `--mcp` /mcp
+    #[arg(long, value_name = "PATH", value_parser = super::inspect::path)]
+    path: Option<String>,
     /// A body to send (a POST then), or `@FILE`; for lines and sockets the message
     #[arg(long, value_name = "TEXT")]
     body: Option<String>,
@@ -26,11 +27,14 @@ pub(super) struct Options {
     #[arg(long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
     /// Speak JSON lines over bare TCP
-    #[arg(long, conflicts_with_all = ["websocket", "headers"])]
+    #[arg(long, conflicts_with_all = ["websocket", "headers", "mcp", "path"])]
     lines: bool,
     /// Speak to a WebSocket at `--path`
-    #[arg(long, conflicts_with = "headers")]
+    #[arg(long, conflicts_with_all = ["headers", "mcp"])]
     websocket: bool,
+    /// Open sessions of MCP over HTTP and call `ping`, or `--body`'s `method` with its `params`
+    #[arg(long, conflicts_with = "headers")]
+    mcp: bool,
     /// Connections at the same time
     #[arg(long, short, value_name = "N", default_value_t = 8)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -51,14 +55,14 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         Ok(target) => target,
         Err(exit) => return Ok(exit),
     };
-    for header in &options.headers {
-        if !header.contains(':') {
-            frame.printer.error(&format!("`{header}` is no header"));
-            frame.printer.hint("write `NAME: VALUE`");
+    let speech = match speech(options, &target)? {
+        Ok(speech) => speech,
+        Err((text, hint)) => {
+            frame.printer.error(&text);
+            frame.printer.hint(hint);
             return Ok(Exit::Usage);
         }
-    }
-    let speech = speech(options, &target)?;
+    };
     let amount = Load {
         connections: usize::from(options.connections),
         count: options.count,
@@ -70,10 +74,21 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
     } else {
         print(frame, &outcome, amount);
     }
-    Ok(if outcome.good == 0 || !outcome.failures.is_empty() { Exit::Problem } else { Exit::Fine })
+    if outcome.good > 0 {
+        return Ok(if outcome.failures.is_empty() { Exit::Fine } else { Exit::Problem });
+    }
+    // Nothing came: the cause that was met most often is the one to tell.
+    let worst = outcome.failures.iter().max_by_key(|(_, count)| **count);
+    Ok(match worst {
+        Some((why, _)) => super::inspect::unanswered(frame, &target, why),
+        None => Exit::Timeout,
+    })
 }
 
-fn speech(options: &Options, target: &Target) -> anyhow::Result<Speech> {
+/// What is wrong with a flag, and what would be right.
+type Wrong = (String, &'static str);
+
+fn speech(options: &Options, target: &Target) -> anyhow::Result<Result<Speech, Wrong>> {
     let body = match options.body.as_deref().map(|body| body.strip_prefix('@').ok_or(body)) {
         Some(Ok(file)) => {
             Some(std::fs::read_to_string(file).with_context(|| format!("cannot read `{file}`"))?)
@@ -81,28 +96,68 @@ fn speech(options: &Options, target: &Target) -> anyhow::Result<Speech> {
         Some(Err(text)) => Some(text.to_owned()),
         None => None,
     };
+    let ping = || "{\"type\":\"ping\"}".to_owned();
+    let path = |usual: &str| options.path.clone().unwrap_or_else(|| usual.to_owned());
     if options.lines {
-        let mut line = body.unwrap_or_else(|| "{\"type\":\"ping\"}".to_owned());
-        line.push('\n');
-        return Ok(Speech::Lines(line.into_bytes()));
+        let line = body.unwrap_or_else(ping);
+        let line = line.trim_end_matches(['\r', '\n']);
+        if line.contains('\n') {
+            let text = "`--body` has several lines, and each would be a question of its own";
+            return Ok(Err((text.to_owned(), "write one line of JSON")));
+        }
+        return Ok(Ok(Speech::Lines(format!("{line}\n").into_bytes())));
     }
     if options.websocket {
-        let text = body.unwrap_or_else(|| "{\"type\":\"ping\"}".to_owned());
-        let path = if options.path == "/health" { "/ws" } else { &options.path };
-        return Ok(Speech::WebSocket(path.to_owned(), text));
+        return Ok(Ok(Speech::WebSocket(path("/ws"), body.unwrap_or_else(ping))));
     }
+    if options.mcp {
+        let body = body.unwrap_or_else(|| "{\"method\":\"ping\"}".to_owned());
+        return Ok(question(&body).map(|question| Speech::Mcp(path("/mcp"), question)));
+    }
+    Ok(request(options, (target, &path("/health")), body))
+}
+
+/// A request of JSON-RPC from its method and parameters.
+fn question(body: &str) -> Result<String, Wrong> {
+    let hint = "write `--body '{\"method\": \"tools/list\"}'`";
+    let read: Option<Map<String, Value>> = serde_json::from_str(body).ok();
+    let read = read.filter(|fields| fields.get("method").is_some_and(Value::is_string));
+    let mut fields = read.ok_or_else(|| (format!("`{body}` is no call of a method"), hint))?;
+    fields.insert("jsonrpc".to_owned(), "2.0".into());
+    fields.entry("id").or_insert_with(|| 1.into());
+    Ok(Value::from(fields).to_string())
+}
+
+fn request(
+    options: &Options,
+    (target, path): (&Target, &str),
+    body: Option<String>,
+) -> Result<Speech, Wrong> {
     let method = if body.is_some() { "POST" } else { "GET" };
-    let mut head =
-        format!("{method} {} HTTP/1.1\r\nHost: {}\r\n", options.path, target.authority());
+    let mut head = format!("{method} {path} HTTP/1.1\r\n");
+    let mut said = Vec::new();
     for header in &options.headers {
+        let name = header.split_once(':').map(|(name, _)| name.trim());
+        let name = name.filter(|name| {
+            let is_word = |c: char| c.is_ascii_graphic() && !"\"(),/:;<=>?@[\\]{}".contains(c);
+            !name.is_empty() && name.chars().all(is_word) && !header.contains(['\r', '\n'])
+        });
+        let Some(name) = name else {
+            return Err((format!("`{header}` is no header"), "write `NAME: VALUE`"));
+        };
+        said.push(name.to_ascii_lowercase());
         head.push_str(&format!("{header}\r\n"));
     }
+    let mut usual = |name: &str, value: &str| {
+        if !said.iter().any(|said| *said == name.to_ascii_lowercase()) {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+    };
+    usual("Host", &target.authority());
     let body = body.unwrap_or_default();
     if method == "POST" {
-        head.push_str(&format!(
-            "Content-Type: application/json\r\nContent-Length: {}\r\n",
-            body.len()
-        ));
+        usual("Content-Type", "application/json");
+        usual("Content-Length", &body.len().to_string());
     }
     Ok(Speech::Http(format!("{head}\r\n{body}").into_bytes()))
 }
@@ -114,13 +169,15 @@ fn print(frame: &mut Frame, outcome: &Outcome, amount: Load) {
         "{} answers in {:.2} s over {} connections: {:.0} a second",
         outcome.good, outcome.seconds, amount.connections, outcome.per_second
     ));
-    frame.printer.line(&format!(
-        "p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, longest {:.2} ms",
-        ms(times.p50),
-        ms(times.p90),
-        ms(times.p99),
-        ms(times.max)
-    ));
+    if outcome.good > 0 {
+        frame.printer.line(&format!(
+            "p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, longest {:.2} ms",
+            ms(times.p50),
+            ms(times.p90),
+            ms(times.p99),
+            ms(times.max)
+        ));
+    }
     for (why, count) in &outcome.failures {
         frame.printer.line(&format!("{count} times: {why}"));
     }

@@ -17,11 +17,12 @@ pub(super) struct Options {
     target: Option<String>,
     /// How many connections
     #[arg(long, short, value_name = "N", default_value_t = 4)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     count: u32,
     /// Seconds between two
-    #[arg(long, short, value_name = "SECONDS", default_value_t = 0.25)]
-    interval: f64,
+    #[arg(long, short, value_name = "SECONDS", default_value = "0.25")]
+    #[arg(value_parser = super::inspect::seconds, allow_negative_numbers = true)]
+    interval: Duration,
 }
 
 /// Runs `ping`.
@@ -30,8 +31,7 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         Ok(target) => target,
         Err(exit) => return Ok(exit),
     };
-    let pause = Duration::try_from_secs_f64(options.interval).unwrap_or_default();
-    let count = options.count;
+    let (pause, count) = (options.interval, options.count);
     block_on(async {
         let (mut times, mut speaks, mut why) = (Vec::new(), None, None);
         for number in 0..count {
@@ -61,24 +61,21 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
                 "connect_us": spread, "speaks": speaks, "error": why,
             }))?;
         } else {
-            frame.printer.line(&format!(
-                "{} of {count} connected; {:.2} / {:.2} / {:.2} ms (min / median / max)",
-                spread.count,
-                ms(spread.min),
-                ms(spread.p50),
-                ms(spread.max)
-            ));
+            frame.printer.line(&sum(spread, count));
         }
         let Some(why) = why else { return Ok(Exit::Fine) };
-        frame.printer.hint(&format!("see why: `rapport doctor {}`", target.authority()));
-        Ok(if why.contains("refused") {
-            Exit::Refused
-        } else if why.contains("within") {
-            Exit::Timeout
-        } else {
-            Exit::Problem
-        })
+        Ok(super::inspect::unanswered(frame, &target, &why))
     })?
+}
+
+/// How it went, in a line; without times where there were none.
+fn sum(spread: Spread, count: u32) -> String {
+    let text = format!("{} of {count} connected", spread.count);
+    if spread.count == 0 {
+        return text;
+    }
+    let (min, middle, max) = (ms(spread.min), ms(spread.p50), ms(spread.max));
+    format!("{text}; {min:.2} / {middle:.2} / {max:.2} ms (min / median / max)")
 }
 
 fn ms(us: u64) -> f64 {

@@ -4,17 +4,21 @@ use std::io::{IsTerminal as _, Read as _};
 use std::time::Duration;
 
 use clap::Args;
-use inspect::measure::exchange;
+use inspect::measure::{exchange, messages};
 
 use super::{Frame, block_on};
 use crate::print::Exit;
+
+/// What a session of `MCP/1.0` begins with.
+const GREETING: &[u8] = b"MCP/1.0\r\nConnection: Upgrade\r\n\r\n";
 
 /// Flags of `raw`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     rapport raw localhost:61900 '{\"type\":\"ping\"}'\n  \
     printf 'GET / HTTP/1.0\\r\\n\\r\\n' | rapport raw localhost:3000 --exact\n  \
-    rapport raw localhost:6379 PING --hex")]
+    rapport raw localhost:6379 PING --hex\n  \
+    rapport raw localhost:61900 --websocket /ws '{\"message\":\"hello\"}'")]
 pub(super) struct Options {
     /// A URL, HOST:PORT or a port; `https://` speaks TLS
     #[arg(allow_hyphen_values = true)]
@@ -28,9 +32,17 @@ pub(super) struct Options {
     /// Send the bytes as they are, without a line end after each text
     #[arg(long)]
     exact: bool,
+    /// Send each text as a message to the WebSocket at this path, such as `/ws`
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["exact", "greet"])]
+    #[arg(value_parser = super::inspect::path)]
+    websocket: Option<String>,
+    /// Begin with the greeting of `MCP/1.0`
+    #[arg(long)]
+    greet: bool,
     /// How many seconds of silence end it
-    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
-    wait: f64,
+    #[arg(long, value_name = "SECONDS", default_value = "2")]
+    #[arg(value_parser = super::inspect::seconds, allow_negative_numbers = true)]
+    wait: Duration,
 }
 
 /// Runs `raw`.
@@ -39,12 +51,18 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         Ok(target) => target,
         Err(exit) => return Ok(exit),
     };
-    let mut bytes = Vec::new();
-    if options.texts.is_empty() {
+    let mut bytes = if options.greet { GREETING.to_vec() } else { Vec::new() };
+    let mut texts = options.texts.clone();
+    if texts.is_empty() && !(options.greet && std::io::stdin().is_terminal()) {
         if std::io::stdin().is_terminal() {
             frame.printer.note("type what to say; Ctrl-D sends it");
         }
-        std::io::stdin().lock().read_to_end(&mut bytes)?;
+        let mut said = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut said)?;
+        if options.websocket.is_some() {
+            texts = String::from_utf8_lossy(&said).lines().map(ToOwned::to_owned).collect();
+        }
+        bytes.extend_from_slice(&said);
     }
     for text in &options.texts {
         bytes.extend_from_slice(text.as_bytes());
@@ -52,17 +70,22 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
             bytes.extend_from_slice(b"\r\n");
         }
     }
-    let wait = Duration::try_from_secs_f64(options.wait).unwrap_or(Duration::from_secs(2));
-    if options.hex {
+    if options.hex && options.websocket.is_none() {
         frame.printer.note(&dump(&bytes, '>'));
     }
-    let said = block_on(exchange(&target, &bytes, wait))?;
+    let said = block_on(async {
+        match &options.websocket {
+            Some(path) => messages(&target, path, &texts, options.wait).await,
+            None => exchange(&target, &bytes, options.wait).await,
+        }
+    })?;
     let said = match said {
         Ok(said) => said,
         Err(why) => {
-            frame.printer.error(&format!("{target} {why}"));
-            frame.printer.hint(&format!("see why: `rapport doctor {}`", target.authority()));
-            return Ok(if why.contains("refused") { Exit::Refused } else { Exit::Problem });
+            frame
+                .printer
+                .error(&format!("{target} {}", why.replace("no WebSocket", "has no WebSocket")));
+            return Ok(super::inspect::unanswered(frame, &target, &why));
         }
     };
     if options.hex {

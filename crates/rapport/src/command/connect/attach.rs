@@ -7,26 +7,23 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::edit::Format;
 use super::machine::Machine;
+use super::wrap::{self, Entry, Through};
 use super::{apps, file, target};
 use crate::command::Frame;
 use crate::data;
 
-/// The members that hold lists of MCP servers in the files that are known.
-const GROUPS: &[&str] = &["mcpServers", "servers", "mcp_servers", "context_servers"];
-/// The members that hold a server's address.
-const ADDRESSES: &[&str] = &["url", "httpUrl", "serverUrl"];
-
 /// A place in a configuration that can be pointed elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in crate::command) struct Place {
     path: PathBuf,
     before: String,
-    /// The address it leads to now, as `https://host:port`.
-    pub(in crate::command) leads_to: String,
+    /// The address it leads to now, as `https://host:port`; nothing where only programs are meant.
+    pub(in crate::command) leads_to: Option<String>,
+    /// The servers that a command starts.
+    started: Vec<Entry>,
 }
 
 /// What was changed, as it is kept on disk.
@@ -36,8 +33,15 @@ struct Kept {
     path: PathBuf,
     before: String,
     after: String,
+    /// Empty where only programs are started otherwise.
     leads_to: String,
     now_to: String,
+    /// The program that stands before others.
+    #[serde(default)]
+    program: String,
+    /// Whom it stands before.
+    #[serde(default)]
+    started: Vec<String>,
 }
 
 /// A configuration that leads to an address of ours; it is put back when this drops.
@@ -66,25 +70,54 @@ pub(in crate::command) fn find(
         bail!("`{}` is not there, or empty", path.display());
     }
     let shown = path.display();
-    let urls = match server {
-        Some(server) => vec![url_of(&path, &before, server)?],
-        None => origins(&before),
-    };
+    let (urls, started) = named(&path, &before, server)?;
     let fitting: Vec<&String> = match wanted {
         Some(wanted) => urls.iter().filter(|url| is_same(url, wanted)).collect(),
         None => urls.iter().collect(),
     };
-    match (fitting.as_slice(), wanted) {
-        ([one], _) => Ok(Place { leads_to: (*one).clone(), before, path }),
+    let leads_to = match (fitting.as_slice(), wanted) {
+        ([one], _) | ([one, ..], Some(_)) => Some((*one).clone()),
+        ([], None) if !started.is_empty() => None,
         ([], _) if urls.is_empty() => {
             bail!("`{shown}` names no address; give the program its base URL by hand")
         }
-        ([], Some(wanted)) => {
-            bail!("`{shown}` has no address of `{wanted}`; it has {}", urls.join(", "))
-        }
-        ([first, ..], Some(_)) => Ok(Place { leads_to: (*first).clone(), before, path }),
+        ([], _) => bail!(
+            "`{shown}` has no address of `{}`; it has {}",
+            wanted.unwrap_or_default(),
+            urls.join(", ")
+        ),
         _ => bail!("`{shown}` names {}: say which with --to or --server", urls.join(", ")),
+    };
+    Ok(Place { path, before, leads_to, started })
+}
+
+/// The addresses of a text and the servers that a command starts: of one server, or of all.
+fn named(
+    path: &Path,
+    text: &str,
+    server: Option<&str>,
+) -> anyhow::Result<(Vec<String>, Vec<Entry>)> {
+    let format = format_of(path);
+    let readable = format.find(text, &[]);
+    let mut all = wrap::entries(format, text);
+    if let Some(server) = server {
+        readable.map_err(|wrong| anyhow!("`{}`: {wrong}", path.display()))?;
+        all.retain(|entry| entry.name == server);
+        if all.is_empty() {
+            bail!("`{}` has no server `{server}`", path.display());
+        }
     }
+    if all.is_empty() {
+        return Ok((origins(text), Vec::new()));
+    }
+    let mut urls = Vec::new();
+    for url in all.iter().filter_map(Entry::url).flat_map(origins) {
+        if !urls.contains(&url) {
+            urls.push(url);
+        }
+    }
+    all.retain(|entry| entry.command().is_some());
+    Ok((urls, all))
 }
 
 fn path_of(frame: &Frame, what: &str) -> anyhow::Result<PathBuf> {
@@ -104,26 +137,6 @@ fn path_of(frame: &Frame, what: &str) -> anyhow::Result<PathBuf> {
 
 fn format_of(path: &Path) -> Format {
     if path.extension().is_some_and(|end| end == "toml") { Format::Toml } else { Format::Json }
-}
-
-/// The address of one server of a list.
-fn url_of(path: &Path, text: &str, server: &str) -> anyhow::Result<String> {
-    let format = format_of(path);
-    for group in GROUPS {
-        let found = format.find(text, &[group, server]);
-        let found = found.map_err(|wrong| anyhow!("`{}`: {wrong}", path.display()))?;
-        let Some(entry) = found else { continue };
-        let url = ADDRESSES.iter().find_map(|name| entry.get(name).and_then(Value::as_str));
-        let origin = url.and_then(|url| origins(url).into_iter().next());
-        return origin.ok_or_else(|| {
-            anyhow!(
-                "`{server}` in `{}` starts a command: put `rapport inspect --stdio --record FILE \
-                 --` before it",
-                path.display()
-            )
-        });
-    }
-    bail!("`{}` has no server `{server}`", path.display())
 }
 
 /// The addresses of a text, each once, in their order: `scheme://host:port`.
@@ -189,11 +202,35 @@ pub(in crate::command) fn attach(
     to: &str,
     folder: &Path,
 ) -> anyhow::Result<Attached> {
-    let Place { path, before, leads_to } = place;
-    let after = pointed(&before, &leads_to, to);
+    let Place { path, before, leads_to, started } = place;
+    let program = std::env::current_exe().context("this program's own path is not known")?;
+    let program = program.display().to_string();
+    let mut after = before.clone();
+    if let Some(from) = &leads_to {
+        after = pointed(&after, from, to);
+    }
+    if !started.is_empty() {
+        let format = format_of(&path);
+        // An address that is pointed elsewhere may stand among what a program is given.
+        let names: Vec<&String> = started.iter().map(|entry| &entry.name).collect();
+        let mut now = wrap::entries(format, &after);
+        now.retain(|entry| entry.command().is_some() && names.contains(&&entry.name));
+        let through = Through { program: &program, to };
+        let wrapped = wrap::wrapped((format, &after), &now, through);
+        after = wrapped.map_err(|why| anyhow!("`{}`: {why}", path.display()))?;
+    }
     data::private_folder(folder)?;
     let process = std::process::id();
-    let kept = Kept { process, path, before, after, leads_to, now_to: to.to_owned() };
+    let kept = Kept {
+        process,
+        path,
+        before,
+        after,
+        leads_to: leads_to.unwrap_or_default(),
+        now_to: to.to_owned(),
+        program,
+        started: started.into_iter().map(|entry| entry.name).collect(),
+    };
     let note = folder.join(format!("attached-{process}.json"));
     data::write_private(&note, serde_json::to_string(&kept)?.as_bytes())
         .with_context(|| format!("cannot write `{}`", note.display()))?;
@@ -213,9 +250,19 @@ fn over(path: &Path, before: &str, after: &str) -> anyhow::Result<()> {
 }
 
 impl Attached {
-    /// The file that was changed, and where it led.
-    pub(in crate::command) fn told(&self) -> (String, &str) {
-        (self.kept.path.display().to_string(), &self.kept.leads_to)
+    /// What was changed, a line each.
+    pub(in crate::command) fn told(&self) -> Vec<String> {
+        let Kept { path, leads_to, started, .. } = &self.kept;
+        let path = path.display();
+        let mut lines = Vec::new();
+        if !leads_to.is_empty() {
+            lines.push(format!("{path} leads here instead of to {leads_to} while this runs"));
+        }
+        if !started.is_empty() {
+            let names = started.join("`, `");
+            lines.push(format!("{path} starts `{names}` through the inspector while this runs"));
+        }
+        lines
     }
 }
 
@@ -237,13 +284,16 @@ fn put_back(kept: &Kept) -> anyhow::Result<()> {
     let before = if now == kept.after {
         kept.before.clone()
     } else {
-        pointed(&now, &kept.now_to, &kept.leads_to)
+        let through = Through { program: &kept.program, to: &kept.now_to };
+        let now = wrap::unwrapped((format_of(&kept.path), &now), &kept.before, through);
+        if kept.leads_to.is_empty() { now } else { pointed(&now, &kept.now_to, &kept.leads_to) }
     };
     if before == now { Ok(()) } else { over(&kept.path, &now, &before) }
 }
 
-/// Puts back what processes that are gone had changed; one line for each file.
-pub(in crate::command) fn recover(folder: &Path) -> Vec<String> {
+/// Puts back what processes that are gone had changed; one line for each file, and whether that
+/// was done.
+pub(in crate::command) fn recover(folder: &Path) -> Vec<(bool, String)> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut said = Vec::new();
     for path in entries.flatten().map(|entry| entry.path()) {
@@ -259,17 +309,20 @@ pub(in crate::command) fn recover(folder: &Path) -> Vec<String> {
         let shown = kept.path.display();
         match put_back(&kept) {
             Ok(()) => {
-                said.push(format!(
-                    "put `{shown}` back: an inspector that was killed had changed it"
-                ));
+                let text =
+                    format!("put `{shown}` back: an inspector that was killed had changed it");
+                said.push((true, text));
                 // As above.
                 let _gone = std::fs::remove_file(&path);
             }
-            Err(why) => said.push(format!(
-                "`{shown}` still leads to {} and cannot be put back: {why:#}; {} has what it was",
-                kept.now_to,
-                path.display()
-            )),
+            Err(why) => {
+                let (to, note) = (&kept.now_to, path.display());
+                let text = format!(
+                    "`{shown}` still leads to {to} and cannot be put back: {why:#}; {note} has \
+                     what it was"
+                );
+                said.push((false, text));
+            }
         }
     }
     said
@@ -285,8 +338,8 @@ mod tests {
 
     fn place(path: &Path) -> Place {
         std::fs::write(path, TEXT).unwrap();
-        let leads_to = "http://localhost:61900".to_owned();
-        Place { path: path.to_owned(), before: TEXT.to_owned(), leads_to }
+        let leads_to = Some("http://localhost:61900".to_owned());
+        Place { path: path.to_owned(), before: TEXT.to_owned(), leads_to, started: Vec::new() }
     }
 
     #[test]
@@ -326,7 +379,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mcp.json");
         let attached = attach(place(&path), "http://127.0.0.1:8888", dir.path()).unwrap();
-        assert_eq!(recover(dir.path()), [""; 0], "its process is alive");
+        assert_eq!(recover(dir.path()), [], "its process is alive");
         // A kill drops nothing; and a number that no process has stands for one that is gone.
         let kept = Kept {
             process: i32::MAX as u32,
@@ -334,8 +387,8 @@ mod tests {
         };
         std::fs::write(&attached.note, serde_json::to_string(&kept).unwrap()).unwrap();
         let said = recover(dir.path());
-        assert!(said[0].starts_with("put `"), "{said:?}");
+        assert!(said[0].0 && said[0].1.starts_with("put `"), "{said:?}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), TEXT);
-        assert_eq!(recover(dir.path()), [""; 0]);
+        assert_eq!(recover(dir.path()), []);
     }
 }

@@ -12,6 +12,7 @@ mod list;
 mod machine;
 mod running;
 mod target;
+mod wrap;
 
 use std::path::{Path, PathBuf};
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::super::Frame;
 use super::super::connect::attach::{self, Attached, Place};
 use super::Options;
+use crate::print::Exit;
 
 /// What is to be pointed here; and what a killed inspector left is put back first.
 ///
@@ -13,7 +14,7 @@ use super::Options;
 /// When the file names nothing that fits.
 pub(super) fn place(frame: &mut Frame, options: &Options) -> anyhow::Result<Option<Place>> {
     if let Some(folder) = folder(frame) {
-        for text in attach::recover(&folder) {
+        for (_, text) in attach::recover(&folder) {
             frame.printer.note(&text);
         }
     }
@@ -43,10 +44,28 @@ pub(super) fn attach(
     let Some(place) = place else { return Ok(None) };
     let folder = folder(frame).ok_or_else(|| anyhow::anyhow!("correct the configuration first"))?;
     let attached = attach::attach(place, &format!("http://{address}"), &folder)?;
-    let (path, led_to) = attached.told();
-    frame.printer.note(&format!("{path} leads here instead of to {led_to} while this runs"));
+    for line in attached.told() {
+        frame.printer.note(&line);
+    }
     frame.printer.note("a program that runs already has to read it again");
     Ok(Some(attached))
+}
+
+/// `--detach`: puts back what inspectors that are gone had changed.
+pub(super) fn detach(frame: &mut Frame) -> Exit {
+    let Some(folder) = folder(frame) else {
+        frame.printer.error("the configuration cannot be read, so the data folder is not known");
+        frame.printer.hint("see what is wrong: `rapport config check`");
+        return Exit::Usage;
+    };
+    let told = attach::recover(&folder);
+    if told.is_empty() {
+        frame.printer.line("no file is changed by an inspector that is gone");
+    }
+    for (_, text) in &told {
+        frame.printer.line(text);
+    }
+    if told.iter().all(|(is_done, _)| *is_done) { Exit::Fine } else { Exit::Problem }
 }
 
 /// Where it is kept what was there.

@@ -10,7 +10,7 @@ use doctor::port;
 use inspect::decode::{self, Prices};
 use inspect::export::{Secrets, line};
 use inspect::screen::Screen;
-use inspect::{Book, Exchange, Filter, News, Proxy, Room, Rule, Settings, Spent, Target};
+use inspect::{Book, Exchange, Filter, Proxy, Room, Rule, Settings, Spent, Target};
 use tokio::process::Child;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -83,7 +83,7 @@ pub(super) async fn proxy(
     };
     let address = proxy.address();
     // Whoever is told the address may ask at once.
-    let news = proxy.book().watch();
+    let news = proxy.book().ends();
     announce(frame, &shown, (address, certificate));
     let prices = proxy.prices().clone();
     let stop = crate::serve::stop_asked();
@@ -131,7 +131,7 @@ pub(super) async fn proxy(
 /// Tells of every exchange until a signal, the view or the command ends it.
 async fn follow(
     ends: &mut Ends<'_>,
-    (proxy, mut news, mut child): (&Proxy, Receiver<News>, Option<Child>),
+    (proxy, mut news, mut child): (&Proxy, Receiver<u64>, Option<Child>),
     (stop, view): (
         &mut (impl Future<Output = anyhow::Result<()>> + Unpin),
         &mut (impl Future<Output = io::Result<()>> + Unpin),
@@ -150,10 +150,8 @@ async fn follow(
             ended = ended(&mut child) => {
                 let status = ended?;
                 checks::settled(proxy.book()).await;
-                while let Ok(told) = news.try_recv() {
-                    if let News::Over(number) = told {
-                        ends.over(proxy.book(), number)?;
-                    }
+                while let Ok(number) = news.try_recv() {
+                    ends.over(proxy.book(), number)?;
                 }
                 if status.success() {
                     return Ok(Exit::Fine);
@@ -248,35 +246,11 @@ fn sum(total: u64, spent: Spent) -> String {
     text
 }
 
-/// Stands between our standard input and output and a program's, until it ends.
-pub(super) async fn stdio(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
-    let mut record = record(options)?;
-    let book = Book::new(Room::default());
-    let status = match inspect::wrap(&book, &options.command).await {
-        Ok(status) => status,
-        Err(error) => {
-            let program = options.command.first().map_or("", String::as_str);
-            frame.printer.error(&format!("`{program}` cannot be started: {error}"));
-            frame.printer.hint(&format!("see why: `rapport doctor --stdio '{program}'`"));
-            return Ok(Exit::Problem);
-        }
-    };
-    let Some(exchange) = book.get(1) else { return Ok(Exit::Problem) };
-    // Standard output is the program's: what we have to say goes beside it.
-    for text in show::lines(&exchange, options.verbose, secrets(options), &prices()) {
-        frame.printer.note(&text);
-    }
-    if let Some(file) = &mut record {
-        file.write(&line(&exchange, secrets(options)))?;
-    }
-    Ok(if status == Some(0) { Exit::Fine } else { Exit::Problem })
-}
-
 pub(super) fn secrets(options: &Options) -> Secrets {
     if options.show_secrets { Secrets::Kept } else { Secrets::Hidden }
 }
 
-fn record(options: &Options) -> anyhow::Result<Option<Record>> {
+pub(super) fn record(options: &Options) -> anyhow::Result<Option<Record>> {
     let path = options.record.as_deref();
     path.map(|path| Record::open(path, options.record_max)).transpose()
 }
@@ -289,11 +263,11 @@ async fn ended(child: &mut Option<Child>) -> io::Result<ExitStatus> {
     }
 }
 
-async fn next(news: &mut Receiver<News>) -> Option<u64> {
+async fn next(news: &mut Receiver<u64>) -> Option<u64> {
     loop {
         match news.recv().await {
-            Ok(News::Over(number)) => return Some(number),
-            Ok(News::Changed(_)) | Err(RecvError::Lagged(_)) => {}
+            Ok(number) => return Some(number),
+            Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return None,
         }
     }

@@ -4,6 +4,7 @@ mod attach;
 mod checks;
 mod file;
 mod live;
+mod piped;
 mod price;
 mod record;
 mod show;
@@ -61,6 +62,12 @@ pub(super) struct Options {
     /// Of the file: the MCP server whose address is meant
     #[arg(long, value_name = "NAME", requires = "attach_config")]
     server: Option<String>,
+    /// Put back the files that an inspector which was killed had changed, and end
+    #[arg(long, conflicts_with_all = ["to", "stdio", "open", "attach_config", "verb"])]
+    detach: bool,
+    /// With `--stdio`: show it in the inspector that listens there too
+    #[arg(long, value_name = "ADDRESS", requires = "stdio", hide = true)]
+    tell: Option<String>,
     /// Start a program and stand between its input and output and ours
     #[arg(long, requires = "command", conflicts_with_all = ["to", "open"])]
     stdio: bool,
@@ -132,21 +139,29 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
     if let Some(path) = &options.open {
         return file::run(frame, options, (path, &filter));
     }
+    if options.detach {
+        return Ok(attach::detach(frame));
+    }
     if options.stdio {
-        return block_on(live::stdio(frame, options))?;
+        return block_on(piped::stdio(frame, options))?;
     }
     let place = match attach::place(frame, options) {
         Ok(place) => place,
         Err(why) => return Ok(usage(frame, &format!("{why:#}"), "")),
     };
-    let Some(text) = options.to.as_ref().or(place.as_ref().map(|place| &place.leads_to)) else {
-        let hint = "say which server: `rapport inspect --to localhost:61900`, or a program: \
-                    `rapport inspect --stdio -- CMD`";
-        return Ok(usage(frame, "nothing to inspect was named", hint));
-    };
-    let target = match target(frame, text, &port::Place::Flag("--to".to_owned())) {
-        Ok(target) => target,
-        Err(exit) => return Ok(exit),
+    let leads_to = place.as_ref().and_then(|place| place.leads_to.as_ref());
+    let target = match (options.to.as_ref().or(leads_to), &place) {
+        (Some(text), _) => match target(frame, text, &port::Place::Flag("--to".to_owned())) {
+            Ok(target) => target,
+            Err(exit) => return Ok(exit),
+        },
+        // Only programs are looked at; they tell by themselves what is said.
+        (None, Some(_)) => Target::nothing(),
+        (None, None) => {
+            let hint = "say which server: `rapport inspect --to localhost:61900`, or a program: \
+                        `rapport inspect --stdio -- CMD`";
+            return Ok(usage(frame, "nothing to inspect was named", hint));
+        }
     };
     let listen = match listen(frame, options.listen.as_deref()) {
         Ok(listen) => listen,
@@ -196,6 +211,54 @@ pub(super) fn addressed(frame: &mut Frame, text: Option<&str>) -> Result<Target,
     let known = |port: u16| if port == 0 { port::HOME } else { port };
     let number = said.unwrap_or_else(|| known(configured()).to_string());
     target(frame, &format!("{host}:{number}"), &port::Place::Flag("--port".to_owned()))
+}
+
+/// The exit code of a server that did not answer as it should, and where to look for the reason.
+pub(super) fn unanswered(frame: &mut Frame, target: &Target, why: &str) -> Exit {
+    frame.printer.hint(&format!("see why: `rapport doctor {}`", target.authority()));
+    exit_of(why)
+}
+
+/// The exit code of a cause, in the words of [`inspect::measure`].
+pub(super) fn exit_of(why: &str) -> Exit {
+    let status = why.strip_prefix("status ").and_then(|rest| rest.parse::<u16>().ok());
+    match status {
+        Some(401 | 403) => Exit::Key,
+        Some(500..) => Exit::Server,
+        Some(_) => Exit::Problem,
+        None if why.contains("refused the connection") => Exit::Refused,
+        None if why.contains(" within ") => Exit::Timeout,
+        None if ["refused TLS", "no WebSocket", "no HTTP", "no MCP"]
+            .iter()
+            .any(|words| why.contains(words)) =>
+        {
+            Exit::Protocol
+        }
+        None => Exit::Problem,
+    }
+}
+
+/// A time in seconds, as flags take it.
+///
+/// # Errors
+/// When it is none, below nothing or above a day.
+pub(super) fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    let value: Option<f64> = text.parse().ok();
+    let value = value.filter(|value| (0.0..=86_400.0).contains(value));
+    value
+        .and_then(|value| std::time::Duration::try_from_secs_f64(value).ok())
+        .ok_or_else(|| "must be seconds from 0 to 86400, such as 0.5".to_owned())
+}
+
+/// A path as it stands in a request.
+///
+/// # Errors
+/// When it does not begin with `/`, or has a blank or an end of line in it.
+pub(super) fn path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') && text.chars().all(|c| c.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err("must begin with `/` and have no blanks in it, such as `/v1/models`".to_owned())
 }
 
 /// Why a text is no address of a server.

@@ -45,6 +45,11 @@ pub(crate) fn copy(
 }
 
 fn fill(from: &Connection, part: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Fault> {
+    // SQLite would make it readable for everybody.
+    let mut narrow = fs::OpenOptions::new();
+    crate::rights::narrow(narrow.write(true).create_new(true))
+        .open(part)
+        .map_err(|error| unwritable(part, error))?;
     let mut target = Connection::open(part).map_err(|error| unwritable(part, error))?;
     // The caller's transaction begins with its first read. Without it every step would see a newer
     // database and start over, and under load the copy would never end.

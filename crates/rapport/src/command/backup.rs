@@ -11,6 +11,7 @@ use storage::rusqlite::{Connection, OpenFlags};
 use super::{Frame, beside};
 use crate::config::Store;
 use crate::print::Exit;
+use crate::runtime;
 
 /// Pages copied at a time; the server writes in between.
 const PAGES: i32 = 512;
@@ -60,7 +61,11 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         return Ok(Exit::Fine);
     }
     let told = beside.told();
-    frame.printer.line(&format!("copied the store to {} ({bytes} bytes){told}", to.display()));
+    let (folder, to) = (config.data.display(), to.display());
+    frame.printer.line(&format!("copied the store of {folder} to {to} ({bytes} bytes){told}"));
+    if let Some(other) = elsewhere(frame, &config.data) {
+        frame.printer.hint(&other);
+    }
     if beside.has_vault {
         frame.printer.hint(
             "vault.key, the master key, is not in it: what is encrypted stays closed without it; \
@@ -68,6 +73,20 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         );
     }
     Ok(Exit::Fine)
+}
+
+/// What to do when servers run, but none on this folder: then another one was likely meant.
+fn elsewhere(frame: &Frame, folder: &Path) -> Option<String> {
+    if runtime::of_folder(folder).is_some() {
+        return None;
+    }
+    let other = runtime::all(&frame.env).into_iter().next()?;
+    Some(format!(
+        "no server runs on that folder, but the one at {} keeps another: \
+         `rapport backup --data {} FILE` copies it",
+        other.url,
+        other.data_dir.display()
+    ))
 }
 
 fn copy(from: &Path, to: &Path, frame: &mut Frame) -> anyhow::Result<i32> {

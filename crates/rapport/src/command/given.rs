@@ -34,6 +34,37 @@ pub(super) fn file(path: &str) -> Result<String, Failure> {
     read(opened, path)
 }
 
+/// A time such as `30d`, `12h`, `15m` or `600`, in seconds; never 0.
+///
+/// # Errors
+/// What would have been right.
+pub(super) fn span(text: &str) -> Result<u64, String> {
+    match span_or_never(text)? {
+        0 => Err(format!("`{text}` is no time: write one like 30d, 12h, 15m or 600")),
+        seconds => Ok(seconds),
+    }
+}
+
+/// As [`span`], but 0 is taken too.
+///
+/// # Errors
+/// What would have been right.
+pub(super) fn span_or_never(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no time: write one like 30d, 12h, 15m or 600");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text.strip_prefix(digits).unwrap_or_default();
+    let seconds = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 604_800,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.parse().map_err(|_none| wrong())?;
+    number.checked_mul(seconds).ok_or_else(wrong)
+}
+
 fn input() -> Result<String, Failure> {
     read(std::io::stdin().lock(), "standard input")
 }
@@ -98,5 +129,15 @@ mod tests {
         std::fs::write(&path, b"ab\xff").unwrap();
         assert!(file(&path).unwrap_err().to_string().contains("from byte 2 on"));
         assert_eq!(file("nowhere").unwrap_err().class(), Class::Unchecked);
+    }
+
+    #[test]
+    fn a_time_has_a_unit_or_is_seconds() {
+        assert_eq!(span("2h"), Ok(7200));
+        assert_eq!(span("600"), Ok(600));
+        assert_eq!(span_or_never("0"), Ok(0));
+        for wrong in ["0", "", "d", "1y", "-1", "1.5h", "99999999999999999999w"] {
+            assert!(span(wrong).unwrap_err().contains(&format!("`{wrong}`")));
+        }
     }
 }

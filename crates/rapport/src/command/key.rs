@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::Frame;
+use super::given;
 use super::reach::{Client, Reach};
 use super::table::{cell, moment, table};
 use crate::config::Store;
@@ -91,20 +92,7 @@ impl Set {
 }
 
 fn span(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no time: write one like 30d, 12h, 15m or 600");
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = text.strip_prefix(digits).unwrap_or_default();
-    let seconds = match unit {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "w" => 604_800,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = digits.parse().map_err(|_none| wrong())?;
-    let total = number.checked_mul(seconds).filter(|total| *total > 0).ok_or_else(wrong)?;
-    Ok(Duration::from_secs(total))
+    given::span(text).map(Duration::from_secs)
 }
 
 /// Does what was asked.

@@ -244,6 +244,7 @@ fn providers_appear_with_their_keys_and_as_configured() {
         "providers:\n  mine:\n    models: [a]\n  other:\n    base_url: http://127.0.0.1:619009\n";
     let problems = Desk::new(&[("rapport.yaml", wrong)]).refused();
     assert!(problems.iter().any(|p| p.contains("provider `mine` has no address")), "{problems:?}");
+    assert!(!problems.iter().any(|p| p.contains("provider `other`")), "said twice: {problems:?}");
     assert!(problems.iter().any(|p| p.contains("61900")), "{problems:?}");
 }
 

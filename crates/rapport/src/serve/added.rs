@@ -65,9 +65,21 @@ impl Running<'_> {
         match problems {
             None => Ok(()),
             Some(problems) => {
-                Err(Fault::new(Code::InvalidInput, problems.join("; ")).hint("nothing was changed"))
+                let said: Vec<&str> = problems.iter().map(|text| within(file, text)).collect();
+                Err(Fault::new(Code::InvalidInput, said.join("; ")).hint("nothing was changed"))
             }
         }
+    }
+}
+
+/// A problem without its place where that is in our own file, which no caller wrote.
+fn within<'a>(file: &Path, problem: &'a str) -> &'a str {
+    let ours = problem.strip_prefix(file.display().to_string().as_str());
+    let behind =
+        ours.and_then(|rest| rest.strip_prefix(':')).and_then(|rest| rest.split_once(": "));
+    match behind {
+        Some((line, text)) if line.bytes().all(|b| b.is_ascii_digit()) => text,
+        _ => problem,
     }
 }
 

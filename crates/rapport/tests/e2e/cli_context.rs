@@ -89,7 +89,8 @@ fn what_goes_to_a_model_and_what_is_found_again() {
 #[test]
 fn sharing_following_and_the_end() {
     let (house, server) = talked();
-    let made = json(&house, &["context", "share", "talk-one", "--name", "a friend"]);
+    let made =
+        json(&house, &["context", "share", "talk-one", "--name", "a friend", "--expires", "2d"]);
     let token = made["token"].as_str().unwrap();
     assert!(fine(&house, &["context", "share", "talk-one", "--list"]).contains("a friend"));
     assert!(!fine(&house, &["context", "share", "talk-one", "--list"]).contains(token));
@@ -159,6 +160,8 @@ fn a_document_larger_than_any_request_goes_in_and_out_in_parts() {
     assert!(made.status.success(), "{}", err(&made));
     assert_eq!(json(&house, &["context", "show", "big"])["size"]["messages"], 70);
     fine(&house, &["context", "export", "big", "-o", "out.json"]);
+    let again = house.run(&["context", "export", "big", "-o", "out.json"]);
+    assert!(err(&again).contains("name a new file"), "{}", err(&again));
     let written = std::fs::read(house.path().join("out.json")).unwrap();
     let written: Value = serde_json::from_slice(&written).unwrap();
     assert_eq!(written["messages"].as_array().unwrap().len(), 70);

@@ -100,6 +100,7 @@ fn a_backup_of_a_running_server_is_restored() {
     let file = house.path().join("copy.db").display().to_string();
     let copied = house.run(&["backup", &file]);
     assert!(copied.status.success(), "{}", text(&copied.stderr));
+    assert!(!text(&copied.stderr).contains("keeps another"), "{}", text(&copied.stderr));
     let busy = house.run(&["restore", &file]);
     assert_eq!(busy.status.code(), Some(1), "a folder in use is not restored into");
     assert!(server.terminate().success());
@@ -109,6 +110,13 @@ fn a_backup_of_a_running_server_is_restored() {
     assert!(restored.status.success(), "{}", text(&restored.stderr));
     let server = other.serve(&[]);
     assert!(server.get("/mcp/context/old").contains("hello"));
+
+    // No server runs on the first folder any more, but one on another: that was likely meant.
+    let mut doubtful = house.command(&["backup", &format!("{file}2")]);
+    let doubtful = doubtful.env("XDG_RUNTIME_DIR", other.path().join("run")).output().unwrap();
+    let (out, said) = (text(&doubtful.stdout), text(&doubtful.stderr));
+    assert!(out.contains(&house.data().display().to_string()), "{out}");
+    assert!(said.contains(&other.data().display().to_string()), "{said}");
 }
 
 #[test]

@@ -182,6 +182,11 @@ async fn a_provider_that_lacks_something_is_refused_and_not_kept() {
         assert!(answer.body.contains(said), "{answer:?}");
         assert_eq!(send(&server, "DELETE", name, &json!({})).await.status, 404, "{name} was kept");
     }
+    let bare = json!({"name": "bare", "base_url": "127.0.0.1:1/v1"});
+    let answer = server.post("/api/v1/providers", &bare).await;
+    let problem = answer.json()["error"].as_str().unwrap().to_owned();
+    assert!(problem.starts_with("`providers.bare.base_url` cannot be `127.0.0.1:1/v1`"));
+    assert!(!problem.contains("; "), "one thing is wrong: {problem}");
     server.post("/api/v1/providers", &mine(&mock)).await;
     let groq = json!({"name": "groq", "api_key": KEY});
     assert_eq!(server.post("/api/v1/providers", &groq).await.status, 201);

@@ -58,6 +58,12 @@ async fn an_old_file_is_backed_up_and_brought_forward() {
     assert_eq!(kept.len(), 1);
     let name = kept[0].file_name().unwrap().to_str().unwrap();
     assert!(name.starts_with("rapport-0.") && name.ends_with(".db"), "{name}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(&kept[0]).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "a backup holds what the store holds");
+    }
     Database::open(place(), SECOND).await.unwrap().close().await.unwrap();
     assert_eq!(backups(folder.path()).len(), 1, "nothing to do, nothing to back up");
     // The backup is the file as the old program knew it.

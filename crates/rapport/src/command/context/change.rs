@@ -35,11 +35,11 @@ pub(super) struct New {
     /// What the application keeps beside it, as a JSON object
     #[arg(long, value_name = "JSON")]
     metadata: Option<String>,
-    /// It is gone after so many seconds
-    #[arg(long, value_name = "SECONDS", conflicts_with = "idle")]
+    /// It is gone after this time, such as 30d, 12h or 600 (seconds)
+    #[arg(long, value_name = "TIME", value_parser = given::span, conflicts_with = "idle")]
     expires: Option<u64>,
-    /// It is gone after so many seconds without a change
-    #[arg(long, value_name = "SECONDS")]
+    /// It is gone after this time without a change
+    #[arg(long, value_name = "TIME", value_parser = given::span)]
     idle: Option<u64>,
 }
 
@@ -151,11 +151,11 @@ pub(super) struct Changes {
     /// Merge patch for the metadata, as a JSON object
     #[arg(long, value_name = "JSON")]
     metadata: Option<String>,
-    /// It is gone after so many seconds from now; 0 is never
-    #[arg(long, value_name = "SECONDS", conflicts_with = "idle")]
+    /// It is gone after this time from now, such as 30d, 12h or 600 (seconds); 0 is never
+    #[arg(long, value_name = "TIME", value_parser = given::span_or_never, conflicts_with = "idle")]
     expires: Option<u64>,
-    /// It is gone after so many seconds without a change; 0 is never
-    #[arg(long, value_name = "SECONDS")]
+    /// It is gone after this time without a change; 0 is never
+    #[arg(long, value_name = "TIME", value_parser = given::span_or_never)]
     idle: Option<u64>,
 }
 

@@ -22,8 +22,8 @@ pub(super) struct Note {
     /// A note of the same kind and name is replaced
     #[arg(long, value_name = "NAME", requires = "value")]
     name: Option<String>,
-    /// After so many seconds it no longer holds
-    #[arg(long, value_name = "SECONDS", requires = "value")]
+    /// After this time, such as 30d, 12h or 600 (seconds), it no longer holds
+    #[arg(long, value_name = "TIME", value_parser = given::span, requires = "value")]
     expires: Option<u64>,
     /// Forget the note with this number instead
     #[arg(long, value_name = "NUMBER", conflicts_with = "value")]

@@ -114,7 +114,10 @@ pub(super) async fn undo(client: &mut Client<'_>, id: Option<&str>) -> Result<()
 async fn back(client: &mut Client<'_>, id: Option<&str>, body: &Value) -> Result<(), Failure> {
     let id = find(client, id).await?;
     let reply = client.server.json(&Ask::post(path(&id).then("rollback"), body)).await?;
-    let left = cell(&reply.value, "/size/messages");
-    let text = format!("`{id}` has {left} messages now; `rapport context undo {id}` takes it back");
+    let left = match cell(&reply.value, "/size/messages").as_str() {
+        "1" => "1 message".to_owned(),
+        other => format!("{other} messages"),
+    };
+    let text = format!("`{id}` has {left} now; `rapport context undo {id}` takes it back");
     told(client, &reply, &text)
 }

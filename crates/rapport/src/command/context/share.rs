@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::super::given;
 use super::super::reach::Client;
 use super::super::table::{cell, moment, table};
 use super::{find, path, told};
@@ -16,8 +17,8 @@ pub(super) struct Share {
     /// Whom the token is for
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
-    /// The token opens nothing any more after so many seconds
-    #[arg(long, value_name = "SECONDS")]
+    /// The token opens nothing any more after this time, such as 30d, 12h or 600 (seconds)
+    #[arg(long, value_name = "TIME", value_parser = given::span)]
     expires: Option<u64>,
     /// Show the messages up to this one only
     #[arg(long, value_name = "SEQ")]

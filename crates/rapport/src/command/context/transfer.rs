@@ -80,11 +80,12 @@ fn would_lose(report: &Value) -> String {
 
 fn create(file: &str) -> Result<std::fs::File, Failure> {
     let mut options = std::fs::OpenOptions::new();
-    options
-        .write(true)
-        .create_new(true)
-        .open(file)
-        .map_err(|error| Failure::new(Class::Unchecked, format!("cannot write `{file}`: {error}")))
+    options.write(true).create_new(true).open(file).map_err(|error| {
+        let exists = error.kind() == std::io::ErrorKind::AlreadyExists;
+        let why = if exists { "it exists".to_owned() } else { error.to_string() };
+        let failure = Failure::new(Class::Unchecked, format!("cannot write `{file}`: {why}"));
+        if exists { failure.hint("name a new file, or remove that one") } else { failure }
+    })
 }
 
 /// Writes a document into a file that does not exist yet.

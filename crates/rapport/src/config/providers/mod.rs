@@ -162,6 +162,11 @@ fn health(values: &mut Values<'_>, name: &str) -> Option<HealthCheck> {
 }
 
 fn no_address(values: &mut Values<'_>, name: &str, table: &Providers) {
+    let written = values.found(&format!("providers.{name}.base_url"));
+    if written.is_some_and(|found| !found.text.is_empty()) {
+        // It has one, which was refused already.
+        return;
+    }
     let place = place_of(values, name);
     let known = table.rows().iter().map(|row| row.name.as_str());
     let near = nearest(name, known)

@@ -370,3 +370,22 @@ fn process() -> Option<(u64, f64)> {
     let system: f64 = fields.next()?.parse().ok()?;
     Some((kib * 1024, (user + system) / 100.0))
 }
+
+#[cfg(test)]
+mod tests {
+    const OPERATIONS: &str = include_str!("../../../docs/operations.md");
+
+    #[test]
+    fn every_metric_is_documented() {
+        // Families without a value are not rendered, so the names are read from the list above.
+        let (source, _) = include_str!("metrics.rs").split_once("#[cfg(test)]").unwrap();
+        let named = |call: &str| {
+            source.split(call).skip(1).filter_map(|rest| rest.split('"').next()).collect::<Vec<_>>()
+        };
+        let names = [named("r.register(\""), named("r.register_with_unit(\"")].concat();
+        assert!(names.len() > 20, "{names:?}");
+        for name in names {
+            assert!(OPERATIONS.contains(&format!("`rapport_{name}")), "`rapport_{name}` is not");
+        }
+    }
+}

@@ -239,6 +239,36 @@ async fn what_is_no_request_is_refused_in_the_callers_shape() {
 }
 
 #[tokio::test]
+async fn what_came_instead_is_named() {
+    let (mock, house) = start(Limits::default()).await;
+    for api in APIS {
+        let good = (api.body)().to_string();
+        let marked = format!("\u{feff}{good}");
+        for (body, named) in [
+            (Vec::new(), "is empty"),
+            (marked.clone().into_bytes(), "byte order mark"),
+            (marked.encode_utf16().flat_map(u16::to_le_bytes).collect(), "UTF-8"),
+            (b"[]".to_vec(), "got a"),
+            (b"7".to_vec(), "got `7`"),
+        ] {
+            let answer = house.send(post(api.path, body)).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{} {named}: {answer:?}", api.path);
+            let text = said(api, &answer);
+            assert!(text.contains(named), "{}: `{text}` does not name `{named}`", api.path);
+        }
+        let request = Request::post(api.path)
+            .header("content-type", "application/json")
+            .header("content-encoding", "gzip");
+        let answer = house.send(request.body(Body::from("\x1f")).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{}: {answer:?}", api.path);
+        assert!(said(api, &answer).contains("`gzip`"));
+        let id = answer.headers.get("request-id");
+        assert_eq!(id.is_some(), api.path == "/v1/messages", "{}: {answer:?}", api.path);
+    }
+    assert!(mock.requests().is_empty());
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_large_too_slow_or_cut_off_is_refused() {
     let limits =
         Limits { body_bytes: 100_000, body_read: Duration::from_millis(200), ..Limits::default() };

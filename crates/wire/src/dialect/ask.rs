@@ -81,7 +81,7 @@ pub(super) fn wrong(field: impl Display, expected: impl Display) -> Fault {
     Fault::new(Code::InvalidInput, text).details(details)
 }
 
-/// The fault of a field that is something else than expected, naming what came.
+/// The fault of a field that is something else than expected, naming the kind that came.
 fn other(field: impl Display, expected: impl Display, raw: &RawValue) -> Fault {
     wrong(field, format_args!("{expected}, got {}", unread::came(raw.get())))
 }
@@ -105,7 +105,9 @@ pub(super) fn value<'a, T: Deserialize<'a>>(
     raw: &'a RawValue,
     expected: &str,
 ) -> Result<Option<T>, Fault> {
-    serde_json::from_str(raw.get()).map_err(|_cause| other(field, expected, raw))
+    serde_json::from_str(raw.get()).map_err(|_cause| {
+        wrong(field, format_args!("{expected}, got {}", unread::shown(raw.get())))
+    })
 }
 
 pub(super) fn text(field: &str, raw: &RawValue) -> Result<Option<String>, Fault> {

@@ -24,7 +24,7 @@ pub fn not_json(bytes: &[u8], error: &serde_json::Error) -> Fault {
     if bytes.starts_with("\u{feff}".as_bytes()) {
         let text = "the body begins with a byte order mark, which is not JSON";
         return Fault::new(Code::InvalidJson, text)
-            .hint("encode it as UTF-8 without the mark (bytes `EF BB BF`)");
+            .hint("leave the bytes `EF BB BF` at the beginning away");
     }
     let (line, column) = (error.line(), error.column());
     let plain = error.to_string();
@@ -48,17 +48,25 @@ pub fn not_an_object(json: &str) -> Fault {
     Fault::new(Code::InvalidInput, format!("the body must be an object, got {}", came(json)))
 }
 
-/// Names a value that came instead of another one: numbers, short texts and truth values as they
-/// stand, of lists and objects the kind alone.
+/// Names a value that came instead of another one: numbers and truth values as they stand, of all
+/// others the kind alone, because a text may be what somebody said.
 #[must_use]
 pub(crate) fn came(json: &str) -> String {
     let json = json.trim();
     match json.as_bytes().first() {
-        Some(b'[') => "a list".to_owned(),
+        Some(b'[') => "an array".to_owned(),
         Some(b'{') => "an object".to_owned(),
-        Some(b'"') if json.chars().count() > SHOWN_MAX => "a long text".to_owned(),
+        Some(b'"') => "a string".to_owned(),
         _ => format!("`{}`", json.chars().take(SHOWN_MAX).collect::<String>()),
     }
+}
+
+/// As [`came`], with short texts as they stand: for fields that hold no text of people.
+#[must_use]
+pub(crate) fn shown(json: &str) -> String {
+    let json = json.trim();
+    let is_short = json.chars().count() <= SHOWN_MAX;
+    if json.starts_with('"') && is_short { format!("`{json}`") } else { came(json) }
 }
 
 #[cfg(test)]
@@ -86,10 +94,11 @@ mod tests {
 
     #[test]
     fn a_value_is_named_and_never_a_long_one() {
-        assert_eq!(came(" \"hot\" "), "`\"hot\"`");
+        assert_eq!(shown(" \"hot\" "), "`\"hot\"`");
+        assert_eq!(shown(&format!("\"{}\"", "x".repeat(90))), "a string");
+        assert_eq!(came("\"secret\""), "a string");
         assert_eq!(came("-1"), "`-1`");
-        assert_eq!(came("[1,2]"), "a list");
-        assert_eq!(came(&format!("\"{}\"", "x".repeat(90))), "a long text");
+        assert_eq!(came("[1,2]"), "an array");
         assert_eq!(came(&"9".repeat(90)).len(), SHOWN_MAX + 2);
     }
 }

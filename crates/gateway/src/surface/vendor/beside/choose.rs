@@ -83,6 +83,11 @@ fn fitting(raw: Raw, wanted: Wanted<'_>) -> Result<Raw, Fault> {
 }
 
 fn configure(wanted: Wanted<'_>) -> String {
+    if wanted.what == "rerank" {
+        return "ask for the built-in `lexical-rerank`, or add a provider with rankings, such as \
+                `jina` or `voyage`"
+            .to_owned();
+    }
     let variable =
         if wanted.family == "anthropic" { "ANTHROPIC_API_KEY" } else { "OPENAI_API_KEY" };
     format!("set {variable}, or add a provider with `{}` to `providers`", wanted.what)

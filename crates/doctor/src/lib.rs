@@ -28,6 +28,7 @@ mod proxies;
 pub mod report;
 mod request;
 mod routes;
+mod wsl;
 
 pub use check::About;
 pub use ladder::{checks, diagnose};

@@ -79,7 +79,7 @@ impl Credential {
                 let sentence =
                     format!("{place} has white space around its key, such as a line end");
                 return Some(Verdict::certain("auth.key_whitespace", sentence).fix(Fix::say(
-                    "set it again without: export NAME=\"$(printf %s \"$NAME\" | tr -d '\\r\\n ')\"",
+                    "set it without: export NAME=\"$(printf %s \"$NAME\" | tr -d '\\r\\n ')\"",
                 )));
             }
             Shape::Quoted => {
@@ -104,8 +104,8 @@ impl Credential {
             .find_map(|(claim, at)| at.filter(|at| *at > now + LEEWAY).map(|at| (claim, at)))?;
         let left = span(from.saturating_sub(now));
         let sentence = format!(
-            "the token in {place} is valid only in {left}: the clock of this machine, or of the one \
-             that made it, is wrong"
+            "the token in {place} is valid only in {left}: the clock of this machine, or of \
+             the one that made it, is wrong"
         );
         Some(
             Verdict::likely("auth.clock_skew", sentence)

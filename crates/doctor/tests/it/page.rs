@@ -1,6 +1,7 @@
 //! The page `docs/doctor.md` and the code name the same checks and verdicts.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use doctor::checks;
 
@@ -21,6 +22,35 @@ fn the_page_and_the_code_name_the_same_verdicts() {
         .collect();
     known.extend([doctor::report::HEALTHY, doctor::report::UNKNOWN].map(str::to_owned));
     assert_eq!(listed(page), known);
+}
+
+/// The text of every test of a folder, and of the tests inside its modules.
+fn tests_below(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            tests_below(&path, text);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let source = std::fs::read_to_string(&path).unwrap();
+            let is_test =
+                path.ends_with("tests.rs") || folder.components().any(|c| c.as_os_str() == "tests");
+            let start = if is_test { Some(0) } else { source.find("mod tests {") };
+            text.push_str(start.map_or("", |start| &source[start..]));
+        }
+    }
+}
+
+#[test]
+fn every_verdict_is_given_by_a_test_that_makes_its_state() {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut tests = String::new();
+    for folder in ["tests", "src", "../rapport/tests/e2e"] {
+        tests_below(&own.join(folder), &mut tests);
+    }
+    let page = include_str!("../../../../docs/doctor.md");
+    let unproved: Vec<String> =
+        listed(page).into_iter().filter(|id| !tests.contains(&format!("{id}\""))).collect();
+    assert!(unproved.is_empty(), "no test names these verdicts: {unproved:?}");
 }
 
 #[test]

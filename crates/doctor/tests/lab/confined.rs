@@ -184,11 +184,8 @@ fn a_denial_of_selinux_is_named_and_an_old_one_raises_no_alarm() {
     assert_eq!(json["verdict"]["id"], "ok", "{json:#}");
 }
 
-#[test]
-fn a_server_outside_the_container_is_named_from_inside() {
-    if !possible("nsenter") {
-        return;
-    }
+/// Judges, from inside a machine that `mark` makes, a port on which the one around it listens.
+fn inside(mark: &str) -> serde_json::Value {
     let own = std::env::current_exe().unwrap();
     let own = own.display();
     // Two namespaces and a cable: outside is the server, inside is the client.
@@ -203,15 +200,47 @@ fn a_server_outside_the_container_is_named_from_inside() {
          wait_for '[ $(readlink /proc/$inner/ns/net) != $(readlink /proc/self/ns/net) ]'; \
          ip link set in0 netns $inner; \
          exec nsenter -n -m -t $inner sh -ec 'mount --make-rprivate /; mount -t tmpfs lab /run; \
-         touch /run/.containerenv; ip link set lo up; ip addr add 172.31.77.2/24 dev in0; \
+         {mark} ip link set lo up; ip addr add 172.31.77.2/24 dev in0; \
          ip link set in0 up; ip route add default via 172.31.77.1; \
-         exec {own} --exact net::the_subject --nocapture';"
+         exec $ENTER {own} --exact net::the_subject --nocapture';"
     );
-    let json = diagnosed(&setup, "", HERE);
-    assert_eq!(json["verdict"]["id"], "container.client_inside", "{json:#}");
-    let evidence = json["verdict"]["evidence"].to_string();
-    assert!(evidence.contains("env exists") && evidence.contains("172.31.77.1:45679"));
+    diagnosed(&setup, "", HERE)
+}
+
+/// Demands that the first fix names where the server answers.
+fn leads_outside(json: &serde_json::Value) {
     let command = json["verdict"]["fix"][0]["command"].as_str().unwrap();
     let place: SocketAddr = command.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
     assert_eq!(place.to_string(), "172.31.77.1:45679", "the fix names where it answers");
+}
+
+#[test]
+fn a_server_outside_the_container_is_named_from_inside() {
+    if !possible("nsenter") {
+        return;
+    }
+    let json = inside("touch /run/.containerenv;");
+    assert_eq!(json["verdict"]["id"], "container.client_inside", "{json:#}");
+    let evidence = json["verdict"]["evidence"].to_string();
+    assert!(evidence.contains("env exists") && evidence.contains("172.31.77.1:45679"));
+    leads_outside(&json);
+}
+
+#[test]
+fn a_server_on_windows_is_named_from_inside_wsl() {
+    if !possible("nsenter") {
+        return;
+    }
+    // Recorded, since this machine has another kernel; and it may be a container, which is hidden.
+    let json = inside(
+        "echo Linux version 5.15.153.1-microsoft-standard-WSL2 > /run/version; \
+         mount --bind /run/version /proc/version; mkdir /run/u /run/w /run/root; \
+         mount -t overlay -o lowerdir=/,upperdir=/run/u,workdir=/run/w lab /run/root; \
+         rm -f /run/root/.dockerenv; for one in proc sys dev tmp; do \
+         mount --rbind /$one /run/root/$one; done; ENTER=\"chroot /run/root\";",
+    );
+    assert_eq!(json["verdict"]["id"], "wsl.windows_host", "{json:#}");
+    let evidence = json["verdict"]["evidence"].to_string();
+    assert!(evidence.contains("microsoft-standard-WSL2"), "{json:#}");
+    leads_outside(&json);
 }

@@ -92,15 +92,17 @@ const SOCKETS: &str = "const c = require('crypto'); const s = require('http').cr
     => { a.statusCode = 426; a.setHeader('Upgrade', 'websocket'); a.end() }); \
     s.on('upgrade', (q, k) => { const h = c.createHash('sha1').update(\
     q.headers['sec-websocket-key'] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest('base64'); \
-    k.write('HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n' \
-    + 'Sec-WebSocket-Accept: ' + h + '\\r\\n\\r\\n'); k.on('error', () => 0) }); \
+    k.write('HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\n' + \
+    'Connection: Upgrade\\r\\n' + 'Sec-WebSocket-Accept: ' + h + '\\r\\n\\r\\n'); \
+    k.on('error', () => 0) }); \
     s.listen(PORT, '127.0.0.1')";
 
 const LINES: &str = "require('net').createServer(c => { c.on('error', () => 0); let t = ''; \
-    c.on('data', d => { t += d; let i; while ((i = t.indexOf('\\n')) >= 0) { const l = t.slice(0, i); \
-    t = t.slice(i + 1); try { const m = JSON.parse(l); c.write(JSON.stringify({sessionId: \
-    m.sessionId, response: 'x'}) + '\\n') } catch { c.write('ERROR: Invalid JSON format\\n') } } }) \
-    }).listen(PORT, '127.0.0.1')";
+    c.on('data', d => { t += d; let i; while ((i = t.indexOf('\\n')) >= 0) { const l = \
+    t.slice(0, i); t = t.slice(i + 1); try { \
+    const m = JSON.parse(l); c.write(JSON.stringify({sessionId: \
+    m.sessionId, response: 'x'}) + '\\n') } catch { c.write(\
+    'ERROR: Invalid JSON format\\n') } } }) }).listen(PORT, '127.0.0.1')";
 
 const MCP: &str = "require('http').createServer((q, a) => { let t = ''; q.on('data', p => t += p)\
     .on('end', () => { if (q.method == 'DELETE') return a.end(); if (q.method != 'POST') { \
@@ -117,8 +119,8 @@ const MODEL: &str = "require('http').createServer((q, a) => { a.setHeader('Conte
     \"not found\"}}') }).listen(PORT, '127.0.0.1')";
 
 const PERL: &str = "use IO::Socket; $s = IO::Socket::INET->new(Listen => 9, LocalAddr => \
-    '127.0.0.1', LocalPort => PORT) or die; while ($c = $s->accept) { while (<$c>) { last if /^\\r/ \
-    } print $c \"HTTP/1.1 204 No Content\\r\\n\\r\\n\"; close $c }";
+    '127.0.0.1', LocalPort => PORT) or die; while ($c = $s->accept) { while (<$c>) { last if \
+    /^\\r/ } print $c \"HTTP/1.1 204 No Content\\r\\n\\r\\n\"; close $c }";
 
 const NGINX: &str = "daemon off; master_process off; pid DIR/pid; events {} http { access_log off; \
     client_body_temp_path DIR/b; proxy_temp_path DIR/p; fastcgi_temp_path DIR/f; \

@@ -19,7 +19,7 @@ const TARGET: &str = "DOCTOR_LAB_TARGET";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[expect(clippy::disallowed_methods, reason = "the test speaks to itself in another namespace")]
-fn variable(name: &str) -> Option<String> {
+pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

@@ -47,7 +47,8 @@ fn a_server_is_well_with_one_family_only() {
 
 #[test]
 fn a_server_is_well_with_tunnels_and_rules_that_do_not_concern_it() {
-    let tunnel = "ip link add wg0 type veth peer name far0; ip link set wg0 up; ip addr add 10.8.0.2/24 dev wg0; \
+    let tunnel = "ip link add wg0 type veth peer name far0; ip link set wg0 up; \
+                  ip addr add 10.8.0.2/24 dev wg0; \
                   ip route add default dev wg0; ip rule add to 10.9.0.0/16 prohibit;";
     well("ip", tunnel, HERE, HERE);
     let rules = "nft add table inet f; \
@@ -80,4 +81,57 @@ fn a_shell_with_too_few_descriptors_is_named_and_more_help() {
     let mend = json["verdict"]["fix"][0]["command"].as_str().unwrap();
     assert_eq!(mend, "ulimit -n 4096");
     well("mount", &format!("ulimit -S -n 16; {mend};"), HERE, HERE);
+}
+
+#[test]
+fn a_port_that_browsers_refuse_is_named_though_the_server_is_well() {
+    if !possible("mount") {
+        return;
+    }
+    let json = diagnosed(LO, "127.0.0.1:6000", "http://127.0.0.1:6000/");
+    assert_eq!(json["verdict"]["id"], "address.browser_bad_port", "{json:#}");
+    assert!(json["verdict"]["fix"].to_string().contains("6100"), "{json:#}");
+    well("mount", "", "127.0.0.1:6100", "http://127.0.0.1:6100/");
+}
+
+/// Judges a data folder in namespaces of its own; outside there is nothing to judge.
+#[test]
+fn the_folder_inside() {
+    let Some(folder) = super::net::variable(FOLDER) else { return };
+    let report = doctor::own::folder(std::path::Path::new(&folder));
+    println!("REPORT {}", report.to_json());
+}
+
+const FOLDER: &str = "DOCTOR_LAB_FOLDER";
+
+#[test]
+fn a_data_folder_that_takes_nothing_is_named_and_heals_with_room() {
+    if !possible("mount") {
+        return;
+    }
+    let own = std::env::current_exe().unwrap();
+    let judged = |setup: &str| {
+        let script = format!(
+            "mount --make-rprivate /; mount -t tmpfs -o size=1m,nr_inodes=40 lab /run; {setup} \
+             exec {} --exact odd::the_folder_inside --nocapture",
+            own.display()
+        );
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-mn", "sh", "-c", &script]).env(FOLDER, "/run");
+        let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let line = text.lines().find_map(|line| line.split_once("REPORT ").map(|(_, rest)| rest));
+        let json: serde_json::Value = serde_json::from_str(line.unwrap_or_default()).unwrap();
+        json["verdict"]["id"].as_str().unwrap().to_owned()
+    };
+    let fill = "cat /dev/zero > /run/zeros 2>/dev/null;";
+    let files = "for n in $(seq 60); do touch /run/$n 2>/dev/null || break; done;";
+    let cases = [
+        (fill, "store.disk_full", "rm /run/zeros;"),
+        (files, "store.no_inode", "rm /run/1 /run/2 /run/3 /run/4 /run/5 /run/6 /run/7 /run/8;"),
+        ("mount -o remount,ro /run;", "store.read_only", "mount -o remount,rw /run;"),
+    ];
+    for (state, id, mend) in cases {
+        assert_eq!(judged(state), id, "after `{state}`");
+        assert_eq!(judged(&format!("{state} {mend}")), "ok", "after `{state} {mend}`");
+    }
 }

@@ -199,3 +199,25 @@ async fn tls_and_plain_http_are_not_mixed_up() {
     fix(&report, &wrong.replace("https", "http"));
     well(&request(&wrong.replace("https", "http"))).await;
 }
+
+#[tokio::test]
+async fn a_certificate_for_another_purpose_is_refused_and_one_for_servers_heals() {
+    let authority = Authority::new("Lab Local CA");
+    let mut wrong = params(&["localhost"], "localhost");
+    wrong.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let server = authority.serve(&wrong);
+    let target = authority.trusted(&format!("https://localhost:{}/", server.port));
+    let report = broken(&target, "tls.bad_certificate", "refuse the certificate").await;
+    fix(&report, "localhost");
+    wrong.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    let server = authority.serve(&wrong);
+    well(&authority.trusted(&format!("https://localhost:{}/", server.port))).await;
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_every_handshake_is_named_by_its_alert() {
+    // A fatal alert, handshake_failure: no cipher in common.
+    let server = super::servers::answers("127.0.0.1:0", b"\x15\x03\x03\x00\x02\x02\x28");
+    let target = request(&format!("https://localhost:{}/", server.port));
+    broken(&target, "tls.handshake", "the alert says").await;
+}

@@ -10,6 +10,7 @@ use crate::probe::dial::{Dialed, dial};
 use crate::report::{Fix, Verdict};
 use crate::routes::path;
 use crate::sockets::{Process, is_filtered};
+use crate::wsl::{self, Wsl};
 
 /// Limit: one connection to the machine around the container.
 const LIMIT: Duration = Duration::from_millis(600);
@@ -41,15 +42,23 @@ pub(super) fn forbidden(port: u16, process: Option<&Process>) -> Option<Verdict>
     })
 }
 
-/// The server is on the machine around this container.
+/// The server is on the machine around this container, or on the Windows around this Linux.
 pub(super) async fn around(port: u16) -> Option<Verdict> {
-    let mark = inside(Path::new("/"))?;
+    let root = Path::new("/");
+    let mark = inside(root);
+    let windows = wsl::here(root).filter(|found| !found.network.shares_loopback());
+    if mark.is_none() && windows.is_none() {
+        return None;
+    }
     let way = tokio::task::spawn_blocking(|| path(FAR)).await.ok()??;
     let host = SocketAddr::new(way.gateway?, port);
     let seen = dial(host, LIMIT).await;
     if seen.dialed != Dialed::Connected {
         return None;
     }
+    let Some(mark) = mark else {
+        return Some(on_windows(&windows?, host, seen.line()));
+    };
     let sentence = format!(
         "this is the inside of a container, where localhost is the container itself: the server \
          on port {port} is outside"
@@ -67,4 +76,22 @@ pub(super) async fn around(port: u16) -> Option<Verdict> {
                  host.docker.internal",
             )),
     )
+}
+
+/// The server runs on Windows, whose localhost is another in this mode.
+fn on_windows(windows: &Wsl, host: SocketAddr, seen: String) -> Verdict {
+    let port = host.port();
+    let sentence = format!(
+        "the server on port {port} runs on Windows, and localhost in WSL 2 is another machine's \
+         (networkingMode={})",
+        windows.network.name()
+    );
+    Verdict::certain("wsl.windows_host", sentence)
+        .because(windows.evidence.clone())
+        .because(seen)
+        .fix(Fix::run("use the address of Windows", format!("curl http://{host}/")))
+        .fix(Fix::say(
+            "or share localhost: write networkingMode=mirrored under [wsl2] in \
+             %UserProfile%\\.wslconfig, then run `wsl --shutdown` on Windows",
+        ))
 }

@@ -46,6 +46,7 @@ impl Check for Elsewhere {
                 "sandbox.server",
                 "security.apparmor",
                 "security.selinux",
+                "wsl.windows_host",
             ],
         }
     }

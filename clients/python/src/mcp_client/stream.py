@@ -11,11 +11,10 @@ from .shapes import Turn
 Event = namedtuple("Event", "type data")
 
 
-class TurnStream:
-    """Iterates over the events of a turn; `turn` is the whole of it once `done` has come."""
+class _Stream:
+    """What comes event by event: read on, or left."""
 
     def __init__(self, answer, target):
-        self.turn = None
         self._answer = answer
         self._target = target
         self._events = self._run()
@@ -26,14 +25,8 @@ class TurnStream:
     def __next__(self):
         return next(self._events)
 
-    def texts(self):
-        """Only the pieces of the reply's text."""
-        for event in self:
-            if event.type == "delta":
-                yield event.data.get("text", "")
-
     def close(self):
-        """Leaves the stream; what the server does with the turn then is its own policy."""
+        """Leaves the stream; what the server does with a turn then is its own policy."""
         self._events.close()
         self._answer.done()
 
@@ -42,6 +35,23 @@ class TurnStream:
 
     def __exit__(self, *_):
         self.close()
+
+    def _run(self):
+        raise NotImplementedError
+
+
+class TurnStream(_Stream):
+    """Iterates over the events of a turn; `turn` is the whole of it once `done` has come."""
+
+    def __init__(self, answer, target):
+        self.turn = None
+        super().__init__(answer, target)
+
+    def texts(self):
+        """Only the pieces of the reply's text."""
+        for event in self:
+            if event.type == "delta":
+                yield event.data.get("text", "")
 
     def _run(self):
         try:
@@ -74,30 +84,8 @@ class TurnStream:
         )
 
 
-class EventStream:
+class EventStream(_Stream):
     """Iterates over what happens in a context: `message`, `rollback`, `context` and `end`."""
-
-    def __init__(self, answer, target):
-        self._answer = answer
-        self._target = target
-        self._events = self._run()
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        return next(self._events)
-
-    def close(self):
-        """Leaves the stream."""
-        self._events.close()
-        self._answer.done()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def _run(self):
         try:

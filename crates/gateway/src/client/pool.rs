@@ -51,7 +51,7 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// One request to an upstream: a POST, unless the body is empty.
+/// One request to an upstream: always a POST.
 #[derive(Clone)]
 pub struct Request {
     /// The whole address.

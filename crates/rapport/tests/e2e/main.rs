@@ -15,11 +15,16 @@ mod connections;
 #[cfg(test)]
 mod doctor_all;
 #[cfg(test)]
+mod doctor_slips;
+#[cfg(test)]
 mod doctor_store;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
 mod inspect;
+#[cfg(test)]
+#[cfg(unix)]
+mod inspect_attach;
 #[cfg(test)]
 #[cfg(unix)]
 mod inspect_run;

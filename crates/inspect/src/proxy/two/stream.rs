@@ -105,7 +105,9 @@ async fn answered(
         Err(why) => return Ok(unreached(why)),
     };
     if let Err(error) = sender.ready().await {
-        return Ok(unreached(&format!("broke the connection off: {error}")));
+        // Servers that know HTTP/1 alone close at the first bytes of this.
+        let why = format!("took no HTTP/2, and may know HTTP/1 only ({error})");
+        return Ok(unreached(&why));
     }
     let Ok(response) = sender.send_request(request).await else {
         entry.end(Ending::CutByTarget);

@@ -23,6 +23,8 @@ pub(crate) fn desktop(root: &Path, uid: u32) -> Vec<Setting> {
     }
     let system = root.join("Library/Preferences/SystemConfiguration/preferences.plist");
     found.extend(of_macos(&text(&system)));
+    #[cfg(windows)]
+    found.extend(super::windows::setting());
     found
 }
 

@@ -2,6 +2,8 @@
 
 mod clients;
 mod files;
+#[cfg(any(windows, test))]
+mod windows;
 
 pub(crate) use clients::{Client, direct_clients, proxied_clients};
 pub(crate) use files::desktop;

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::options::Options;
 use crate::program::command;
 use crate::step::{self, Outcome, Step, always};
-use crate::{deny, test, tidy};
+use crate::{cross, deny, test, tidy};
 
 const CHECKS: &[Step] = &[
     Step {
@@ -42,6 +42,13 @@ const CHECKS: &[Step] = &[
         after: &[],
         applies: always,
         run: deny::as_step,
+    },
+    Step {
+        name: "cross",
+        about: "it compiles for Windows and macOS, where their parts are installed",
+        after: &[],
+        applies: always,
+        run: cross::as_step,
     },
 ];
 

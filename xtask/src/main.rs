@@ -5,6 +5,7 @@
 
 mod ci;
 mod clock;
+mod cross;
 mod deny;
 mod mcpb;
 mod options;

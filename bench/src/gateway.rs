@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 use crate::litellm::{self, LiteLlm};
-use crate::program::{Program, cpu_us};
+use crate::program::{Program, UNLIMITED, cpu_us};
 use crate::report::{Report, percentile};
 use crate::turns::{spawn, us};
 use crate::wire::Line;
@@ -74,12 +74,7 @@ pub(crate) async fn beside(binary: &Path, report: &mut Report, whole: bool) -> R
     let script = Script::parse("default.text = \"a short answer of the model\"")?;
     let mock = Mock::start("127.0.0.1:0".parse()?, script).await?;
     let base = format!("http://{}", mock.addr());
-    let variables = [
-        ("ANTHROPIC_API_KEY", "sk-bench"),
-        ("ANTHROPIC_BASE_URL", base.as_str()),
-        ("RAPPORT_LIMITS_REQUESTS_PER_MINUTE", "100000000"),
-    ];
-    let program = Program::start(binary, &variables).await?;
+    let program = Program::before(binary, mock.addr(), UNLIMITED).await?;
     let nginx = Nginx::start(&mock.addr().to_string()).await?;
     let litellm = match whole {
         true => LiteLlm::start(binary, &base, &question(200, true, false)).await?,

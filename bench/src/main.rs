@@ -5,6 +5,7 @@
 mod gateway;
 mod inspect;
 mod joined;
+mod leave;
 mod litellm;
 mod program;
 mod report;
@@ -50,8 +51,9 @@ async fn measure(name: &str, binary: &std::path::Path, report: &mut Report) -> R
         "stream" => streams::first_byte(binary, report).await,
         "gateway" => gateway::beside(binary, report, true).await,
         "passed" => gateway::beside(binary, report, false).await,
+        "leave" => leave::leave(binary, report).await,
         "inspect" => inspect::added(binary, report).await,
         "joined" => joined::joined(binary, report).await,
-        other => bail!("`{other}` cannot be measured; one of {}, passed", ALL.join(", ")),
+        other => bail!("`{other}` cannot be measured; one of {}, passed, leave", ALL.join(", ")),
     }
 }

@@ -8,6 +8,9 @@ use anyhow::{Context as _, Result};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+/// A limit that no run reaches.
+pub(crate) const UNLIMITED: (&str, &str) = ("RAPPORT_LIMITS_REQUESTS_PER_MINUTE", "100000000");
+
 /// A running program; it is killed and its folder removed when this drops.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -46,6 +49,17 @@ impl Program {
             async move { while let Ok(Some(_)) = lines.next_line().await {} },
         ));
         Ok(Self { child, address, data, ready })
+    }
+
+    /// Starts it before a model server at this address, which plays Anthropic's.
+    pub(crate) async fn before(
+        binary: &Path,
+        server: std::net::SocketAddr,
+        more: (&str, &str),
+    ) -> Result<Self> {
+        let base = format!("http://{server}");
+        let key = ("ANTHROPIC_API_KEY", "sk-bench");
+        Self::start(binary, &[key, ("ANTHROPIC_BASE_URL", &base), more]).await
     }
 
     /// Resident memory in MiB.

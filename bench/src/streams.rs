@@ -16,13 +16,8 @@ pub(crate) async fn first_byte(binary: &Path, report: &mut Report) -> Result<()>
     const ROUNDS: usize = 500;
     let script = Script::parse("default.text = \"a short answer of the model\"")?;
     let mock = Mock::start("127.0.0.1:0".parse()?, script).await?;
-    let base = format!("http://{}", mock.addr());
-    let variables = [
-        ("ANTHROPIC_API_KEY", "sk-bench"),
-        ("ANTHROPIC_BASE_URL", base.as_str()),
-        ("RAPPORT_DATA_DURABILITY", "fast"),
-    ];
-    let program = Program::start(binary, &variables).await?;
+    let fast = ("RAPPORT_DATA_DURABILITY", "fast");
+    let program = Program::before(binary, mock.addr(), fast).await?;
     let (mut direct, mut passed, mut turns) = (Vec::new(), Vec::new(), Vec::new());
     let ask = "{\"model\":\"claude-sonnet-5\",\"max_tokens\":100,\"stream\":true,\
                \"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";

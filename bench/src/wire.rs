@@ -99,7 +99,8 @@ impl Line {
         Ok(())
     }
 
-    async fn send(&mut self, path: &str, body: &str) -> Result<()> {
+    /// Sends a POST and waits for nothing.
+    pub(crate) async fn send(&mut self, path: &str, body: &str) -> Result<()> {
         self.send_with(path, self.headers, body).await
     }
 

@@ -69,7 +69,7 @@ impl Answer {
         self.broken.take()
     }
 
-    /// Bytes that say nothing between two pieces of the body: a zero before the next chunk's length.
+    /// Bytes that say nothing between two pieces of the body: a zero before the next length.
     pub(super) fn sign(&self) -> &'static [u8] {
         match self.length {
             Length::Chunked => b"0",

@@ -1,7 +1,7 @@
 //! Reads the head of a request (RFC 9112), and says whether it is a call that the lane answers.
 //!
-//! A head that two readers could read in two ways is refused: that is how requests are smuggled past
-//! whatever stands between a caller and us.
+//! A head that two readers could read in two ways is refused: that is how requests are smuggled
+//! past whatever stands between a caller and us.
 
 use bytes::{Buf as _, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};

@@ -1,7 +1,7 @@
 //! The body of a request on its way from the connection to the handler that reads it.
 //!
-//! The connection's own task runs the handler: nothing is read before the handler asks for it, and no
-//! other task has to be woken.
+//! The connection's own task runs the handler: nothing is read before the handler asks for it, and
+//! no other task has to be woken.
 
 use std::io;
 use std::pin::Pin;

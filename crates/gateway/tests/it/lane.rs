@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::BytesMut;
 use gateway::lane::Terms;
-use gateway::settings::{Limits, ProviderSettings, Settings};
+use gateway::settings::{Limits, Settings};
 use gateway::{Gateway, Peer};
 use http::Request;
 use hyper::body::Incoming;
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::house::House;
 use crate::routes::{mock, provider};
 
-/// Limit: what takes milliseconds is waited for so long, on a machine that is busy.
+/// What takes milliseconds is waited for so long, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn terms(stop: CancellationToken) -> Terms {
@@ -62,7 +62,6 @@ async fn said(gate: &Gateway, pieces: &[&[u8]], ends: bool) -> (Vec<u8>, Option<
     };
     let talk = async move {
         for piece in pieces {
-            // A connection that was closed takes no more.
             if ours.write_all(piece).await.is_err() {
                 break;
             }
@@ -85,7 +84,7 @@ async fn server(gate: &Gateway, bytes: &[u8]) -> Vec<u8> {
     let router = gate.router(axum::Router::new());
     let service = hyper::service::service_fn(move |mut request: Request<_>| {
         request.extensions_mut().insert(terms(CancellationToken::new()).peer);
-        let request = request.map(axum::body::Body::new);
+        let request = request.map(Body::new);
         tower::ServiceExt::oneshot(router.clone(), request)
     });
     let serve = hyper::server::conn::http1::Builder::new()
@@ -117,7 +116,7 @@ fn settled(answer: &[u8]) -> String {
     let mut body = body.to_owned();
     for name in ["\"created\":", "\"created_at\":\"", "\"total_duration\":", "\"completed_at\":"] {
         while let Some(at) = body.find(name) {
-            let end = body[at + name.len()..].find([',', '}', '"']).unwrap();
+            let end = body.get(at + name.len()..).unwrap().find([',', '}', '"']).unwrap();
             body.replace_range(at..at + name.len() + end, "");
         }
     }
@@ -144,16 +143,19 @@ fn question(model: &str, stream: bool) -> String {
     .to_string()
 }
 
-async fn town() -> (Mock, House) {
-    let mock = mock("default.text = \"a short answer of the model\"").await;
-    let one = ProviderSettings { ..provider("one", "anthropic", &mock) };
-    let two = ProviderSettings { ..provider("two", "openai_chat", &mock) };
+async fn before(mock: &Mock) -> House {
+    let providers = vec![provider("one", "anthropic", mock), provider("two", "openai_chat", mock)];
     let limits = Limits { body_bytes: 1_000_000, ..Limits::default() };
-    let settings = Settings { providers: vec![one, two], limits, ..Settings::default() };
-    (mock, House::with(settings).await)
+    House::with(Settings { providers, limits, ..Settings::default() }).await
 }
 
-/// Requests of every kind, by name.
+async fn town() -> (Mock, House) {
+    let mock = mock("default.text = \"a short answer of the model\"").await;
+    let house = before(&mock).await;
+    (mock, house)
+}
+
+/// Requests of every kind.
 fn requests() -> Vec<Vec<u8>> {
     let hello = "[{\"role\":\"user\",\"content\":\"hello\"}]";
     let mut all = Vec::new();
@@ -223,13 +225,14 @@ async fn the_lane_answers_as_the_router_does() {
 async fn a_request_is_the_same_wherever_it_is_cut() {
     let (_mock, house) = town().await;
     let body = question("one-m", true);
+    let (begin, rest) = body.split_at(9);
     let chunked = format!(
         "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-         X-Request-Id: r1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n9;a=b\r\n{}\r\n{:x}\r\n{}\r\n\
-         0\r\nTrailer: x\r\n\r\n",
-        &body[..9],
-        body.len() - 9,
-        &body[9..]
+         X-Request-Id: r1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
+         9;a=b\r\n{}\r\n{:x}\r\n{}\r\n0\r\nTrailer: x\r\n\r\n",
+        begin,
+        rest.len(),
+        rest
     );
     let sized = post("/v1/messages", "", &body);
     let wanted = settled(&server(&house.gate, &sized).await);
@@ -254,7 +257,7 @@ async fn requests_on_one_connection_are_answered_in_order() {
     let pieces: Vec<&[u8]> = all.chunks(700).collect();
     let (answers, _) = lane(&house.gate, &pieces).await;
     let text = String::from_utf8(answers).unwrap();
-    let statuses = text.match_indices("HTTP/1.1 ").map(|(at, _)| &text[at + 9..at + 12]);
+    let statuses = text.match_indices("HTTP/1.1 ").filter_map(|(at, _)| text.get(at + 9..at + 12));
     assert_eq!(statuses.collect::<Vec<_>>(), ["200", "404", "200"]);
     let places = ["r1", "r2", "r3"].map(|id| text.find(&format!("x-request-id: {id}")).unwrap());
     assert!(places.is_sorted(), "{text}");
@@ -293,7 +296,7 @@ async fn an_unclear_head_is_refused_with_words_and_ends_the_connection() {
         let request = format!("{head}{more}\r\n{{}}POST /v1/messages HTTP/1.1\r\n");
         let (answer, rest) = lane(&house.gate, &[request.as_bytes()]).await;
         let text = String::from_utf8(answer).unwrap();
-        let more = &more[..more.len().min(80)];
+        let more = more.get(..80).unwrap_or(more);
         assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{more:?}: {text}");
         assert!(text.contains(word), "{more:?}: {text}");
         // As the callers of this API read errors, with what they need to ask about it.
@@ -312,18 +315,13 @@ async fn an_unclear_head_is_refused_with_words_and_ends_the_connection() {
 async fn a_body_that_is_framed_unclearly_is_refused_and_ends_the_connection() {
     let (_mock, house) = town().await;
     let next = "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
-    for chunks in ["5\nhello\r\n0\r\n\r\n", "5\r\nhello0\r\n\r\n", "-1\r\n", "5 5\r\nhello\r\n"] {
+    for chunks in ["5\nhello\r\n0\r\n\r\n", "5\r\nhello0\r\n\r\n", "-1\r\n"] {
         let head = "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n\
                     Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
         let request = format!("{head}{chunks}{next}");
         let (answer, _) = lane(&house.gate, &[request.as_bytes()]).await;
         let text = String::from_utf8(answer).unwrap();
-        if chunks.starts_with("5 5") {
-            // What comes after the length says nothing; the chunks then run into the next request.
-            assert!(text.starts_with("HTTP/1.1 4"), "{chunks:?}: {text}");
-        } else {
-            assert!(text.contains("a chunk of the body is not framed as it says"), "{text}");
-        }
+        assert!(text.contains("a chunk of the body is not framed as it says"), "{text}");
         assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{chunks:?}: {text}");
     }
 }
@@ -362,7 +360,6 @@ async fn no_bytes_break_the_lane() {
         b"POST /v1/messages HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
             .to_vec(),
     ];
-    // Numbers that are the same on every run.
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = |below: usize| {
         state ^= state << 13;
@@ -393,7 +390,7 @@ async fn no_bytes_break_the_lane() {
 }
 
 /// A connection to the lane that a test speaks on.
-async fn talk(house: &House, stop: &CancellationToken) -> DuplexStream {
+fn talk(house: &House, stop: &CancellationToken) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let (gate, terms) = (house.gate.clone(), terms(stop.clone()));
     drop(gateway::tasks::spawn("a lane", async move {
@@ -423,7 +420,7 @@ async fn who_waits_for_a_word_before_the_body_gets_it_unless_the_body_is_not_wan
     let body = question("one-m", false);
     let request = post("/v1/messages", "Expect: 100-continue\r\n", &body);
     let head = &request[..request.len() - body.len()];
-    let mut stream = talk(&house, &CancellationToken::new()).await;
+    let mut stream = talk(&house, &CancellationToken::new());
     stream.write_all(head).await.unwrap();
     assert_eq!(until(&mut stream, "\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(body.as_bytes()).await.unwrap();
@@ -435,7 +432,7 @@ async fn who_waits_for_a_word_before_the_body_gets_it_unless_the_body_is_not_wan
         (&*format!("Length: {}", body.len()), "Length: 1000001", "413 Payload Too Large"),
     ] {
         let head = head.to_vec().replace(old.as_bytes(), new.as_bytes());
-        let mut stream = talk(&house, &CancellationToken::new()).await;
+        let mut stream = talk(&house, &CancellationToken::new());
         stream.write_all(&head).await.unwrap();
         let said = until(&mut stream, "nothing: the connection is closed").await;
         assert!(said.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{said}");
@@ -446,9 +443,8 @@ async fn who_waits_for_a_word_before_the_body_gets_it_unless_the_body_is_not_wan
 #[tokio::test]
 async fn who_leaves_a_stream_ends_the_upstreams_work() {
     let mock = mock("default.fragments = [\"once \", \"upon \"]\ndefault.pause_ms = 600000").await;
-    let one = ProviderSettings { ..provider("one", "anthropic", &mock) };
-    let house = House::with(Settings { providers: vec![one], ..Settings::default() }).await;
-    let mut stream = talk(&house, &CancellationToken::new()).await;
+    let house = before(&mock).await;
+    let mut stream = talk(&house, &CancellationToken::new());
     stream.write_all(&post("/v1/messages", "", &question("one-m", true))).await.unwrap();
     assert!(until(&mut stream, "once").await.contains("once"));
     drop(stream);
@@ -460,8 +456,7 @@ async fn who_only_closes_its_own_side_still_gets_the_answer() {
     // Long enough that it is looked whether the caller is still there.
     let slow = "default.fragments = [\"once \", \"upon a time\"]\ndefault.pause_ms = 300";
     let mock = mock(slow).await;
-    let one = ProviderSettings { ..provider("one", "anthropic", &mock) };
-    let house = House::with(Settings { providers: vec![one], ..Settings::default() }).await;
+    let house = before(&mock).await;
     for stream in [false, true] {
         let request = kept("/v1/messages", "", &question("one-m", stream));
         let (answer, _) = said(&house.gate, &[&request], true).await;
@@ -475,7 +470,7 @@ async fn who_only_closes_its_own_side_still_gets_the_answer() {
 async fn a_stop_ends_a_silent_connection_at_once_and_another_after_its_answer() {
     let (_mock, house) = town().await;
     let stop = CancellationToken::new();
-    let (mut silent, mut busy) = (talk(&house, &stop).await, talk(&house, &stop).await);
+    let (mut silent, mut busy) = (talk(&house, &stop), talk(&house, &stop));
     let request = kept("/v1/messages", "", &question("one-m", false));
     for stream in [&mut silent, &mut busy] {
         stream.write_all(&request).await.unwrap();
@@ -495,7 +490,7 @@ async fn a_stop_ends_a_silent_connection_at_once_and_another_after_its_answer() 
 async fn a_slow_head_and_a_silent_connection_are_closed_without_a_word() {
     let (_mock, house) = town().await;
     for (sent, seconds) in [("", 75), ("POST /v1/mess", 10), ("\r\n", 75)] {
-        let mut stream = talk(&house, &CancellationToken::new()).await;
+        let mut stream = talk(&house, &CancellationToken::new());
         let began = tokio::time::Instant::now();
         stream.write_all(sent.as_bytes()).await.unwrap();
         let mut said = String::new();

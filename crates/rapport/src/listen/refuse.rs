@@ -63,8 +63,8 @@ pub(super) fn answer(reason: Reason, protocol: Protocol) -> Vec<u8> {
             "400 Bad Request",
             "invalid_input",
             "the head of the request is not HTTP".to_owned(),
-            "write `METHOD PATH HTTP/1.1`, then lines `name: value` and one content length at most, \
-             then an empty line"
+            "write `METHOD PATH HTTP/1.1`, then lines `name: value`, one content length among them \
+             at most, then an empty line"
                 .to_owned(),
         ),
         Reason::LongTarget => (

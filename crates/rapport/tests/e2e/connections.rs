@@ -68,7 +68,7 @@ fn a_head_that_cannot_be_read_is_refused_with_words() {
         // Who is refused in the middle of a head may not be able to send the rest of it.
         let _refused = stream.write_all(format!("{head}\r\n").as_bytes());
         let said = everything(stream);
-        let head = &head[..head.len().min(60)];
+        let head = head.get(..60).unwrap_or(head);
         assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{head}: {said}");
         assert!(said.contains(word), "{head}: {said}");
         assert!(said.contains("\r\n\r\n{\""), "{head}: {said}");

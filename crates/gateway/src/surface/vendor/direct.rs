@@ -1,4 +1,4 @@
-//! The model calls that need no router, each by its path: what answers them is the router's handler.
+//! The model calls that need no router, each by its path: the router's handlers answer them.
 
 use std::pin::Pin;
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes conversations in LoCoMo's format that are hard to search, for where its file is missing.
 
-    python3 bench/recall/make.py made.json [--conversations 6] [--seed 1] [--slips 0.33] [--half second]
+    python3 bench/recall/make.py made.json [--conversations 6] [--seed 1]
+                                           [--slips 0.33] [--half second]
 
 Two people talk through 20 sessions of 20 messages. Facts are told once, often as an answer that
 does not repeat the words of what it answers; two thirds of the questions share a word with what was

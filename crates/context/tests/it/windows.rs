@@ -262,7 +262,8 @@ fn random_turn(dice: &mut Dice, id: &mut u32) -> Vec<context::NewEntry> {
 fn ids(window: &[context::Entry], field: &str) -> std::collections::BTreeSet<String> {
     let stored = window.iter().map(|entry| entry.content.stored().to_owned());
     let all: String = stored.collect::<Vec<_>>().join("\n");
-    let after = all.split(&format!("\"{field}\":\"")).skip(1);
+    let name = format!("\"{field}\":\"");
+    let after = all.split(&name).skip(1);
     after.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
 }
 

@@ -1,8 +1,9 @@
 //! A built-in embedding: words and their pieces hashed into a vector, without network or model.
 //!
 //! Five things say what a word is: the word itself, its beginning, its consonants, and its pieces
-//! of three letters and of two. A slip of the pen changes some of them and never all: an ending leaves
-//! the beginning, a vowel or a doubled letter leaves the consonants, anything else most pieces.
+//! of three letters and of two. A slip of the pen changes some of them and never all: an ending
+//! leaves the beginning, a vowel or a doubled letter leaves the consonants, anything else most
+//! pieces.
 
 /// The name under which it is asked.
 pub const EMBED: &str = "hash-embed";

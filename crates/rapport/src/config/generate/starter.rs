@@ -115,9 +115,9 @@ fn routes(page: &mut String, keys: &[&Key]) {
 /// One example of a kept prompt, with all its keys.
 fn prompts(page: &mut String, keys: &[&Key]) {
     page.push_str(
-        "  # What MCP clients show as a prompt, and callers use by name:\n  # trip:\n  #   text: Plan \
-         {{days}} days in {{city}}.\n  #   arguments: [city Which city, days=3 For how long]\n  \
-         #\n  # Everything that can be said about a prompt:\n  # NAME:\n",
+        "  # What MCP clients show as a prompt, and callers use by name:\n  # trip:\n  #   text: \
+         Plan {{days}} days in {{city}}.\n  #   arguments: [city Which city, days=3 For how \
+         long]\n  #\n  # Everything that can be said about a prompt:\n  # NAME:\n",
     );
     for key in keys {
         let name = key.path.strip_prefix("prompts.NAME.").unwrap_or(key.path);

@@ -1,16 +1,15 @@
 //! Fits the weights of the token estimate against the tokens that OpenAI has published.
 //!
-//! `cargo run -p bench --bin fit [-- FOLDER]` reads the texts of a checkout (this one unless a folder
-//! is named) and those made here, cuts them into messages, fits on four fifths of them and judges by
-//! the last one, for each fifth. It prints the weights, and the errors of what ships beside those of
-//! the best fit; it fails when what ships is more than a point worse than it could be.
+//! `cargo run -p context --example fit [-- FOLDER]` reads the texts of a checkout (this one unless a
+//! folder is named) and those made here, cuts them into messages, fits on four fifths of them and
+//! judges by the last one, for each fifth. It prints the weights, and the errors of what ships beside
+//! those of the best fit; it fails when what ships is more than a point worse than it could be.
 
 mod corpus;
 mod solve;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, bail};
 use context::count::{FEATURES, NAMES, WEIGHTS, features};
 use tiktoken_rs::{CoreBPE, cl100k_base_singleton, o200k_base_singleton};
 
@@ -30,9 +29,10 @@ pub(crate) struct Sample {
 
 type Weights = [f64; FEATURES];
 
-fn main() -> Result<()> {
+fn main() -> Result<(), String> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| ".".to_owned());
-    let texts = corpus::read(folder.as_ref()).with_context(|| format!("cannot read `{folder}`"))?;
+    let texts =
+        corpus::read(folder.as_ref()).map_err(|e| format!("cannot read `{folder}`: {e}"))?;
     let (o200k, cl100k) =
         (measured(&texts, o200k_base_singleton()), measured(&texts, cl100k_base_singleton()));
     let shipped: Weights = WEIGHTS.map(|weight| f64::from(weight) / 1000.0);
@@ -61,8 +61,9 @@ fn main() -> Result<()> {
         say(&format!("  {:<12}{ships:>9.1}{fitted:>9.1}", "all"));
         let (mean, p95) = windows(samples, &shipped);
         let (own_mean, own_p95) = windows(samples, &solve::fit(samples.iter()));
+        say(&format!("  windows of {WINDOW}, after the ratio of the one before:"));
         say(&format!(
-            "  windows of {WINDOW}, after the ratio of the one before: ships {mean:.2} (p95 {p95:.2}), fitted {own_mean:.2} (p95 {own_p95:.2})"
+            "    ships {mean:.2} (p95 {p95:.2}), fitted {own_mean:.2} (p95 {own_p95:.2})"
         ));
         if name == "o200k" {
             worst = ships - fitted;
@@ -70,7 +71,9 @@ fn main() -> Result<()> {
     }
     say("\n* what ships, times one number for each kind: what a context learns of its model");
     if worst > SLACK {
-        bail!("what ships is {worst:.1} points worse than the best fit: take the weights above");
+        return Err(format!(
+            "what ships is {worst:.1} points worse than the best fit: take the weights above"
+        ));
     }
     Ok(())
 }

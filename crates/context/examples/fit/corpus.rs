@@ -1,9 +1,8 @@
 //! Messages to count: the files of a checkout cut into pieces, logs that are made up, and sentences
 //! in other languages.
 
+use std::io::Result;
 use std::path::{Path, PathBuf};
-
-use anyhow::Result;
 
 /// Limit: messages of one kind, so that none drowns the others.
 const OF_ONE_KIND: usize = 600;
@@ -94,10 +93,20 @@ fn logs() -> Vec<String> {
             let (hour, minute, milli) = (dice.roll(24), dice.roll(60), dice.roll(1000));
             let (a, b, ms) = (dice.roll(256), dice.roll(256), dice.roll(9000));
             let id = format!("{:08x}{:08x}", dice.roll(u64::from(u32::MAX)), dice.roll(1 << 31));
+            let time = format!("{hour:02}:{minute:02}:07.{milli:03}");
             lines.push(match n % 3 {
-                0 => format!("2026-11-21T{hour:02}:{minute:02}:07.{milli:03}Z  INFO http: request_id={id} method=POST path=/v1/messages status=200 ms={ms}"),
-                1 => format!("10.1.{a}.{b} - - [21/Nov/2026:{hour:02}:{minute:02}:31 +0000] \"GET /api/items/{ms} HTTP/1.1\" 200 {milli}"),
-                _ => format!("[{hour:02}:{minute:02}:11.{milli:03}] worker-{a}: retry {b} of task {id} after {ms} ms: connection reset by peer"),
+                0 => format!(
+                    "2026-11-21T{time}Z  INFO http: request_id={id} method=POST path=/v1/messages \
+                     status=200 ms={ms}"
+                ),
+                1 => format!(
+                    "10.1.{a}.{b} - - [21/Nov/2026:{time} +0000] \"GET /api/items/{ms} HTTP/1.1\" \
+                     200 {milli}"
+                ),
+                _ => format!(
+                    "[{time}] worker-{a}: retry {b} of task {id} after {ms} ms: connection reset by \
+                     peer"
+                ),
             });
         }
         out.push(lines.join("\n"));

@@ -1,7 +1,7 @@
 //! Rows of the four tables, read from their bytes.
 //!
-//! A table is the count of its rows in four bytes, then the rows (`iphlpapi.h`, tables `OWNER_PID`).
-//! Numbers are little-endian; an address and the low half of a port are in the order of the network.
+//! A table is the count of its rows in four bytes, then the rows (`iphlpapi.h`, `OWNER_PID`).
+//! Numbers are little-endian; an address and the low half of a port are in the network's order.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,4 +1,4 @@
-//! The tables of macOS: the kernel's list of sockets with the process that used each last, and `libproc`.
+//! The tables of macOS: the list of sockets with the process that used each last, and `libproc`.
 
 pub(super) mod facts;
 pub(super) mod rows;

@@ -2,8 +2,8 @@
 //!
 //! After a header come records, each with its length and kind first and begun at a multiple of
 //! eight bytes. A socket is several of them in a row, the first of which is its `INPCB`. Fields are
-//! packed to four bytes; records of newer systems are longer at the end, and what is unknown is stepped
-//! over. `netstat` reads the same list, without any right of its own.
+//! packed to four bytes; records of newer systems are longer at the end, and what is unknown is
+//! stepped over. `netstat` reads the same list, without any right of its own.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -80,6 +80,11 @@ fn is_secret(name: &str) -> bool {
 /// that are named like secrets.
 #[must_use]
 pub fn text(text: &str) -> String {
+    without(text, &mut |_| HIDDEN.to_owned())
+}
+
+/// The text with something else in the place of each secret.
+fn without(text: &str, instead: &mut dyn FnMut(&str) -> String) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(place) = rest.find(|c: char| is_of_a_word(c)) {
@@ -87,19 +92,89 @@ pub fn text(text: &str) -> String {
         out.push_str(before);
         let end = from.find(|c: char| !is_of_a_word(c)).unwrap_or(from.len());
         let (word, after) = from.split_at_checked(end).unwrap_or((from, ""));
-        out.push_str(if is_key(word) { HIDDEN } else { word });
+        if is_key(word) {
+            out.push_str(&instead(word));
+        } else {
+            out.push_str(word);
+        }
         rest = after;
         if is_secret(word)
             && let Some((between, value, after)) = json_value(rest)
             && !value.is_empty()
         {
             out.push_str(between);
-            out.push_str(HIDDEN);
+            out.push_str(&instead(value));
             rest = after;
         }
     }
     out.push_str(rest);
     out
+}
+
+/// A text to be edited: each secret has a place-holder with a number, such as `[hidden 1]`, by
+/// which [`put_back`] finds it again.
+pub(crate) fn numbered(text: &str) -> String {
+    secrets(text).0
+}
+
+/// What was made of a [`numbered`] text, with the secrets of the original put back.
+///
+/// # Errors
+/// Names a place-holder that stands for no secret of the original.
+pub(crate) fn put_back(edited: &str, original: &str) -> Result<String, String> {
+    let (_, secrets) = secrets(original);
+    let mut out = String::with_capacity(edited.len());
+    let mut rest = edited;
+    while let Some(place) = rest.find(MARK) {
+        let (before, from) = rest.split_at_checked(place).unwrap_or((rest, ""));
+        out.push_str(before);
+        let inside = from.get(MARK.len()..).unwrap_or_default();
+        let end = inside.find(|c: char| c != ' ' && !c.is_ascii_digit()).unwrap_or(inside.len());
+        let length = MARK.len() + end;
+        let is_mark = inside.get(end..).is_some_and(|after| after.starts_with(']'));
+        let (mark, after) =
+            from.split_at_checked(length + usize::from(is_mark)).unwrap_or((from, ""));
+        match secrets.iter().find(|(known, _)| known == mark) {
+            Some((_, secret)) => out.push_str(secret),
+            None if !is_mark || original.contains(mark) => out.push_str(mark),
+            None => return Err(stray(mark, secrets.len())),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn stray(mark: &str, known: usize) -> String {
+    match known {
+        0 => format!("`{mark}` stands for no secret: none is hidden in this body"),
+        _ => format!(
+            "`{mark}` stands for no secret: {known} are hidden in this body, and `request.edit` of \
+             the exchange shows each as `{MARK} N]`; keep those, or write a value in their place"
+        ),
+    }
+}
+
+/// How every place-holder begins.
+const MARK: &str = "[hidden";
+
+/// A text with its secrets numbered, and each place-holder with what it stands for.
+fn secrets(text: &str) -> (String, Vec<(String, String)>) {
+    let mut found: Vec<(String, String)> = Vec::new();
+    let mut number = 0_u32;
+    let numbered = without(text, &mut |secret| {
+        let mark = loop {
+            number = number.saturating_add(1);
+            let mark = format!("{MARK} {number}]");
+            // What a body says of itself stands for itself.
+            if number == u32::MAX || !text.contains(&mark) {
+                break mark;
+            }
+        };
+        found.push((mark.clone(), secret.to_owned()));
+        mark
+    });
+    (numbered, found)
 }
 
 fn is_of_a_word(c: char) -> bool {
@@ -127,7 +202,7 @@ fn json_value(rest: &str) -> Option<(&str, &str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{header, path, text};
+    use super::{header, numbered, path, put_back, text};
 
     #[test]
     fn secrets_go_and_the_rest_stays() {
@@ -146,5 +221,27 @@ mod tests {
             "max_tokens is 5, a monkey, sk-short"
         );
         assert_eq!(text(r#"{"token":""}"#), r#"{"token":""}"#);
+    }
+
+    #[test]
+    fn an_edited_text_gets_its_secrets_back_and_no_place_holder_goes_out() {
+        let original = r#"{"password":"a\"b","note":"[hidden 1] [hidden","token":"second"}"#;
+        let shown = numbered(original);
+        assert_eq!(
+            shown,
+            r#"{"password":"[hidden 2]","note":"[hidden 1] [hidden","token":"[hidden 3]"}"#
+        );
+        assert_eq!(put_back(&shown, original).as_deref(), Ok(original));
+        // Moved, taken away, written anew.
+        let edited = r#"{"token":"[hidden 2]","note":"[hidden 1]","password":"mine"}"#;
+        let sent = r#"{"token":"a\"b","note":"[hidden 1]","password":"mine"}"#;
+        assert_eq!(put_back(edited, original).as_deref(), Ok(sent));
+        for stray in ["[hidden]", "[hidden 9]"] {
+            let why = put_back(stray, original).unwrap_err();
+            assert!(why.contains(&format!("`{stray}`")) && why.contains("2 are hidden"), "{why}");
+        }
+        assert!(put_back("[hidden]", "{}").unwrap_err().contains("none is hidden"));
+        assert_eq!(put_back("[hidden] ok", "was [hidden]").as_deref(), Ok("[hidden] ok"));
+        assert_eq!(put_back("é[hidden 12é", "x").as_deref(), Ok("é[hidden 12é"));
     }
 }

@@ -15,6 +15,7 @@ use crate::decode;
 use crate::diff::diff;
 use crate::export::{self, Secrets};
 use crate::http::{Head, Meter, Side};
+use crate::redact;
 use crate::rule::Rule;
 
 /// The path below which the proxy answers itself.
@@ -216,7 +217,7 @@ fn list(shared: &Shared, query: &str) -> Answer {
 fn row(exchange: &Exchange, view: &decode::View) -> Value {
     json!({
         "number": exchange.number, "begun": exchange.begun.to_string(), "speaks": view.speaks,
-        "title": crate::redact::path(&exchange.title()), "status": view.status,
+        "title": redact::path(&exchange.title()), "status": view.status,
         "ending": exchange.ending.as_str(), "took_ms": exchange.times.over.map(ms),
         "first_ms": exchange.times.first.map(ms), "up": exchange.asked.total(),
         "down": exchange.answered.total(), "line": view.line, "about": view.about,
@@ -243,14 +244,7 @@ async fn one(
         ("GET", ["response"]) => {
             Answer::Bytes("application/octet-stream", clean(shared, exchange, false))
         }
-        ("POST", ["go"]) => {
-            let verdict =
-                if body.is_empty() { Verdict::Go } else { Verdict::GoWith(body.to_vec()) };
-            if shared.held.decide(exchange.number, verdict) {
-                return Answer::Json(200, json!({"let_go": exchange.number}));
-            }
-            wrong(&format!("exchange {} is not held", exchange.number))
-        }
+        ("POST", ["go"]) => let_go(shared, exchange, body),
         ("POST", ["drop"]) => {
             if shared.held.decide(exchange.number, Verdict::Drop) {
                 return Answer::Json(200, json!({"dropped": exchange.number}));
@@ -265,6 +259,33 @@ async fn one(
         }
         _ => missing(&format!("an exchange has no `{method} /{}`", rest.join("/"))),
     }
+}
+
+/// Lets a held request go; with a body the secrets that were numbered in it are put back.
+fn let_go(shared: &Shared, exchange: &Exchange, body: &[u8]) -> Answer {
+    let verdict = match std::str::from_utf8(body) {
+        Ok("") => Verdict::Go,
+        Ok(text) if !shared.shows_secrets => {
+            let original = exchange.ask_body();
+            match redact::put_back(text, &String::from_utf8_lossy(&original)) {
+                Ok(whole) => Verdict::GoWith(whole.into_bytes()),
+                Err(why) => return wrong(&why),
+            }
+        }
+        Ok(_) | Err(_) => Verdict::GoWith(body.to_vec()),
+    };
+    if shared.held.decide(exchange.number, verdict) {
+        return Answer::Json(200, json!({"let_go": exchange.number}));
+    }
+    wrong(&format!("exchange {} is not held", exchange.number))
+}
+
+/// The body of a held request as it may be edited; nothing where it is no text, or not known whole.
+fn editable(shared: &Shared, exchange: &Exchange) -> Option<String> {
+    let is_held = shared.held.numbers().contains(&exchange.number);
+    let body = (is_held && exchange.asked.is_whole()).then(|| exchange.ask_body())?;
+    let text = String::from_utf8(body).ok()?;
+    Some(if shared.shows_secrets { text } else { redact::numbered(&text) })
 }
 
 /// The exchange as it may be shown.
@@ -283,6 +304,7 @@ fn clean(shared: &Shared, exchange: &Exchange, asked: bool) -> Vec<u8> {
 }
 
 fn detail(shared: &Shared, exchange: &Exchange) -> Answer {
+    let edit = editable(shared, exchange);
     let exchange = shown(shared, exchange);
     let view = decode::priced(&exchange, &shared.prices);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -303,6 +325,7 @@ fn detail(shared: &Shared, exchange: &Exchange) -> Answer {
             json!({
                 "headers": head(exchange.ask.as_ref()), "body": text(&exchange.ask_body()),
                 "whole": exchange.asked.is_whole(), "read": decode::body(&exchange, Side::Ask),
+                "edit": edit,
             }),
         );
         fields.insert(

@@ -74,3 +74,42 @@ async fn a_held_request_goes_on_when_it_is_let_go_with_another_body() {
     read_until(&mut stream, b"0123456789").await;
     assert!(server.came().concat().ends_with(b"{new}"));
 }
+
+#[tokio::test]
+async fn secrets_of_a_held_body_are_hidden_from_who_edits_it_and_go_on_untouched() {
+    let server = Server::start(b"new\"}", OK, false).await;
+    let proxy = proxy(server.address, &["path=/hold pause"]).await;
+    let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+    let body = r#"{"password":"hush","say":"old"}"#;
+    let ask = format!("POST /hold HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    while proxy.held().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let look = b"GET /__rapport__/exchanges/1 HTTP/1.1\r\nHost: localhost:1\r\n\
+                 Connection: close\r\n\r\n";
+    let seen = String::from_utf8(say(proxy.address(), look).await).unwrap();
+    let (_, json) = seen.split_once("\r\n\r\n").unwrap();
+    let value: serde_json::Value = serde_json::from_str(json).unwrap();
+    let shown = value["request"]["edit"].as_str().unwrap();
+    assert_eq!(shown, r#"{"password":"[hidden 1]","say":"old"}"#);
+    assert!(!seen.contains("hush"), "{seen}");
+
+    let go = |body: &str| {
+        format!(
+            "POST /__rapport__/exchanges/1/go HTTP/1.1\r\nHost: localhost:1\r\n\
+             Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let lost = go(r#"{"password":"[hidden]","say":"new"}"#);
+    let refused = String::from_utf8(say(proxy.address(), lost.as_bytes()).await).unwrap();
+    assert!(refused.starts_with("HTTP/1.1 400 ") && refused.contains("`[hidden]`"), "{refused}");
+    assert_eq!(proxy.held(), [1], "it still waits");
+
+    let edited = go(&shown.replace("old", "new"));
+    assert!(say(proxy.address(), edited.as_bytes()).await.starts_with(b"HTTP/1.1 200 "));
+    read_until(&mut stream, b"0123456789").await;
+    let came = String::from_utf8(server.came().concat()).unwrap();
+    assert!(came.ends_with(r#"{"password":"hush","say":"new"}"#), "{came}");
+}

@@ -35,7 +35,7 @@ fn tests_below(folder: &Path, text: &mut String) {
             let is_test =
                 path.ends_with("tests.rs") || folder.components().any(|c| c.as_os_str() == "tests");
             let start = if is_test { Some(0) } else { source.find("mod tests {") };
-            text.push_str(start.map_or("", |start| &source[start..]));
+            text.push_str(start.and_then(|start| source.get(start..)).unwrap_or_default());
         }
     }
 }

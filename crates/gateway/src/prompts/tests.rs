@@ -8,7 +8,8 @@ fn prompt(text: &str, arguments: &[&str]) -> PromptSettings {
 }
 
 fn given(json: Value) -> Map<String, Value> {
-    json.as_object().unwrap().clone()
+    let Value::Object(fields) = json else { panic!("{json} is no object") };
+    fields
 }
 
 #[test]

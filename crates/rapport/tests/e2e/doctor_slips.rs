@@ -85,7 +85,7 @@ fn a_bridge_whose_server_cannot_start_says_why_at_once() {
     let program = env!("CARGO_BIN_EXE_rapport");
     let data = house.data().display().to_string();
     let line = format!("{program} mcp --data {data} --config {file}");
-    let started = std::time::Instant::now();
+    let started = tokio::time::Instant::now();
     let output = house.run(&["doctor", "--stdio", &line, "--deadline", "30"]);
     says(&output, 1, &["mcp.init_error", "did you mean `port`?"]);
     // Without the reason it would be waited for until the deadline.

@@ -21,8 +21,8 @@ mod remember;
 mod rerank;
 mod responses;
 mod round;
-mod threads;
 mod rounds;
+mod threads;
 mod version;
 mod walk;
 
@@ -96,11 +96,11 @@ pub(super) fn is_ollama(path: &str) -> bool {
     ollama::is_path(path)
 }
 
-/// One model call, as it came.
-struct Call {
 /// Limit: the bytes of an answer that is read whole.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// One model call, as it came.
+struct Call {
     gate: Gateway,
     caller: Caller,
     request: Arc<str>,
@@ -158,8 +158,6 @@ async fn count_tokens(
     Ok(axum::Json(json!({"input_tokens": count})).into_response())
 }
 
-impl Call {
-    async fn read(
 /// Asks a model once, without a conversation, as a call of the Messages API would: by routes and
 /// limits, written down like any other. The reply is one of that API.
 pub(crate) async fn ask_once(
@@ -191,6 +189,8 @@ pub(crate) async fn ask_once(
     Err(Fault::new(Code::UpstreamError, format!("the provider answered {status}: {said}")))
 }
 
+impl Call {
+    async fn read(
         gate: Gateway,
         (caller, request): (Caller, RequestId),
         r: Request,

@@ -2,8 +2,8 @@
 //!
 //! A weighted sum of what can be counted in a text: linear, so that the sum over messages is the
 //! estimate of a window and running sums give any window at once. The weights are fitted against
-//! the published tokens of OpenAI's models (`cargo run -p context --example fit` prints and checks);
-//! what providers report corrects them for every other model (see `scale` in the rows).
+//! the published tokens of OpenAI's models (`cargo run -p context --example fit` prints and
+//! checks); what providers report corrects them for every other model (see `scale` in the rows).
 
 /// How many things are counted.
 pub const FEATURES: usize = 15;

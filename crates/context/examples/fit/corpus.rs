@@ -104,8 +104,8 @@ fn logs() -> Vec<String> {
                      200 {milli}"
                 ),
                 _ => format!(
-                    "[{time}] worker-{a}: retry {b} of task {id} after {ms} ms: connection reset by \
-                     peer"
+                    "[{time}] worker-{a}: retry {b} of task {id} after {ms} ms: connection reset \
+                     by peer"
                 ),
             });
         }

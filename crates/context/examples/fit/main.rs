@@ -1,9 +1,10 @@
 //! Fits the weights of the token estimate against the tokens that OpenAI has published.
 //!
-//! `cargo run -p context --example fit [-- FOLDER]` reads the texts of a checkout (this one unless a
-//! folder is named) and those made here, cuts them into messages, fits on four fifths of them and
-//! judges by the last one, for each fifth. It prints the weights, and the errors of what ships beside
-//! those of the best fit; it fails when what ships is more than a point worse than it could be.
+//! `cargo run -p context --example fit [-- FOLDER]` reads the texts of a checkout (this one unless
+//! a folder is named) and those made here, cuts them into messages, fits on four fifths of them
+//! and judges by the last one, for each fifth. It prints the weights, and the errors of what ships
+//! beside those of the best fit; it fails when what ships is more than a point worse than it
+//! could be.
 
 mod corpus;
 mod solve;

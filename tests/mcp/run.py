@@ -76,6 +76,15 @@ mcp:
     pipe: {{command: "{fixture}", args: ["stdio"]}}
 """
 
+PROMPTS = """
+prompts:
+  review:
+    title: Review a change
+    system: You are a careful reviewer of {{language}}.
+    text: "Review this: {{change}}"
+    arguments: ["change What was changed", "language=Rust"]
+"""
+
 
 def gateway_part(tally, options, folder):
     """The referee against our fixture through the gateway, behind HTTP and behind a pipe."""
@@ -97,7 +106,7 @@ def gateway_part(tally, options, folder):
 
 def clients_part(tally, options, folder):
     """The packages that people use, the Inspector and Claude Code, by HTTP and by pipe."""
-    home = Home(options.binary, folder / "home")
+    home = Home(options.binary, folder / "home", PROMPTS)
     try:
         people.everybody(tally, home, options)
     finally:

@@ -64,6 +64,24 @@ async function touched(client, context, uri, told) {
   return false;
 }
 
+/** The prompt of the configuration, with a default, and without what must be given. */
+async function keptPrompts(client) {
+  const review = (await client.listPrompts()).prompts.find(({ name }) => name === "review");
+  const required = review?.arguments?.filter((one) => one.required).map((one) => one.name);
+  check("a kept prompt", required?.join() === "change", review);
+  const filled = await client.getPrompt({ name: "review", arguments: { change: "let x = 5;" } });
+  const said = filled.messages.map((message) => message.content.text).join(" ");
+  check("a kept prompt, filled in", said.includes("reviewer of Rust")
+    && said.includes("Review this: let x = 5;"), filled);
+  const done = await client.complete({ ref: { type: "ref/prompt", name: "review" },
+    argument: { name: "language", value: "R" } });
+  check("a default, completed", done.completion.values.join() === "Rust", done);
+  const wrong = await client.getPrompt({ name: "review", arguments: { language: "C" } })
+    .then(() => ({}), (error) => error);
+  check("an argument left out", wrong.code === -32602 && wrong.message.includes("change"),
+    { code: wrong.code, message: wrong.message });
+}
+
 /** The whole plan; `subscribe` and `updates` are what the packages do in different ways. */
 export async function run(client, { missing, subscribe, updates }) {
   check("connect", client.getServerVersion().name === "rapport", client.getServerVersion());
@@ -83,6 +101,7 @@ export async function run(client, { missing, subscribe, updates }) {
   const done = await client.complete({ ref: { type: "ref/prompt", name: "continue_context" },
     argument: { name: "id", value: context.slice(0, 4) } });
   check("completion/complete", done.completion.values.includes(context), done);
+  await keptPrompts(client);
   const told = { uris: [], wake: () => {} };
   updates((changed) => { told.uris.push(changed); told.wake(); });
   await subscribe(uri);

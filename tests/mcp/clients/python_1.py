@@ -72,6 +72,27 @@ async def tools(session):
     return context
 
 
+async def kept_prompts(session):
+    """The prompt of the configuration, with a default, and without what must be given."""
+    listed = {prompt.name: prompt for prompt in (await session.list_prompts()).prompts}
+    review = listed.get("review")
+    required = {one.name: bool(one.required) for one in review.arguments} if review else None
+    report.check("a kept prompt", required == {"change": True, "language": False}, listed)
+    filled = await session.get_prompt("review", {"change": "let x = 5;"})
+    said = " ".join(message.content.text for message in filled.messages)
+    whole = "reviewer of Rust" in said and "Review this: let x = 5;" in said
+    report.check("a kept prompt, filled in", whole, filled)
+    reference = types.PromptReference(type="ref/prompt", name="review")
+    done = await session.complete(reference, {"name": "language", "value": "R"})
+    report.check("a default, completed", done.completion.values == ["Rust"], done)
+    try:
+        await session.get_prompt("review", {"language": "C"})
+        report.check("an argument left out", False)
+    except McpError as error:
+        named = error.error.code == -32602 and "change" in error.error.message
+        report.check("an argument left out", named, error)
+
+
 async def everything(session):
     await session.send_ping()
     context = await tools(session)
@@ -94,6 +115,7 @@ async def everything(session):
     reference = types.PromptReference(type="ref/prompt", name="continue_context")
     done = await session.complete(reference, {"name": "id", "value": context[:4]})
     report.check("completion/complete", context in done.completion.values, done)
+    await kept_prompts(session)
     await session.set_logging_level("info")
     await session.subscribe_resource(AnyUrl(uri))
     report.check("resources/subscribe", await updated(uri, session, context), "no update came")

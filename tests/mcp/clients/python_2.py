@@ -43,6 +43,27 @@ async def tools(client):
     return context
 
 
+async def kept_prompts(client):
+    """The prompt of the configuration, with a default, and without what must be given."""
+    listed = {prompt.name: prompt for prompt in (await client.list_prompts()).prompts}
+    review = listed.get("review")
+    required = {one.name: bool(one.required) for one in review.arguments} if review else None
+    report.check("a kept prompt", required == {"change": True, "language": False}, listed)
+    filled = await client.get_prompt("review", {"change": "let x = 5;"})
+    said = " ".join(message.content.text for message in filled.messages)
+    whole = "reviewer of Rust" in said and "Review this: let x = 5;" in said
+    report.check("a kept prompt, filled in", whole, filled)
+    reference = types.PromptReference(type="ref/prompt", name="review")
+    done = await client.complete(reference, {"name": "language", "value": "R"})
+    report.check("a default, completed", done.completion.values == ["Rust"], done)
+    try:
+        await client.get_prompt("review", {"language": "C"})
+        report.check("an argument left out", False)
+    except MCPError as error:
+        named = error.error.code == -32602 and "change" in error.error.message
+        report.check("an argument left out", named, error)
+
+
 async def everything(client):
     context = await tools(client)
     uri = f"rapport://context/{context}"
@@ -64,6 +85,7 @@ async def everything(client):
     reference = types.PromptReference(type="ref/prompt", name="continue_context")
     done = await client.complete(reference, {"name": "id", "value": context[:4]})
     report.check("completion/complete", context in done.completion.values, done)
+    await kept_prompts(client)
     return context, uri
 
 

@@ -5,6 +5,7 @@ mod ask;
 mod bedrock_converse;
 mod body;
 mod cohere_chat;
+mod counts;
 mod cursor;
 mod excerpt;
 mod fields;
@@ -43,7 +44,7 @@ pub use show::{Shown, StreamWriter};
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::prompt::{Message, Prompt, Raw};
-use crate::reply::Reply;
+use crate::reply::{Reply, Usage};
 
 /// Every dialect.
 pub const DIALECTS: &[&dyn Dialect] = &[
@@ -113,6 +114,12 @@ pub trait Dialect: Sync + Send + std::fmt::Debug {
     /// # Errors
     /// `upstream_invalid` when the body is not a reply of this dialect.
     fn read(&self, body: &[u8]) -> Result<Reply, Fault>;
+
+    /// The token counts of a whole reply, as [`Dialect::read`] gives them; `None` for what is no
+    /// reply. What the model said need not be read for it, and may be what cannot be read.
+    fn usage(&self, body: &[u8]) -> Option<Usage> {
+        self.read(body).ok().map(|reply| reply.usage)
+    }
 
     /// Starts reading a streamed reply.
     fn stream(&self) -> Box<dyn StreamReader>;

@@ -20,6 +20,46 @@ fn whole_replies_are_read() {
 }
 
 #[test]
+fn token_counts_are_the_same_whether_a_reply_is_read_whole_or_not() {
+    for dialect in DIALECTS {
+        for (name, body) in cases(dialect.name(), "json") {
+            let read = dialect.read(&body).ok().map(|reply| reply.usage);
+            assert_eq!(dialect.usage(&body), read, "{} {name}", dialect.name());
+        }
+    }
+}
+
+#[test]
+fn token_counts_are_those_of_the_reply_and_not_of_what_is_said_in_it() {
+    let said = r#""usage\":{\"input_tokens\":9,\"prompt_tokens\":9},\"usage\":{}}""#;
+    let counts = r#"{"input_tokens":3,"prompt_tokens":3,"usage":{"input_tokens":9}}"#;
+    for (name, answer) in [
+        ("anthropic", format!(r#""content":[{{"type":"text","text":{said},"usage":{counts}}}]"#)),
+        (
+            "openai_chat",
+            format!(r#""choices":[{{"message":{{"content":{said}}},"usage":{{"n":1}}}}]"#),
+        ),
+        ("openai_completions", format!(r#""choices":[{{"text":{said},"usage":{{"n":1}}}}]"#)),
+    ] {
+        let dialect = named(name).unwrap();
+        for body in [
+            format!(r#"{{{answer},"usage":{counts}}}"#),
+            format!(r#"{{"usage":{counts},{answer}}}"#),
+            format!(r#"{{"us\u0061ge":{counts},{answer}}}"#),
+            format!(r#"{{"usage":null,{answer}}}"#),
+            format!(r#"{{"usage":{counts},"usage":{counts},{answer}}}"#),
+            format!(r#"{{{answer}}}"#),
+        ] {
+            let body = body.as_bytes();
+            let read = dialect.read(body).ok().map(|reply| reply.usage);
+            assert_eq!(dialect.usage(body), read, "{name}");
+        }
+        let body = format!(r#"{{{answer},"usage":{counts}}}"#);
+        assert_eq!(dialect.usage(body.as_bytes()).unwrap().input, 3, "{name}");
+    }
+}
+
+#[test]
 fn streamed_replies_are_read() {
     for dialect in DIALECTS {
         for (name, body) in streams(*dialect) {

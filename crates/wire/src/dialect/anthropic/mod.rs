@@ -14,7 +14,7 @@ use super::losses::Losses;
 use super::{Asked, Dialect, Shown, StreamReader, StreamWriter, Written, report};
 use crate::fault::{Code, Fault};
 use crate::prompt::{Message, Prompt, Raw, Role};
-use crate::reply::Reply;
+use crate::reply::{Reply, Usage};
 
 pub use version::{AnthropicSecond, AnthropicVersion};
 
@@ -43,6 +43,10 @@ impl Dialect for Anthropic {
 
     fn read(&self, body: &[u8]) -> Result<Reply, Fault> {
         read::reply(body)
+    }
+
+    fn usage(&self, body: &[u8]) -> Option<Usage> {
+        read::spent(body).or_else(|| read::reply(body).ok().map(|reply| reply.usage))
     }
 
     fn stream(&self) -> Box<dyn StreamReader> {

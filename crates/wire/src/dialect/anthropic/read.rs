@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::content;
+use crate::dialect::counts::{self, Place};
 use crate::dialect::intake::invalid;
 use crate::dialect::report::Report;
 use crate::fault::Fault;
@@ -16,6 +17,16 @@ struct Whole {
     content: Box<RawValue>,
     stop_reason: Option<String>,
     usage: Option<Box<RawValue>>,
+}
+
+/// Where the counts of a reply are.
+const COUNTS: Place = Place { counts: "usage", answer: "content", end: None };
+
+/// The token counts of a whole reply; nothing where it has to be read.
+pub(super) fn spent(body: &[u8]) -> Option<Usage> {
+    let mut counts = Counts::default();
+    counts.merge(Some(counts::find(body, COUNTS)?));
+    Some(counts.usage())
 }
 
 /// Reads a whole reply.

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::content;
+use crate::dialect::counts::{self, Place};
 use crate::dialect::intake::invalid;
 use crate::dialect::report::Report;
 use crate::fault::Fault;
@@ -25,6 +26,14 @@ struct Output {
 #[derive(Deserialize)]
 struct Said {
     content: Box<RawValue>,
+}
+
+/// Where the counts of a reply are.
+const COUNTS: Place = Place { counts: "usage", answer: "output", end: None };
+
+/// The token counts of a whole reply; nothing where it has to be read.
+pub(super) fn spent(body: &[u8]) -> Option<Usage> {
+    Some(usage(Some(counts::find(body, COUNTS)?)))
 }
 
 /// Reads a whole reply. It has neither an id nor the model's name.

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::content;
+use crate::dialect::counts::{self, Place};
 use crate::dialect::excerpt::sentence;
 use crate::dialect::intake::invalid;
 use crate::dialect::report::Report;
@@ -18,6 +19,18 @@ struct Whole {
     message: Box<RawValue>,
     finish_reason: Option<String>,
     usage: Option<Box<RawValue>>,
+}
+
+/// Where the counts of a reply are.
+const COUNTS: Place = Place {
+    counts: "usage",
+    answer: "message",
+    end: Some(("finish_reason", &["ERROR", "TIMEOUT"])),
+};
+
+/// The token counts of a whole reply; nothing where it has to be read.
+pub(super) fn spent(body: &[u8]) -> Option<Usage> {
+    Some(usage(Some(counts::find(body, COUNTS)?)))
 }
 
 /// Reads a whole reply.

@@ -14,7 +14,7 @@ use super::segment::segment;
 use super::{Asked, Dialect, Shown, StreamReader, StreamWriter, Written, report};
 use crate::fault::{Code, Fault};
 use crate::prompt::{Message, Prompt, Raw, Role};
-use crate::reply::Reply;
+use crate::reply::{Reply, Usage};
 
 const NAME: &str = "gemini";
 
@@ -48,6 +48,10 @@ impl Dialect for Gemini {
 
     fn read(&self, body: &[u8]) -> Result<Reply, Fault> {
         read::reply(body)
+    }
+
+    fn usage(&self, body: &[u8]) -> Option<Usage> {
+        read::spent(body).or_else(|| read::reply(body).ok().map(|reply| reply.usage))
     }
 
     fn stream(&self) -> Box<dyn StreamReader> {

@@ -3,12 +3,21 @@
 use serde_json::value::RawValue;
 
 use super::content::{self, find, string};
+use crate::dialect::counts::{self, Place};
 use crate::dialect::fields::{self, Fields};
 use crate::dialect::intake::invalid;
 use crate::dialect::report::Report;
 use crate::fault::Fault;
 use crate::prompt::{Block, Message};
 use crate::reply::{Reply, Stop, Usage};
+
+/// Where the counts of a reply are.
+const COUNTS: Place = Place { counts: "usageMetadata", answer: "candidates", end: None };
+
+/// The token counts of a whole reply; nothing where it has to be read.
+pub(super) fn spent(body: &[u8]) -> Option<Usage> {
+    Some(usage(counts::find(body, COUNTS)?))
+}
 
 /// Reads a whole reply; of several candidates the first.
 pub(super) fn reply(body: &[u8]) -> Result<Reply, Fault> {

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::content;
+use crate::dialect::counts::{self, Place};
 use crate::dialect::intake::invalid;
 use crate::dialect::report::Report;
 use crate::fault::Fault;
@@ -22,6 +23,14 @@ struct Whole {
 struct Choice {
     message: Box<RawValue>,
     finish_reason: Option<String>,
+}
+
+/// Where the counts of a reply are.
+const COUNTS: Place = Place { counts: "usage", answer: "choices", end: None };
+
+/// The token counts of a whole reply; nothing where it has to be read.
+pub(super) fn spent(body: &[u8]) -> Option<Usage> {
+    Some(usage(Some(counts::find(body, COUNTS)?)))
 }
 
 /// Reads a whole reply; of several choices the first.

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::dialect::counts::{self, Place};
 use crate::dialect::intake::{self, invalid};
 use crate::dialect::openai_chat::read::{stop, usage};
 use crate::dialect::report::Report;
@@ -39,6 +40,14 @@ impl Chunk {
             None => invalid("the upstream's answer is not a completion", body),
         })
     }
+}
+
+/// Where the counts of a reply are.
+const COUNTS: Place = Place { counts: "usage", answer: "choices", end: None };
+
+/// The token counts of a whole reply; nothing where it has to be read.
+pub(super) fn spent(body: &[u8]) -> Option<Usage> {
+    Some(usage(Some(counts::find(body, COUNTS)?)))
 }
 
 /// Reads a whole reply; of several choices the first.

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::content;
+use crate::dialect::counts::{self, Place};
 use crate::dialect::fields::Fields;
 use crate::dialect::intake::invalid;
 use crate::dialect::report::Report;
@@ -19,6 +20,15 @@ pub(super) struct Whole {
     pub(super) output: Box<RawValue>,
     incomplete_details: Option<Box<RawValue>>,
     usage: Option<Box<RawValue>>,
+}
+
+/// Where the counts of a reply are.
+const COUNTS: Place =
+    Place { counts: "usage", answer: "output", end: Some(("status", &["failed"])) };
+
+/// The token counts of a whole reply; nothing where it has to be read.
+pub(super) fn spent(body: &[u8]) -> Option<Usage> {
+    Some(usage(Some(counts::find(body, COUNTS)?)))
 }
 
 /// Reads a whole reply.

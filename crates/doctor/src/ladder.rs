@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use crate::by_hand::{self, ByHand};
 use crate::case::{Case, Facts, Learned};
 use crate::check::{About, CHECKS, Check, Step};
 use crate::report::{
@@ -146,9 +147,18 @@ fn finish(request: &Request, case: &Case, started: Instant, climb: Climb) -> Rep
         findings,
         also,
         ports: case.facts.neighbours.clone(),
+        by_hand: by_hand(request, case),
         duration_ms: milliseconds(started.elapsed()),
         verbose: request.verbose,
     }
+}
+
+fn by_hand(request: &Request, case: &Case) -> Vec<ByHand> {
+    if !request.by_hand {
+        return Vec::new();
+    }
+    let port = case.facts.port.unwrap_or(request.default_port);
+    by_hand::commands(std::env::consts::OS, case.host(), port)
 }
 
 /// No check named a cause: all is well, or nobody knows.

@@ -4,6 +4,7 @@
 //! read from the socket table alone and never concluded from a process that could not be found; no
 //! probe sends a credential; no check changes anything on the machine.
 
+pub mod by_hand;
 pub mod conversation;
 pub mod credential;
 pub mod files;

@@ -10,6 +10,7 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// One diagnosis to make.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own for the caller")]
 pub struct Request {
     /// The address as the user wrote it; `None` means the product's own.
     pub target: Option<String>,
@@ -27,6 +28,8 @@ pub struct Request {
     pub strict_ports: bool,
     /// Whether the address is an MCP server's, whatever its path says.
     pub mcp: bool,
+    /// Whether the report lists the commands to look at the port without this program.
+    pub by_hand: bool,
     /// A model to ask for a few words, streamed; without it no model is ever called.
     pub ask: Option<String>,
     /// The origin of a page that is to call the server, such as `http://localhost:3000`.
@@ -48,6 +51,7 @@ impl Default for Request {
             verbose: false,
             strict_ports: false,
             mcp: false,
+            by_hand: false,
             ask: None,
             origin: None,
             roots: None,

@@ -165,6 +165,12 @@ fn one_letter_away(name: &str, wanted: &str) -> bool {
 pub(super) fn unresolved(host: &str, error: &str, files: &Files) -> Verdict {
     let said = format!("the system says: {error}");
     if !same(host, "localhost") {
+        if host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            let sentence = format!("`{host}` is neither an IPv4 address nor a name that resolves");
+            return Verdict::certain("name.unknown", sentence).because(said).fix(Fix::say(
+                "write an IPv4 address as four numbers from 0 to 255: 127.0.0.1 is this machine",
+            ));
+        }
         let sentence = format!("the name `{host}` does not resolve");
         let docker = same(host, "host.docker.internal");
         let fix = if docker {
@@ -242,6 +248,8 @@ mod tests {
         }
         let verdict = unresolved("host.docker.internal", "x", &files("", ""));
         assert!(verdict.fix[0].text.contains("Docker"), "{verdict:?}");
+        let verdict = unresolved("256.1.1.1", "x", &files("", ""));
+        assert!(verdict.sentence.contains("neither an IPv4 address"), "{verdict:?}");
     }
 
     #[test]

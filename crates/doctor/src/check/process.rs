@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::http::ours;
 use super::{About, Check, Pending, Step, limits};
 use crate::case::Case;
 use crate::report::{Fix, Verdict};
@@ -44,7 +45,11 @@ async fn look(case: &Case) -> Step {
     let Some(owner) = case.owner() else { return Step::cannot_tell("no process") };
     let pid = owner.pid;
     let seen = tokio::task::spawn_blocking(move || vitals(pid)).await.unwrap_or_default();
-    let fails = case.facts.answer().is_some_and(|answer| answer.status >= 500);
+    // What a server of this product says of itself is nearer to the cause.
+    let fails = case
+        .facts
+        .answer()
+        .is_some_and(|answer| answer.status >= 500 && ours::reason(answer).is_none());
     if let Some(disk) = &seen.disk
         && let Some(verdict) = disk_fault(disk, fails)
     {

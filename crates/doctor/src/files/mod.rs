@@ -211,6 +211,7 @@ impl Book {
             also: verdicts.collect(),
             findings: self.findings,
             ports: Vec::new(),
+            by_hand: Vec::new(),
             duration_ms: milliseconds(self.started.elapsed()),
             verbose: false,
         }

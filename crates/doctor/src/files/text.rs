@@ -18,6 +18,9 @@ pub(super) fn read(path: &Path) -> Result<String, Box<Verdict>> {
             if Path::new(&twin).is_file() {
                 return Err(wrong_name(&twin, &shown));
             }
+            if error.kind() == std::io::ErrorKind::NotFound {
+                return Err(absent(&shown, &error.to_string()));
+            }
             return Err(unreadable(&shown, &error.to_string()));
         }
     };
@@ -79,6 +82,15 @@ fn wrong_name(found: &str, wanted: &str) -> Box<Verdict> {
         format!("the file is called {found}, and programs look for {wanted}"),
         "a second ending was added when it was saved",
         Fix::run("rename it", format!("mv {found} {wanted}")),
+    ))
+}
+
+fn absent(shown: &str, reason: &str) -> Box<Verdict> {
+    Box::new(verdict(
+        "config.no_file",
+        format!("there is no file {shown}"),
+        reason,
+        Fix::say("check the path: a relative one begins in the folder of this command"),
     ))
 }
 

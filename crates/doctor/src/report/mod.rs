@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::by_hand::ByHand;
+
 /// The version of the JSON form; it changes when a field changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
 
@@ -203,6 +205,9 @@ pub struct Report {
     pub also: Vec<Verdict>,
     /// Other ports that were looked at.
     pub ports: Vec<Neighbour>,
+    /// The commands to look without this program, when they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_hand: Vec<ByHand>,
     /// How long it all took, in milliseconds.
     pub duration_ms: f64,
     /// Whether the text form shows the evidence of every check.
@@ -219,7 +224,8 @@ impl Report {
             ..Subject::default()
         };
         let (findings, also, ports) = (Vec::new(), Vec::new(), Vec::new());
-        Self { target, verdict, findings, also, ports, duration_ms: 0.0, verbose: false }
+        let (by_hand, duration_ms, verbose) = (Vec::new(), 0.0, false);
+        Self { target, verdict, findings, also, ports, by_hand, duration_ms, verbose }
     }
 
     /// Whether the address works; warnings are allowed.

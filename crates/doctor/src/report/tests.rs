@@ -21,6 +21,7 @@ fn report(verdict: Verdict, findings: Vec<Finding>) -> Report {
         findings,
         also: Vec::new(),
         ports: Vec::new(),
+        by_hand: Vec::new(),
         duration_ms: 2.0,
         verbose: false,
     }

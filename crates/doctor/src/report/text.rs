@@ -40,6 +40,7 @@ pub(super) fn render(report: &Report, color: bool) -> String {
                 page.line(&format!("  {mark} {}: {}", finding.check, finding.summary));
             }
         }
+        by_hand(&mut page, report);
         return page.text;
     }
     evidence(&mut page, report);
@@ -49,7 +50,20 @@ pub(super) fn render(report: &Report, color: bool) -> String {
     } else {
         short_ladder(&mut page, report);
     }
+    by_hand(&mut page, report);
     page.text
+}
+
+fn by_hand(page: &mut Page, report: &Report) {
+    if report.by_hand.is_empty() {
+        return;
+    }
+    page.gap();
+    page.line("  By hand");
+    for look in &report.by_hand {
+        let command = page.paint(BOLD, &look.command);
+        page.line(&format!("    {}\n      $ {command}", look.shows));
+    }
 }
 
 fn verdict(page: &mut Page, report: &Report) {

@@ -180,6 +180,8 @@ pub(crate) struct Vitals {
     pub(crate) deleted_program: Option<String>,
     /// The disk of the folder it works in.
     pub(crate) disk: Option<Disk>,
+    /// The folder of this product's database, when the process has it open.
+    pub(crate) store: Option<String>,
 }
 
 /// The file system a process works on.
@@ -345,6 +347,23 @@ pub fn holder(port: u16) -> Option<Holder> {
     let found = listeners().ok()?.into_iter().filter(|listener| listener.port == port);
     let process = found.filter_map(|listener| listener.owner.or(listener.guess)).next()?;
     Some(Holder { pid: process.pid, command: process.command, user: process.user })
+}
+
+/// Why the process of a socket is not shown, in a few words.
+#[must_use]
+pub fn why_hidden() -> &'static str {
+    #[cfg(unix)]
+    {
+        hidden_from(rustix::process::geteuid().is_root())
+    }
+    #[cfg(not(unix))]
+    "an administrator sees which"
+}
+
+/// Root sees every process of its container, or of the machine outside of one.
+#[cfg(unix)]
+fn hidden_from(is_root: bool) -> &'static str {
+    if is_root { "outside this container, or the system itself" } else { "root sees which" }
 }
 
 /// Processes whose command line contains `number` as a whole number.

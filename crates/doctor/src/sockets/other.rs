@@ -47,5 +47,5 @@ pub(super) fn elsewhere(_port: u16) -> Vec<Elsewhere> {
 }
 
 pub(super) fn hidden_holder(uid: u32) -> String {
-    format!("a process of user {uid} that only root can see")
+    format!("a hidden process of user {uid} ({})", super::why_hidden())
 }

@@ -23,6 +23,15 @@ fn a_listening_socket_is_found_with_this_process_as_owner() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn root_is_not_told_to_become_root() {
+    assert!(super::hidden_from(false).contains("root"));
+    assert!(!super::hidden_from(true).contains("root"), "{}", super::hidden_from(true));
+    let is_root = rustix::process::geteuid().is_root();
+    assert_eq!(super::why_hidden(), super::hidden_from(is_root));
+}
+
 #[test]
 fn a_connection_is_no_listener() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();

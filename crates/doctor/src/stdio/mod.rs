@@ -142,6 +142,7 @@ fn report(command: &Command, step: Step, started: Instant) -> Report {
         findings: vec![finding],
         also: Vec::new(),
         ports: Vec::new(),
+        by_hand: Vec::new(),
         duration_ms,
         verbose: false,
     }

@@ -65,6 +65,10 @@ async fn a_stopped_process_is_named_with_the_command_that_wakes_it() {
     let held = sleeper(TcpListener::bind("127.0.0.1:0").unwrap(), "60");
     let pid = held.child.id().to_string();
     assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
+    // The signal is sent, and the process may not have got it yet on a machine with much to do.
+    let own = rustix::process::Pid::from_child(&held.child);
+    let seen = rustix::process::waitpid(Some(own), rustix::process::WaitOptions::UNTRACED);
+    assert!(seen.unwrap().unwrap().1.stopped());
     let report = check(&format!("http://localhost:{}", held.port), "process.stopped", 1).await;
     assert_eq!(report.verdict.fix[0].command.as_deref(), Some(&*format!("kill -CONT {pid}")));
 }

@@ -65,6 +65,12 @@ async fn a_process_started_with_the_number_proves_the_truncation() {
 }
 
 #[tokio::test]
+async fn what_was_meant_by_a_number_that_is_no_name_is_not_certain() {
+    let report = report("localhost:65536").await;
+    assert!(report.verdict.sentence.contains(" was probably meant"), "{}", verbose(&report));
+}
+
+#[tokio::test]
 async fn a_logical_name_of_the_user_is_the_port_that_was_meant() {
     let server = http_with("200 OK", "Server: rapport/0.1.0\r\n");
     let mut request =

@@ -40,6 +40,29 @@ fn tests_below(folder: &Path, text: &mut String) {
     }
 }
 
+#[tokio::test]
+async fn the_samples_of_the_pages_are_what_is_printed() {
+    const COMMAND: &str = "$ rapport doctor localhost:619009\n";
+    let report = crate::report("localhost:619009").await;
+    if report.ports.iter().any(|port| port.listening) {
+        println!("skipped: something listens on a port that the sample shows as free");
+        return;
+    }
+    let printed = report.to_text(false);
+    let lines: Vec<&str> = printed.lines().collect();
+    for page in [include_str!("../../../../README.md"), include_str!("../../../../docs/doctor.md")]
+    {
+        let sample = page.split(COMMAND).nth(1).unwrap().split("```").next().unwrap();
+        let (whole, rest) = match sample.split_once("  …\n") {
+            Some((whole, _)) => (whole, true),
+            None => (sample, false),
+        };
+        let shown: Vec<&str> = whole.lines().collect();
+        assert_eq!(shown, lines[..shown.len()], "{printed}");
+        assert_eq!(rest, shown.len() < lines.len(), "{printed}");
+    }
+}
+
 #[test]
 fn every_verdict_is_given_by_a_test_that_makes_its_state() {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -90,9 +90,11 @@ async fn every_report_is_as_the_schema_says() {
         "http://user:secret@localhost:-5/?key=x".to_owned(),
     ];
     for target in targets {
-        let report =
-            diagnose(&Request { target: Some(target.clone()), ..Request::default() }).await;
+        let by_hand = target.ends_with('/');
+        let request = Request { target: Some(target.clone()), by_hand, ..Request::default() };
+        let report = diagnose(&request).await;
         let json = report.to_json();
+        assert_eq!(json.get("by_hand").is_some(), by_hand, "{target}: {json:#}");
         assert_eq!(faults(&schema, &schema, &json, ""), Vec::<String>::new(), "{target}: {json:#}");
         assert_eq!(json["exit_code"], report.exit_code());
         assert!(!json.to_string().contains("secret"), "{json:#}");

@@ -184,7 +184,7 @@ async fn a_secret_that_everybody_can_read_is_named() {
 #[tokio::test]
 async fn a_second_ending_and_a_missing_file_are_named() {
     let lab = Lab::new("claude_desktop_config.json");
-    lab.broken("config.no_file", "cannot be read", "check the path").await;
+    lab.broken("config.no_file", "there is no file", "check the path").await;
     let twin = lab.folder.path().join("claude_desktop_config.json.txt");
     std::fs::write(&twin, good()).unwrap();
     lab.broken("config.wrong_file_name", ".json.txt", "mv ").await;

@@ -108,8 +108,9 @@ impl Scene<'_> {
             Some(port) => format!("software that keeps 16 bits really uses {port}"),
             None => "no software can use it".to_owned(),
         };
+        let surely = if self.is_logical { "" } else { "probably " };
         let sentence = format!(
-            "{} is no TCP port (ports end at 65535): {meant} was meant, and {wrapped}",
+            "{} is no TCP port (ports end at 65535): {meant} was {surely}meant, and {wrapped}",
             self.invalid.value
         );
         Verdict { confidence, ..Verdict::certain(id, sentence) }

@@ -2,6 +2,7 @@
 
 mod body;
 mod framing;
+pub(super) mod ours;
 mod redirect;
 mod refusal;
 mod status;
@@ -17,6 +18,7 @@ use crate::credential;
 use crate::probe::dial::open;
 use crate::probe::http::{Answer, exchange, get};
 use crate::report::{Fix, Verdict};
+use crate::sockets::vitals;
 use crate::target::Scheme;
 
 /// See the module.
@@ -104,6 +106,11 @@ const VERDICTS: &[&str] = &[
     "llm.rate_limited",
     "protocol.websocket",
     "service.airplay",
+    "store.damaged",
+    "store.disk_error",
+    "store.disk_full",
+    "store.locked",
+    "store.read_only",
     "upstream.dns",
     "upstream.refused",
     "upstream.timeout",
@@ -147,6 +154,10 @@ async fn look(case: &Case) -> Step {
     if let Some(summary) = otherwise(case, &seen).await {
         return Step::pass(summary);
     }
+    if let Some(reason) = ours::reason(answer) {
+        let verdict = ours::fault(&reason, folder(case).await.as_deref());
+        return Step::name(verdict.because(answer.line()));
+    }
     let mut step = status::judge(&seen);
     step.verdict =
         step.verdict.map(|found| credential::named(found, case.environment.credentials()));
@@ -174,7 +185,18 @@ async fn look(case: &Case) -> Step {
             return Step::name(verdict.because(answer.line()).because(stages(case)));
         }
     }
+    if step.verdict.is_none()
+        && let Some(summary) = ours::degraded(answer)
+    {
+        step = Step::warn(summary);
+    }
     step.seen([stages(case)])
+}
+
+/// Where the server keeps its data, when it is this product and may be looked at.
+async fn folder(case: &Case) -> Option<String> {
+    let pid = case.owner()?.pid;
+    tokio::task::spawn_blocking(move || vitals(pid).store).await.ok()?
 }
 
 /// How long each stage took, and which took the longest.

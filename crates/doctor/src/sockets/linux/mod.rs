@@ -271,7 +271,7 @@ fn started(seconds_after_boot: u64) -> Option<String> {
 }
 
 pub(super) fn hidden_holder(uid: u32) -> String {
-    format!("a process of user {} that only root can see", user(uid))
+    format!("a hidden process of user {} ({})", user(uid), crate::sockets::why_hidden())
 }
 
 fn user(uid: u32) -> String {

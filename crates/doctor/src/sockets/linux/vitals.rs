@@ -17,7 +17,17 @@ pub(in crate::sockets) fn vitals(pid: u32) -> Vitals {
             let folder = link("cwd").map(|path| path.display().to_string());
             Disk { folder: folder.unwrap_or_default(), ..disk }
         }),
+        store: store(pid),
     }
+}
+
+/// Where this product's database lies that a process has open; `None` without the right to look.
+fn store(pid: u32) -> Option<String> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+    let file = open
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .find(|file| file.file_name().is_some_and(|name| name == "rapport.db"))?;
+    Some(file.parent()?.display().to_string())
 }
 
 /// The debugger of a process.

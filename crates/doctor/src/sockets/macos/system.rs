@@ -109,7 +109,7 @@ fn user(uid: u32) -> String {
 }
 
 pub(in crate::sockets) fn hidden_holder(uid: u32) -> String {
-    format!("a process of user {} that only root can see", user(uid))
+    format!("a hidden process of user {} ({})", user(uid), crate::sockets::why_hidden())
 }
 
 /// The kernel counts in units that differ between processors, so nothing is concluded from them.

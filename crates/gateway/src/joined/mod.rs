@@ -45,7 +45,7 @@ use listing::Listing;
 pub(crate) use listing::name_of;
 pub use login::Logins;
 pub(crate) use merged::{Merged, Offer, described, offered, ours};
-pub(crate) use pass::{Down, Parked, Wish, whose};
+pub(crate) use pass::{Down, Ended, Parked, Wish, down_fault, whose};
 pub use probe::{Report, probe};
 pub(crate) use settings::any as fits_any;
 pub use settings::{

@@ -168,6 +168,15 @@ impl From<Failure> for End {
     }
 }
 
+/// Why there is no result, for whoever tells the two apart.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// As the one who asked must hear it.
+    Stop(Stop),
+    /// What is wrong with the server.
+    Down(Fault),
+}
+
 impl<'a> Wish<'a> {
     /// Sends the request and brings the result. What goes wrong with the server is a result that
     /// the model reads, where there is a model to read it.
@@ -175,6 +184,20 @@ impl<'a> Wish<'a> {
     /// # Errors
     /// [`Stop`], as the one who asked must hear it.
     pub(crate) async fn pass(self, gate: &Gateway, down: Down<'_>) -> Result<Value, Stop> {
+        let is_call = self.method == "tools/call";
+        match self.plain(gate, down).await {
+            Ok(value) => Ok(value),
+            Err(Ended::Stop(stop)) => Err(stop),
+            Err(Ended::Down(fault)) if is_call => Ok(failed(&fault)),
+            Err(Ended::Down(fault)) => Err(Stop::Refuse(Refusal::from(&fault))),
+        }
+    }
+
+    /// As [`Wish::pass`], for whoever has a status to say that the server is at fault.
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub(crate) async fn plain(self, gate: &Gateway, down: Down<'_>) -> Result<Value, Ended> {
         let started = Instant::now();
         let whose = whose(self.caller);
         let (joint, method) = (self.joint, self.method);
@@ -186,25 +209,24 @@ impl<'a> Wish<'a> {
             "tools/call" => Box::pin(passing.call(self.params)).await,
             _ => passing.run(self.params).await,
         };
-        let refused = |refusal| Err(Stop::Refuse(suited(refusal, (method, down.modern))));
+        let stop = |refusal| Stop::Refuse(suited(refusal, (method, down.modern)));
+        let refused = |refusal| Err(Ended::Stop(stop(refusal)));
         let (result, word) = match outcome {
             Ok(value) if value.get("isError") == Some(&Value::Bool(true)) => {
                 (Ok(value), "tool_error")
             }
             Ok(value) => (Ok(value), "ok"),
             // It goes on with the next request.
-            Err(End::Stop(stop @ (Stop::Input(..) | Stop::Later))) => return Err(stop),
+            Err(End::Stop(stop @ (Stop::Input(..) | Stop::Later))) => {
+                return Err(Ended::Stop(stop));
+            }
             Err(End::Stop(Stop::Refuse(refusal)) | End::Failed(Failure::Refused(refusal))) => {
                 (refused(refusal), "refused")
             }
             Err(End::Failed(failure)) => {
                 let fault = down_fault(joint, &failure);
                 let word = fault.code().as_str();
-                if method == "tools/call" {
-                    (Ok(failed(&fault)), word)
-                } else {
-                    (Err(Stop::Refuse(Refusal::from(&fault))), word)
-                }
+                (Err(Ended::Down(fault)), word)
             }
         };
         if method == "tools/call" {
@@ -375,7 +397,7 @@ impl Passing<'_> {
         };
         let questions: Vec<Question> = requests.into_iter().flatten().map(question).collect();
         let Some(back) = self.down.back else {
-            return Err(Failure::lost("it has a question, and nobody is there to answer").into());
+            return Err(unheard());
         };
         if self.down.modern {
             let state = state.map(|state| format!("{THERE}{state}"));
@@ -393,6 +415,11 @@ impl Passing<'_> {
         };
         Ok(())
     }
+}
+
+/// A question that reaches nobody.
+pub(super) fn unheard() -> End {
+    End::Stop(Refusal::request("it has a question, and nobody is there to answer").into())
 }
 
 /// A name that nobody guesses.

@@ -178,10 +178,11 @@ fn scope_of(request: &Request) -> Scope {
         return Scope::Admin;
     }
     let path = request.uri().path();
-    if path.starts_with("/api/v1/mcp/") && request.method() != Method::GET {
+    let calls = super::mcp::is_tool(path);
+    if path.starts_with("/api/v1/mcp/") && !calls && request.method() != Method::GET {
         return Scope::Admin;
     }
-    if path == "/mcp" || path.starts_with("/mcp/s/") {
+    if calls || path == "/mcp" || path.starts_with("/mcp/s/") {
         // Reading, too, is a POST there; each tool asks for what it needs.
         return Scope::Read;
     }

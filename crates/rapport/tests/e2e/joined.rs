@@ -73,15 +73,36 @@ async fn a_server_is_added_seen_tested_and_left_from_the_command_line() {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout) + &text(&output.stderr))
     };
-    let add =
-        ["mcp", "add", "mine", "--env", "NAME=mine", "--env", "TOOLS=echo", "--", "sh", &script];
+    let add = [
+        "mcp",
+        "add",
+        "mine",
+        "--env",
+        "NAME=mine",
+        "--env",
+        "TOOLS=echo fails",
+        "--",
+        "sh",
+        &script,
+    ];
     let (code, said) = run(&add).await;
-    assert!(code == Some(0) && said.contains("`mine` is added and ready, with 1 tools"), "{said}");
+    assert!(code == Some(0) && said.contains("`mine` is added and ready, with 2 tools"), "{said}");
     assert_eq!(call(&server, "mine__echo", json!({"say": "hello"})).await, "hello");
     let (code, said) = run(&["mcp", "list"]).await;
     assert!(code == Some(0) && said.contains("mine") && said.contains("ready"), "{said}");
     let (code, said) = run(&["mcp", "test", "mine"]).await;
     assert!(code == Some(0) && said.contains("`mine` works: mine 1 (2025-11-25)"), "{said}");
+    let (code, said) = run(&["mcp", "call", "mine", "echo", r#"{"say":"by hand"}"#]).await;
+    assert!(code == Some(0) && said == "by hand\n", "{said}");
+    let (code, said) = run(&["--json", "mcp", "call", "mine", "echo"]).await;
+    let told: Value = serde_json::from_str(&said).unwrap();
+    assert!(code == Some(0) && told["is_error"] == false, "{said}");
+    let (code, said) = run(&["mcp", "call", "mine", "ecko"]).await;
+    assert!(code == Some(1) && said.contains("did you mean `echo`?"), "{said}");
+    let (code, said) = run(&["mcp", "call", "mine", "echo", "[1]"]).await;
+    assert!(code == Some(2) && said.contains("must be a JSON object"), "{said}");
+    let (code, said) = run(&["mcp", "call", "mine", "fails"]).await;
+    assert!(code == Some(1) && said.contains("no luck"), "{said}");
     let (code, said) = run(&["mcp", "add", "Bad Name", "--", "sh"]).await;
     assert!(code == Some(2) && said.contains("`Bad Name`"), "{said}");
     let (code, said) = run(&["mcp", "add", "none"]).await;

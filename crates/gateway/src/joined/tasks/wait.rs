@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::super::joint::{Joint, Link};
-use super::super::pass::{End, Passing};
+use super::super::pass::{End, Passing, unheard};
 use super::form;
 use crate::tasks;
 
@@ -130,7 +130,7 @@ impl Passing<'_> {
         answered: &mut HashSet<String>,
     ) -> Result<Map<String, Value>, End> {
         let Some(back) = self.down.back else {
-            return Err(Failure::lost("it has a question, and nobody is there to answer").into());
+            return Err(unheard());
         };
         let asked = task.get("inputRequests").and_then(Value::as_object);
         let mut answers = Map::new();

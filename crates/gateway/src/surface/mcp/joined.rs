@@ -252,6 +252,13 @@ impl One<'_> {
         sees(who, offer).then(|| Arc::clone(&offer.definition))
     }
 
+    /// How a tool that the caller sees is defined, under the server's own name for it.
+    pub(super) fn tool(&self, who: &Who, name: &str) -> Option<Value> {
+        let listing = self.0.listing();
+        let tool = listing.tools.iter().find(|tool| name_of(tool) == Some(name))?;
+        self.sees(who, &who.gate.joined().now(), name).then(|| tool.clone())
+    }
+
     pub(super) async fn call(
         &self,
         ask: &Ask<Who>,

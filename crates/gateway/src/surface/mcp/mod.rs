@@ -1,10 +1,12 @@
 //! `/mcp`: the Model Context Protocol, both eras. Contexts are tools, resources and prompts.
 
 mod find;
+mod fits;
 mod joined;
 mod models;
 mod prompts;
 mod resources;
+mod rest;
 mod schema;
 mod search;
 mod tasks;
@@ -28,8 +30,9 @@ use crate::auth::Caller;
 use crate::gate::Gateway;
 use crate::joined::{Joint, Knows, Seer};
 use joined::One;
+pub(super) use rest::is_tool;
 use watch::Watched;
-use wire::{Code, Fault};
+use wire::{Code, Fault, nearest};
 
 /// What a model reads before it uses the tools.
 const INSTRUCTIONS: &str = "Rapport keeps conversations (contexts) for any model on this machine. \
@@ -57,6 +60,7 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new()
         .routes(routes!(post, get, delete))
         .routes(routes!(one_post, one_get, one_delete))
+        .merge(rest::routes())
 }
 
 /// The Model Context Protocol over Streamable HTTP: requests and their answers.
@@ -140,13 +144,7 @@ async fn answer_for(
     request: Request,
 ) -> Result<Response, Failed> {
     let who = Who::new(&gate, caller);
-    let joint = gate.joined().known(server).await;
-    let Some(joint) = joint.filter(|joint| who.seer.sees(joint)) else {
-        let shown: String = server.chars().take(64).collect();
-        return Err(Fault::new(Code::NotFound, format!("no server `{shown}` is joined"))
-            .hint("`rapport mcp list` shows the joined servers; all of them are at /mcp")
-            .into());
-    };
+    let joint = who.server(server).await?;
     let endpoint = gate.joined().endpoint(&joint);
     carry(&endpoint, who, request).await
 }
@@ -179,6 +177,27 @@ impl Who {
     fn new(gate: &Gateway, caller: Caller) -> Self {
         let seer = Seer::of(&caller, gate.keys(), &gate.joined().settings());
         Self { gate: gate.clone(), caller, seer }
+    }
+
+    /// The server of this name; one that is new is given a moment to say what it offers.
+    ///
+    /// # Errors
+    /// `not_found` when none is joined, or none that the caller sees.
+    async fn server(&self, name: &str) -> Result<Arc<Joint>, Fault> {
+        let joint = self.gate.joined().known(name).await;
+        joint.filter(|joint| self.seer.sees(joint)).ok_or_else(|| {
+            let all = self.gate.joined().all();
+            let seen = all.iter().filter(|joint| self.seer.sees(joint)).map(|joint| joint.name());
+            // Limit: names come from strangers.
+            let shown: String = name.chars().take(64).collect();
+            let hint = match nearest(name, seen) {
+                Some(near) => format!("did you mean `{near}`? `rapport mcp list` shows all"),
+                None => {
+                    "`rapport mcp list` shows the joined servers; all of them are at /mcp".into()
+                }
+            };
+            Fault::new(Code::NotFound, format!("no server `{shown}` is joined")).hint(hint)
+        })
     }
 }
 

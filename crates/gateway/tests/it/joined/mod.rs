@@ -6,6 +6,7 @@ mod house;
 mod logins;
 mod loops;
 mod old;
+mod rest;
 mod rules;
 mod tasks;
 mod turns;

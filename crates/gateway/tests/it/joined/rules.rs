@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::house::{Folder, Joined, script, set, settings, text_of};
 use crate::house::House;
 
-async fn key(house: &House, name: &str, scopes: &str) -> String {
+pub(super) async fn key(house: &House, name: &str, scopes: &str) -> String {
     let scopes = Scopes::parse(scopes).unwrap();
     let new = NewKey {
         name: name.to_owned(),

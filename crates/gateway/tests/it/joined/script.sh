@@ -21,6 +21,7 @@ while IFS= read -r line; do
       about=${ABOUT:-does $tool}
       [ -n "$CHANGED" ] && [ -e "$CHANGED" ] && about="$about, and more"
       schema='{"type":"object","$defs":{"t":{"properties":{"t":{"$ref":"#/$defs/t"}}}}}'
+      [ -n "$SCHEMA" ] && schema=$SCHEMA
       list="$list,"'{"name":"'"$tool"'","description":"'"$about"'","inputSchema":'"$schema"'}'
     done
     gives '{"tools":['"${list#,}"']}';;
@@ -39,6 +40,13 @@ while IFS= read -r line; do
     text "$(head -c 1100000 /dev/zero | tr '\0' x)";;
   *'"name":"dies"'*) echo "no more" >&2; exit 9;;
   *'"name":"hangs"'*) ;;
+  *'"name":"fails"'*)
+    why='"structuredContent":{"why":7},"_meta":{"at":"noon"},"strange":true'
+    gives '{"content":[{"type":"text","text":"no luck"},{"type":"odd"}],"isError":true,'"$why"'}';;
+  *'"name":"refuses"'*)
+    say '{"jsonrpc":"2.0","id":'"$id"',"error":{"code":-32602,"message":"not so"}}';;
+  *'"name":"breaks"'*)
+    say '{"jsonrpc":"2.0","id":'"$id"',"error":{"code":-32603,"message":"out of ink"}}';;
   *'"name":"slow"'*) sleep 0.3; text slow;;
   *'"name":"garbles"'*) say 'this is no message'; say '{"half":'; text after;;
   *'"name":"env"'*) text "$(env | cut -d= -f1 | sort | tr '\n' ' ')";;

@@ -4,6 +4,7 @@
 //! The command holds nothing: no port, no lock, no store. It finds the running server, starts one
 //! if there is none, and carries lines; when the server is restarted, the client does not notice.
 
+mod call;
 mod carrier;
 mod differs;
 mod login;
@@ -44,6 +45,8 @@ enum Verb {
     Remove(Named),
     /// Reach a server from here and show what it says
     Test(Named),
+    /// Call a tool of a joined server: `call SERVER TOOL '{"path":"/tmp"}'`
+    Call(call::Call),
     /// Take the changed tools of a server as they are
     Accept(Named),
     /// Log in to a server that wants it, with a browser
@@ -73,6 +76,7 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         Some(Verb::List) => reach.run(frame, async |client| servers::list(client).await),
         Some(Verb::Remove(named)) => servers::remove(frame, &named.name),
         Some(Verb::Test(named)) => servers::test(frame, &named.name),
+        Some(Verb::Call(call)) => reach.run(frame, async |client| call::call(client, call).await),
         Some(Verb::Accept(named)) => {
             reach.run(frame, async |client| servers::accept(client, &named.name).await)
         }

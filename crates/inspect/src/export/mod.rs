@@ -1,9 +1,11 @@
-//! Exchanges as files: our own lines, which lose nothing, and HAR for other tools.
+//! Exchanges for elsewhere: our own lines, which lose nothing, HAR for other tools, `curl` commands.
 
+mod curl;
 mod har;
 mod otlp;
 mod saved;
 
+pub use curl::curl;
 pub use har::har;
 pub use otlp::spans;
 pub use saved::{Broken, Secrets, line, read};

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 
-use super::{Spread, session};
+use super::{Spread, judge, session};
 use crate::http::{Head, Meter, Side};
 use crate::proxy::{Duplex, Target};
 use crate::tasks;
@@ -25,6 +25,9 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Limit: times that are kept for the percentiles.
 const TIMES_MAX: usize = 2_000_000;
 
+/// Limit: causes of failures that are told apart; servers may name something new in each.
+const FAILURES_MAX: usize = 100;
+
 /// What is said.
 #[derive(Clone, Debug)]
 pub enum Speech {
@@ -32,8 +35,9 @@ pub enum Speech {
     Http(Vec<u8>),
     /// A line; one comes back.
     Lines(Vec<u8>),
-    /// A message to a WebSocket at this path; one comes back.
-    WebSocket(String, String),
+    /// A message to a WebSocket at this path; one comes back. Without a message a `Ping` of the
+    /// protocol, which every server answers and none keeps.
+    WebSocket(String, Option<String>),
     /// A request of MCP over HTTP at this path, its method and parameters as JSON: each connection
     /// opens a session first, which is not measured as a question.
     Mcp(String, String),
@@ -116,7 +120,10 @@ async fn work(target: &Target, speech: &Speech, (shared, count, until): (&Shared
             Err(_) => format!("no answer within {PATIENCE:?}"),
         };
         line = None;
-        *shared.failures.lock().entry(failure).or_default() += 1;
+        let mut failures = shared.failures.lock();
+        let is_known = failures.len() < FAILURES_MAX || failures.contains_key(&failure);
+        let failure = if is_known { failure } else { "other causes".to_owned() };
+        *failures.entry(failure).or_default() += 1;
     }
 }
 
@@ -141,7 +148,7 @@ async fn ask(target: &Target, speech: &Speech, line: &mut Option<Line>) -> Resul
             let mut body = Vec::new();
             let mut take = |piece: &[u8]| session::take(&mut body, piece);
             let keep = http(&mut stream, &mut held, (&bytes, &mut take)).await?.1;
-            session::judge(&body)?;
+            session::answered(&body)?;
             keep.then_some(Line::Session(stream, held, bytes))
         }
         (Line::Bytes(mut stream, mut held), Speech::Lines(bytes)) => {
@@ -153,11 +160,12 @@ async fn ask(target: &Target, speech: &Speech, line: &mut Option<Line>) -> Resul
                 more(&mut stream, &mut held).await?;
             }
             let end = held.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            held.drain(..end);
+            let line: Vec<u8> = held.drain(..end).collect();
+            judge::message(&line)?;
             Some(Line::Bytes(stream, held))
         }
         (Line::Socket(mut socket), Speech::WebSocket(_, text)) => {
-            said(&mut socket, text).await?;
+            said(&mut socket, text.as_deref()).await?;
             Some(Line::Socket(socket))
         }
         _ => None,
@@ -166,18 +174,26 @@ async fn ask(target: &Target, speech: &Speech, line: &mut Option<Line>) -> Resul
     Ok(())
 }
 
-/// One message and the one that comes back.
-async fn said(socket: &mut WebSocketStream<Box<dyn Duplex>>, text: &str) -> Result<(), String> {
+/// One message and the one that comes back; without one, a ping and its pong.
+async fn said(
+    socket: &mut WebSocketStream<Box<dyn Duplex>>,
+    text: Option<&str>,
+) -> Result<(), String> {
     let failed = |cause: &dyn std::fmt::Display| format!("the WebSocket failed: {cause}");
-    socket.send(Message::text(text)).await.map_err(|cause| failed(&cause))?;
+    let message = text.map_or_else(|| Message::Ping("bench".into()), Message::text);
+    socket.send(message).await.map_err(|cause| failed(&cause))?;
     loop {
         match socket.next().await {
-            Some(Ok(Message::Text(_) | Message::Binary(_))) => return Ok(()),
-            // Answered by the library, and nobody's answer.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            Some(Ok(Message::Text(said))) if text.is_some() => {
+                return judge::message(said.as_bytes());
+            }
+            Some(Ok(Message::Binary(said))) if text.is_some() => return judge::message(&said),
+            Some(Ok(Message::Pong(_))) if text.is_none() => return Ok(()),
             Some(Ok(Message::Close(_))) | None => {
                 return Err("the WebSocket was closed".to_owned());
             }
+            // Pings are answered by the library, and nobody's answer.
+            Some(Ok(_)) => {}
             Some(Err(cause)) => return Err(failed(&cause)),
         }
     }

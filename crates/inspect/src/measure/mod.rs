@@ -1,5 +1,6 @@
 //! Times of a server as its callers see them: one connection after the other, or many at once.
 
+mod judge;
 mod load;
 mod ping;
 mod raw;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::judge;
 use super::load::{Line, http};
 use crate::proxy::{Duplex, Target};
 
@@ -78,17 +79,13 @@ pub(super) fn take(body: &mut Vec<u8>, piece: &[u8]) {
 ///
 /// # Errors
 /// What the server says is wrong, or that it answered with something else.
-pub(super) fn judge(body: &[u8]) -> Result<(), String> {
+pub(super) fn answered(body: &[u8]) -> Result<(), String> {
     if body.len() >= BODY_BYTES_MAX {
         return Ok(());
     }
     let message = message(body).ok_or("no MCP came back: the answer is no message")?;
-    match message.get("error") {
-        Some(error) => {
-            let text = error.get("message").and_then(Value::as_str).unwrap_or("without a message");
-            let code = error.get("code").and_then(Value::as_i64).unwrap_or_default();
-            Err(format!("error {code}: {text}"))
-        }
+    match judge::error(&message) {
+        Some(why) => Err(why),
         None => Ok(()),
     }
 }
@@ -106,14 +103,14 @@ fn message(body: &[u8]) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::answered;
 
     #[test]
     fn results_are_good_and_errors_are_told_in_the_server_s_words() {
-        assert_eq!(judge(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}"), Ok(()));
+        assert_eq!(answered(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}"), Ok(()));
         let stream = b"event: message\ndata: {\"method\":\"x\"}\n\n\
                        data: {\"id\":1,\"error\":{\"code\":-32601,\"message\":\"no\"}}\n\n";
-        assert_eq!(judge(stream), Err("error -32601: no".to_owned()));
-        assert!(judge(b"<html>").is_err());
+        assert_eq!(answered(stream), Err("error -32601: no".to_owned()));
+        assert!(answered(b"<html>").is_err());
     }
 }

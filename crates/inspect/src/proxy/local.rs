@@ -141,7 +141,7 @@ fn told(shared: &Shared, key: &str, body: &[u8]) -> Answer {
 
 fn missing(text: &str) -> Answer {
     let hint = "there are /__rapport__/exchanges, /exchanges/N, /exchanges/N/request, \
-                /exchanges/N/response, /events, /har, /jsonl, /diff?a=N&b=N and /rules";
+                /exchanges/N/response, /exchanges/N/curl, /events, /har, /jsonl, /diff?a=N&b=N and /rules";
     Answer::Json(404, json!({"error": text, "hint": hint}))
 }
 
@@ -244,6 +244,10 @@ async fn one(
         ("GET", ["response"]) => {
             Answer::Bytes("application/octet-stream", clean(shared, exchange, false))
         }
+        ("GET", ["curl"]) => match export::curl(exchange, secrets(shared)) {
+            Ok(command) => Answer::Bytes("text/plain; charset=utf-8", (command + "\n").into()),
+            Err(why) => wrong(&why),
+        },
         ("POST", ["go"]) => let_go(shared, exchange, body),
         ("POST", ["drop"]) => {
             if shared.held.decide(exchange.number, Verdict::Drop) {

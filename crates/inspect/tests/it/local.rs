@@ -140,3 +140,42 @@ async fn what_another_tells_of_a_pipe_grows_and_ends_as_one_exchange() {
                    Connection: close\r\n\r\n{}";
     assert!(say(address, broken).await.starts_with(b"HTTP/1.1 400 "));
 }
+
+/// What a shell makes of a command for curl: its words, then what came through the pipe.
+#[cfg(unix)]
+fn words_of(command: &str) -> Vec<String> {
+    let script =
+        format!("curl() {{ printf '%s\\n' \"$@\"; case \"$*\" in *@-) cat; esac; }}\n{command}");
+    let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_request_is_given_as_curl_and_a_shell_reads_it_as_it_was() {
+    let server = Server::start(b"}", OK, true).await;
+    let proxy = proxy(server.address, &[]).await;
+    let bodies = [&b"{\"say\": \"it's $HOME\"}"[..], b"\x1b\x00}"];
+    for (number, body) in (1..).zip(bodies) {
+        let head = format!(
+            "PUT /v1/x?key=hush&q='1' HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nX-Api-Key: hush\r\n\
+             Accept: a/b\r\nX-Empty:\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            server.address.port(),
+            body.len()
+        );
+        say(proxy.address(), &[head.as_bytes(), body].concat()).await;
+        over(&proxy, number).await;
+    }
+    let url = format!("http://{}/v1/x?key=[hidden]&q='1'", server.address);
+    let (head, command) = get(&proxy, "/__rapport__/exchanges/1/curl", "localhost").await;
+    assert!(head.contains("text/plain"), "{head}");
+    let begin = ["-sS", "--noproxy", "*", "-X", "PUT", &url, "-H", "X-Api-Key: [hidden]"];
+    let middle = ["-H", "Accept: a/b", "-H", "X-Empty;", "-H", "Content-Type:"];
+    let text = [&begin[..], &middle, &["--data-raw", "{\"say\": \"it's $HOME\"}"]].concat();
+    assert_eq!(words_of(&command), text);
+    let (_, command) = get(&proxy, "/__rapport__/exchanges/2/curl", "localhost").await;
+    let piped = [&begin[..], &middle, &["--data-binary", "@-", "\x1b\x00}"]].concat();
+    assert_eq!(words_of(&command), piped);
+    assert!(!command.contains('\x1b'), "a terminal shows it as it is");
+}

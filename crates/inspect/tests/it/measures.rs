@@ -45,6 +45,13 @@ async fn a_load_asks_exactly_as_often_as_it_is_told_and_counts_what_fails() {
     let amount = Load { count: 50, ..amount };
     let speech = Speech::Lines(b"{\"ping\":1}\n".to_vec());
     assert_eq!(load(&target(&server), &speech, amount).await.good, 50);
+
+    let answer = b"{\"error\":\"no such field\",\"code\":\"missing_field\"}\n";
+    let server = Server::start(b"\n", answer, false).await;
+    let amount = Load { count: 6, ..amount };
+    let outcome = load(&target(&server), &speech, amount).await;
+    assert_eq!(outcome.failures.get("error missing_field: no such field"), Some(&6));
+    assert_eq!(outcome.good, 0, "an answer that is an error is no good one");
 }
 
 #[tokio::test]

@@ -20,7 +20,8 @@ pub(super) struct Options {
     /// The path that is asked: /health, with `--websocket` /ws, with `--mcp` /mcp
     #[arg(long, value_name = "PATH", value_parser = super::inspect::path)]
     path: Option<String>,
-    /// A body to send (a POST then), or `@FILE`; for lines and sockets the message
+    /// A body to send (a POST then), or `@FILE`; for lines and sockets the message, such as
+    /// `{"message": "hi"}`. Without it lines say `MCP_HELLO_REQUEST`, and sockets ping
     #[arg(long, value_name = "TEXT")]
     body: Option<String>,
     /// A header, such as `Authorization: Bearer KEY` (can be repeated)
@@ -96,10 +97,10 @@ fn speech(options: &Options, target: &Target) -> anyhow::Result<Result<Speech, W
         Some(Err(text)) => Some(text.to_owned()),
         None => None,
     };
-    let ping = || "{\"type\":\"ping\"}".to_owned();
     let path = |usual: &str| options.path.clone().unwrap_or_else(|| usual.to_owned());
     if options.lines {
-        let line = body.unwrap_or_else(ping);
+        // Asks whether somebody is there: it makes no context and asks no model.
+        let line = body.unwrap_or_else(|| "MCP_HELLO_REQUEST: SESSION_ID=bench".to_owned());
         let line = line.trim_end_matches(['\r', '\n']);
         if line.contains('\n') {
             let text = "`--body` has several lines, and each would be a question of its own";
@@ -108,7 +109,7 @@ fn speech(options: &Options, target: &Target) -> anyhow::Result<Result<Speech, W
         return Ok(Ok(Speech::Lines(format!("{line}\n").into_bytes())));
     }
     if options.websocket {
-        return Ok(Ok(Speech::WebSocket(path("/ws"), body.unwrap_or_else(ping))));
+        return Ok(Ok(Speech::WebSocket(path("/ws"), body)));
     }
     if options.mcp {
         let body = body.unwrap_or_else(|| "{\"method\":\"ping\"}".to_owned());

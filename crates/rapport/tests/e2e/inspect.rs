@@ -74,6 +74,12 @@ fn a_call_is_seen_recorded_and_sent_again() {
     let shown = house.run(&["inspect", "--open", "calls.jsonl", "--show", "1"]);
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("x-api-key: [hidden]") && shown.contains("= said: "), "{shown}");
+    let command = house.run(&["inspect", "--open", "calls.jsonl", "--show", "1", "--curl"]);
+    let (said, command) = (String::from_utf8(command.stderr), String::from_utf8(command.stdout));
+    let command = command.unwrap();
+    assert!(command.starts_with("curl -sS ") && command.contains("--data-raw '{"), "{command}");
+    assert!(command.contains("-H 'x-api-key: [hidden]'"), "{command}");
+    assert!(said.unwrap().contains("`[hidden]` stands in the places of secrets"));
     let again = house.run(&["inspect", "--open", "calls.jsonl", "--replay", "1"]);
     assert!(again.status.success(), "{again:?}");
     let missing = house.run(&["inspect", "--open", "calls.jsonl", "--show", "7"]);
@@ -132,7 +138,23 @@ fn ping_raw_and_bench_say_what_a_server_does() {
     let said = text(&["bench", &address, "-n", "50", "-c", "2", "--json"]);
     let value: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(value["good"], 50);
-    let said = text(&["bench", &address, "-n", "10", "-c", "2", "--websocket", "--json"]);
-    let value: serde_json::Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(value["good"], 10);
+    let hi = "{\"message\": \"hi\"}";
+    for speech in [
+        &["--websocket"][..],
+        &["--lines"],
+        &["--websocket", "--body", hi],
+        &["--lines", "--body", hi],
+    ] {
+        let bench = ["bench", &address, "-n", "10", "-c", "2", "--json"];
+        let value: serde_json::Value =
+            serde_json::from_str(&text(&[&bench[..], speech].concat())).unwrap();
+        assert_eq!((&value["good"], &value["failures"]), (&10.into(), &serde_json::json!({})));
+    }
+    for speech in ["--websocket", "--lines"] {
+        let wrong = house.run(&["bench", &address, "-n", "4", speech, "--body", "{}", "--json"]);
+        assert_eq!(wrong.status.code(), Some(1), "{speech}: {wrong:?}");
+        let value: serde_json::Value = serde_json::from_slice(&wrong.stdout).unwrap();
+        let why = "error missing_field: the field `message` is missing";
+        assert_eq!((&value["good"], &value["failures"][why]), (&0.into(), &4.into()), "{value}");
+    }
 }

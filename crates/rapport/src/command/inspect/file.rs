@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use doctor::port::Place;
-use inspect::export::{har, read};
+use inspect::export::{Secrets, curl, har, read};
 use inspect::{Book, Exchange, Filter, Room, Target, decode, diff};
 
 use super::super::{Frame, block_on};
@@ -40,6 +40,9 @@ pub(super) fn run(
     }
     if let Some(number) = options.show {
         let Some(exchange) = find(frame, &all, number) else { return Ok(Exit::Usage) };
+        if options.curl {
+            return Ok(as_curl(frame, exchange, secrets));
+        }
         if frame.printer.is_json() {
             frame.printer.line(&show::json(exchange, secrets, &prices())?);
         } else {
@@ -60,6 +63,26 @@ pub(super) fn run(
         }
     }
     Ok(Exit::Fine)
+}
+
+/// Prints the command that sends the exchange's request again.
+fn as_curl(frame: &mut Frame, exchange: &Exchange, secrets: Secrets) -> Exit {
+    match curl(exchange, secrets) {
+        Ok(command) => {
+            if command.contains("[hidden]") {
+                frame.printer.warn("`[hidden]` stands in the places of secrets");
+                frame.printer.hint(
+                    "write yours there, or record and print with `--show-secrets` to keep them",
+                );
+            }
+            frame.printer.line(&command);
+            Exit::Fine
+        }
+        Err(why) => {
+            frame.printer.error(&why);
+            Exit::Problem
+        }
+    }
 }
 
 /// All exchanges of a file. A last line that was cut off, as by a kill, is left out and said.

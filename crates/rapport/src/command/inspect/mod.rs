@@ -105,6 +105,9 @@ pub(super) struct Options {
     /// Of a recording: show one exchange whole
     #[arg(long, value_name = "N", requires = "open")]
     show: Option<u64>,
+    /// With `--show`: print the curl command that sends its request again
+    #[arg(long, requires = "show")]
+    curl: bool,
     /// Of a recording: send a request again, to its server or to `--to`
     #[arg(long, value_name = "N", requires = "open")]
     replay: Option<u64>,
@@ -226,6 +229,8 @@ pub(super) fn exit_of(why: &str) -> Exit {
         Some(401 | 403) => Exit::Key,
         Some(500..) => Exit::Server,
         Some(_) => Exit::Problem,
+        // A server's own words, whatever stands in them.
+        None if why.starts_with("error") || why.starts_with("the answer is") => Exit::Problem,
         None if why.contains("refused the connection") => Exit::Refused,
         None if why.contains(" within ") => Exit::Timeout,
         None if ["refused TLS", "no WebSocket", "no HTTP", "no MCP"]

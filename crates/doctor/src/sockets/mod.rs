@@ -23,6 +23,8 @@ use serde::Serialize;
 
 #[cfg(target_os = "linux")]
 use linux as system;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::strain;
 #[cfg(target_os = "macos")]
 use macos as system;
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]

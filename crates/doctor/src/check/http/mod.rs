@@ -27,6 +27,10 @@ pub(crate) struct Http;
 /// Limit: one more request, for a path that may have been meant.
 const TRY: Duration = Duration::from_millis(700);
 
+/// How long processor time is counted, to see who uses most of it.
+#[cfg(target_os = "linux")]
+const SAMPLE: Duration = Duration::from_millis(300);
+
 /// An answer that begins later deserves a verdict of its own.
 const SLOW: Duration = Duration::from_millis(2500);
 
@@ -182,6 +186,7 @@ async fn look(case: &Case) -> Step {
     if step.verdict.is_none() {
         let found = body::fault(&seen).or_else(|| slow(answer)).or_else(|| refused(answer, port));
         if let Some(verdict) = found {
+            let verdict = if verdict.id == "http.slow" { strained(verdict).await } else { verdict };
             return Step::name(verdict.because(answer.line()).because(stages(case)));
         }
     }
@@ -191,6 +196,27 @@ async fn look(case: &Case) -> Step {
         step = Step::warn(summary);
     }
     step.seen([stages(case)])
+}
+
+/// Adds what the whole machine is short of, and who uses most of it.
+#[cfg(target_os = "linux")]
+async fn strained(verdict: Verdict) -> Verdict {
+    use crate::sockets::strain::{biggest, short_of, usage};
+    let look = || short_of().map(|short| (short, usage()));
+    let Ok(Some((short, before))) = tokio::task::spawn_blocking(look).await else {
+        return verdict;
+    };
+    tokio::time::sleep(SAMPLE).await;
+    let most = tokio::task::spawn_blocking(move || biggest(&before)).await.unwrap_or_default();
+    verdict.because(short).because_all(most).fix(Fix::say(
+        "end or pause what uses most and is not needed; restart the machine only as the last step",
+    ))
+}
+
+/// Other systems are not asked.
+#[cfg(not(target_os = "linux"))]
+async fn strained(verdict: Verdict) -> Verdict {
+    std::future::ready(verdict).await
 }
 
 /// Where the server keeps its data, when it is this product and may be looked at.

@@ -3,6 +3,7 @@
 mod diag;
 mod group;
 mod spaces;
+pub(crate) mod strain;
 mod vitals;
 
 use std::collections::{HashMap, HashSet};

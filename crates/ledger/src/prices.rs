@@ -79,6 +79,13 @@ impl Prices {
     /// snapshot of it first, then the longest pattern.
     #[must_use]
     pub fn find(&self, provider: &str, model: &str) -> Option<&Model> {
+        self.models.get(self.place(provider, model)?)
+    }
+
+    /// Where in [`Prices::models`] the row of [`Prices::find`] stands: the search goes through the
+    /// table several times, so whoever asks for each call remembers what it gave.
+    #[must_use]
+    pub fn place(&self, provider: &str, model: &str) -> Option<usize> {
         self.best(model, |row| row.provider == provider)
             .or_else(|| self.best(name::without_region(model), |row| row.provider == provider))
             .or_else(|| self.best(model, |row| row.provider == "*"))
@@ -89,9 +96,11 @@ impl Prices {
     /// it costs.
     #[must_use]
     pub fn likely(&self, provider: &str, model: &str) -> Option<&Model> {
-        self.find(provider, model)
+        let place = self
+            .place(provider, model)
             .or_else(|| self.best(model, |_| true))
-            .or_else(|| self.best(name::bare(model), |_| true))
+            .or_else(|| self.best(name::bare(model), |_| true));
+        self.models.get(place?)
     }
 
     /// The tokens that a model can take, as far as that is known.
@@ -101,14 +110,15 @@ impl Prices {
         known.or_else(|| self.likely(provider, model)?.window)
     }
 
-    fn best(&self, model: &str, is_asked: impl Fn(&Model) -> bool) -> Option<&Model> {
-        let asked = self.models.iter().filter(|row| is_asked(row));
-        let fits = asked.filter_map(|row| {
+    fn best(&self, model: &str, is_asked: impl Fn(&Model) -> bool) -> Option<usize> {
+        let asked = self.models.iter().enumerate().filter(|(_, row)| is_asked(row));
+        let fits = asked.filter_map(|(place, row)| {
             let names = std::iter::once(&row.id).chain(&row.also);
             let fit = names.filter_map(|id| name::fit(id, model)).max()?;
-            Some((fit, row))
+            Some((fit, place))
         });
-        fits.max_by_key(|(fit, _)| *fit).map(|(_, row)| row)
+        // Of rows that fit as well as each other, the last.
+        fits.max().map(|(_, place)| place)
     }
 }
 

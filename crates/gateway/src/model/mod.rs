@@ -9,6 +9,7 @@ mod hold;
 mod keys;
 mod live;
 mod pass;
+mod priced;
 mod raw;
 mod replay;
 mod status;

@@ -18,6 +18,7 @@ use super::health::{Flight, Health};
 use super::hold::Hold;
 use super::keys::Pool;
 use super::live::{Live, News};
+use super::priced::Priced;
 use super::status::{BreakerStatus, ModelStatus, ProviderStatus};
 use super::token::Tokens;
 use super::trail::Trail;
@@ -42,7 +43,7 @@ pub(super) struct Site {
     /// What a request without a key carries.
     headers: HeaderMap,
     /// What models can do and cost.
-    prices: Arc<Prices>,
+    prices: Priced,
     /// Values that must not be shown, wherever they turn up.
     secrets: Vec<String>,
 }
@@ -97,7 +98,7 @@ impl Site {
             checks: Arc::default(),
             client: Client::new(name, base, settings.deadlines, (tls, local_only)),
             settings: settings.clone(),
-            prices: Arc::clone(prices),
+            prices: Priced::new(prices),
             dialect,
             hold: Arc::default(),
             live: Arc::default(),
@@ -261,6 +262,7 @@ impl Site {
             }
             .known(
                 self.prices
+                    .table()
                     .likely(self.name(), model)
                     .map(|row| ledger::Model {
                         // What another provider takes for it is not its price here.
@@ -275,15 +277,13 @@ impl Site {
     }
 
     fn window_tokens(&self, model: &str) -> u32 {
-        let known = || self.prices.window_tokens(&self.settings.row.name, model);
+        let known = || self.prices.table().window_tokens(&self.settings.row.name, model);
         self.settings.window_tokens.or_else(known).unwrap_or(WINDOW_DEFAULT)
     }
 
     /// What the table knows of a model here.
     pub(super) fn known(&self, model: &str) -> Option<&ledger::Model> {
-        self.prices
-            .find(self.name(), model)
-            .or_else(|| self.prices.find(&self.settings.row.name, model))
+        self.prices.row([self.name(), &self.settings.row.name], model)
     }
 
     /// The text without our secrets, whoever repeated them.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use ledger::Terms;
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use wire::Fault;
 use wire::reply::Usage;
@@ -26,7 +26,8 @@ pub(crate) struct Case {
     #[serde(skip)]
     pub(crate) tenant: u32,
     /// When it came.
-    pub(crate) at: String,
+    #[serde(serialize_with = "as_text")]
+    pub(crate) at: Timestamp,
     /// The dialect of the caller; `context` for the shapes of the context API.
     pub(crate) dialect: &'static str,
     /// The context whose turn it was.
@@ -53,7 +54,7 @@ pub(crate) struct Case {
     pub(crate) model: Option<String>,
     /// From the first byte of the request to the last of the answer, in milliseconds.
     pub(crate) took_ms: f64,
-    /// Until the answer began, in milliseconds.
+    /// Until the first word of the answer, in milliseconds.
     pub(crate) first_ms: Option<f64>,
     /// Tokens as the provider counts them.
     pub(crate) usage: Option<Value>,
@@ -63,7 +64,20 @@ pub(crate) struct Case {
     pub(crate) cost_note: String,
 }
 
+fn as_text<S: Serializer>(at: &Timestamp, out: S) -> Result<S::Ok, S::Error> {
+    out.collect_str(at)
+}
+
 impl Case {
+    /// The record as JSON.
+    pub(super) fn json(&self) -> Option<String> {
+        /// What most records need, so that they need not grow while they are written.
+        const ROOM: usize = 1536;
+        let mut record = Vec::with_capacity(ROOM);
+        serde_json::to_writer(&mut record, self).ok()?;
+        String::from_utf8(record).ok()
+    }
+
     /// Whether it goes by this name.
     fn is(&self, id: &str) -> bool {
         let turn = || {
@@ -149,7 +163,7 @@ impl Open {
         let case = Case {
             id: Arc::clone(began.id),
             tenant: began.tenant,
-            at: Timestamp::now().to_string(),
+            at: Timestamp::now(),
             dialect: began.dialect,
             context: began.context.cloned(),
             turn: None,
@@ -209,11 +223,17 @@ impl Open {
         }
     }
 
-    /// The answer begins, and this is who gives it.
-    pub(crate) fn answers(&mut self, upstream: Option<&Arc<Upstream>>) {
+    /// The first word of the answer is here; of an answer that two give, that of the first.
+    pub(crate) fn speaks(&mut self) {
         let first = self.elapsed_ms();
         if let Some(case) = &mut self.case {
-            case.first_ms = Some(first);
+            case.first_ms.get_or_insert(first);
+        }
+    }
+
+    /// This is who gives the answer; the last one named is who finishes it, and is paid for it.
+    pub(crate) fn answers(&mut self, upstream: Option<&Arc<Upstream>>) {
+        if let Some(case) = &mut self.case {
             let name = upstream.map_or("offline", |upstream| upstream.provider());
             case.provider = Some(name.to_owned());
             case.model = upstream.map(|upstream| upstream.model().to_owned());
@@ -223,6 +243,8 @@ impl Open {
 
     /// The answer is complete.
     pub(crate) fn done(&mut self, usage: Option<Usage>) {
+        // A whole answer comes with its first word, and an empty one ends with it.
+        self.speaks();
         self.usage = usage;
         if let Some(case) = &mut self.case {
             "ok".clone_into(&mut case.outcome);

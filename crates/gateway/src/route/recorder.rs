@@ -197,11 +197,11 @@ async fn gather(came: &mut mpsc::Receiver<Order>, orders: &mut Vec<Order>) -> bo
 
 /// A call as the log has it.
 fn row(case: &Case) -> Option<Call> {
-    let record = serde_json::to_string(case).ok()?;
+    let record = case.json()?;
     Some(Call {
         tenant: case.tenant,
         id: Arc::clone(&case.id),
-        at: at(case),
+        at: case.at.as_microsecond(),
         context: case.context.clone(),
         turn: case.turn,
         asked: case.model_asked.clone(),
@@ -219,7 +219,7 @@ impl super::Cases {
     /// `storage_error` when the log cannot be read.
     pub(crate) async fn find(&self, tenant: u32, id: &str) -> Result<Option<String>, Fault> {
         if let Some(case) = self.remembered(tenant, id) {
-            return Ok(serde_json::to_string(&*case).ok());
+            return Ok(case.json());
         }
         match self.log().await {
             Some(log) => log.find(tenant, id).await,
@@ -247,23 +247,16 @@ impl super::Cases {
                 Some(Outcome::Is(outcome)) => case.outcome == *outcome,
                 None => true,
             };
-            model && outcome && filter.since.is_none_or(|since| at(case) >= since)
+            model && outcome && filter.since.is_none_or(|since| case.at.as_microsecond() >= since)
         };
         let mut last = self.last(filter.tenant);
         last.retain(fits);
         last.truncate(usize::try_from(filter.limit).unwrap_or(usize::MAX));
-        let found = |case: &Arc<Case>| {
-            Some(Found { place: 0, record: serde_json::to_string(&**case).ok()? })
-        };
+        let found = |case: &Arc<Case>| Some(Found { place: 0, record: case.json()? });
         Ok(last.iter().filter_map(found).collect())
     }
 
     async fn log(&self) -> Option<&Calls> {
         self.recorder()?.log().await
     }
-}
-
-/// When a call came, in microseconds since 1970.
-fn at(case: &Case) -> i64 {
-    case.at.parse::<Timestamp>().map_or(0, Timestamp::as_microsecond)
 }

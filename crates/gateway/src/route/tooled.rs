@@ -36,7 +36,7 @@ impl Cases {
         self.keep(Case {
             id: uuid::Uuid::now_v7().simple().to_string().into(),
             tenant: call.tenant,
-            at: Timestamp::now().to_string(),
+            at: Timestamp::now(),
             dialect: "mcp",
             context: call.context.clone(),
             // `CONTEXT.TURN` names the call to the model, not those to its tools.

@@ -12,6 +12,7 @@ mod count;
 mod direct;
 mod embed;
 mod gemini;
+mod held;
 mod history;
 mod lost;
 mod models;

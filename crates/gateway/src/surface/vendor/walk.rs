@@ -14,6 +14,7 @@ use wire::event::Event;
 use wire::reply::Usage;
 use wire::{Fault, fault};
 
+use super::held::Held;
 use super::{Call, answer, relay};
 use crate::client::Answer;
 use crate::gate::{Gateway, Snapshot};
@@ -342,7 +343,7 @@ fn empty(upstream: &Upstream) -> Fault {
     Fault::new(wire::Code::UpstreamInvalid, text)
 }
 
-fn is_content(event: &Event) -> bool {
+pub(super) fn is_content(event: &Event) -> bool {
     !matches!(event, Event::Start { .. } | Event::Ping | Event::Open { .. } | Event::Fault(_))
 }
 
@@ -357,7 +358,7 @@ fn fault_in(events: &mut Vec<Event>) -> Option<Fault> {
 /// What goes by, read for its token counts and its end.
 enum Reading {
     Stream(Box<dyn StreamReader>),
-    Whole(Vec<u8>),
+    Whole(Held),
     /// Nothing to be learned from it.
     Blind,
 }
@@ -370,7 +371,7 @@ impl Reading {
         } else if kind.starts_with(call.dialect.stream_type()) {
             Self::Stream(call.dialect.stream())
         } else {
-            Self::Whole(Vec::new())
+            Self::Whole(Held::default())
         }
     }
 }
@@ -406,6 +407,9 @@ impl Meter {
                 let mut events = Vec::new();
                 reader.push(bytes, &mut events);
                 for event in events {
+                    if is_content(&event) {
+                        self.record.lock().speaks();
+                    }
                     match event {
                         Event::Done(reply) => self.done(Some(reply.usage)),
                         Event::Fault(fault) => self.failed(&fault),
@@ -414,7 +418,7 @@ impl Meter {
                 }
             }
             Reading::Whole(held) if held.len() + bytes.len() <= METER_BYTES_MAX => {
-                held.extend_from_slice(bytes);
+                held.add(bytes);
             }
             Reading::Whole(_) => self.done(None),
             Reading::Blind => {}
@@ -424,7 +428,7 @@ impl Meter {
     fn ended(&mut self) {
         match std::mem::replace(&mut self.reading, Reading::Blind) {
             Reading::Whole(held) => {
-                let usage = self.upstream.dialect().read(&held).ok().map(|reply| reply.usage);
+                let usage = self.upstream.dialect().usage(held.bytes());
                 self.done(usage);
             }
             Reading::Stream(_) => {

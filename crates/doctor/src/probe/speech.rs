@@ -153,7 +153,10 @@ async fn plain(ask: &Ask, mut stream: TcpStream) -> Spoken {
             let patient = wait_on(&mut stream, ANSWER, PATIENCE);
             let (spoken, late) = tokio::join!(other_tongues(ask, &reply), patient);
             match Answer::read(&late, &ask.path) {
-                Some(answer) if spoken.protocol.is_none() => Spoken::answered(answer, late),
+                // An answer to GET says more than bytes that nobody knows.
+                Some(answer) if matches!(spoken.protocol, None | Some(Protocol::Unknown)) => {
+                    Spoken::answered(answer, late)
+                }
                 _ => spoken,
             }
         }

@@ -1,7 +1,9 @@
 //! A port that speaks something else than the address says.
 
+use std::io::Write as _;
+
 use super::check;
-use super::servers::{answers, greets, http, tls};
+use super::servers::{answers, greets, http, read_some, serve, tls};
 
 #[tokio::test]
 async fn a_banner_names_the_protocol_behind_an_http_address() {
@@ -71,4 +73,17 @@ async fn an_http_server_is_no_json_lines_mcp_or_websocket_server() {
     {
         check(&format!("{scheme}://localhost:{}", server.port), id, 1).await;
     }
+}
+
+#[tokio::test]
+async fn a_slow_server_that_calls_a_line_bad_at_once_is_slow() {
+    let server = serve("127.0.0.1:0", |mut stream| {
+        if read_some(&mut stream).starts_with(b"GET") {
+            std::thread::sleep(std::time::Duration::from_secs(3));
+            drop(stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+        } else {
+            drop(stream.write_all(b"<!DOCTYPE HTML>\n<title>Error</title>"));
+        }
+    });
+    check(&format!("http://localhost:{}/", server.port), "http.slow", 1).await;
 }

@@ -84,6 +84,16 @@ async fn a_full_disk_is_said_and_survived_and_over_when_there_is_room() {
         assert_eq!(answer.status, 503, "{path}: {answer:?}");
         assert!(answer.body.contains("disk is full"), "{path}: {answer:?}");
     }
+    let judged = home.run(&["doctor", &server.addr.to_string()]).await;
+    let said = String::from_utf8_lossy(&judged.stdout).into_owned();
+    assert_eq!(judged.status.code(), Some(1), "{said}");
+    let data = home.path("disk/data").canonicalize().unwrap();
+    let first =
+        "✗ Rapport answers, and cannot serve now: the store cannot write: the disk is full.";
+    assert!(said.starts_with(first), "{said}");
+    for words in ["[store.disk_full]", &format!("$ du -xh {} ", data.display())] {
+        assert!(said.contains(words), "`{words}` is not in: {said}");
+    }
     // What is stored can be read all the same.
     assert_eq!(server.messages("s").await.len(), 2 * (written + 1));
 

@@ -44,6 +44,9 @@ pub(super) struct More {
     /// The origin of a page that is to call the server from a browser: `http://localhost:3000`
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     origin: Option<String>,
+    /// Also print the commands with which to look at the port without this program
+    #[arg(long)]
+    by_hand: bool,
     /// Start the commands that stand in a configuration file, as its program would
     #[arg(long)]
     run: bool,
@@ -142,6 +145,7 @@ pub(super) fn run(frame: &mut Frame, request: &Request, more: &More) -> anyhow::
     let wait = more.wait.unwrap_or_default();
     let request = Request {
         mcp: more.mcp,
+        by_hand: more.by_hand,
         ask: more.ask.clone(),
         origin: more.origin.clone(),
         ..request.clone()

@@ -1,7 +1,7 @@
 //! `rapport ports list`: every listening socket of this machine, and the program behind it.
 
 use clap::Args;
-use doctor::sockets::{Listener, table};
+use doctor::sockets::{Listener, table, why_hidden};
 use serde_json::{Value, json};
 
 use crate::command::{Frame, table as columns};
@@ -104,7 +104,7 @@ fn show(frame: &mut Frame, found: &[Value]) -> anyhow::Result<()> {
             columns::cell(row, "/pid"),
             columns::cell(row, "/user"),
             columns::moment(row, "/started"),
-            if hidden { "(root sees which)".to_owned() } else { command },
+            if hidden { format!("({})", why_hidden()) } else { command },
         ]);
     }
     for line in table.to_string().lines() {

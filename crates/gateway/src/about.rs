@@ -19,6 +19,11 @@ impl Peer {
     }
 }
 
+/// A request that came over HTTP/1.1 without a `Host` header; put into its extensions by whoever
+/// read it from a connection, it is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct Hostless;
+
 /// One socket that accepts connections.
 #[derive(Clone, Debug)]
 pub struct Listen {

@@ -26,5 +26,5 @@ pub mod settings;
 pub mod surface;
 pub mod tasks;
 
-pub use about::{About, Listen, Peer};
+pub use about::{About, Hostless, Listen, Peer};
 pub use gate::{Gateway, Parts};

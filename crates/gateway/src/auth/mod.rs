@@ -10,8 +10,8 @@ use http::header::AUTHORIZATION;
 use wire::{Code, Fault};
 
 pub(crate) use models::{is_shown, may_ask, may_name, may_use, may_use_all_of, shown_models};
-pub(crate) use origin::allows;
 pub use origin::check as check_origin;
+pub(crate) use origin::{allows, no_host};
 
 use crate::about::Peer;
 use crate::gate::Gateway;

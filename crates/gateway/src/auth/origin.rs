@@ -40,6 +40,13 @@ pub fn check(gate: &Gateway, authority: Option<&str>, headers: &HeaderMap) -> Re
         .details(serde_json::json!({"reason": "origin"})))
 }
 
+/// RFC 9112 3.2: who speaks HTTP/1.1 names the host, also where the target does.
+pub(crate) fn no_host() -> Fault {
+    Fault::new(Code::InvalidInput, "the request has no header `host`, which HTTP/1.1 demands")
+        .hint("send `host: localhost`, or whatever name the address was written with")
+        .details(serde_json::json!({"part": "head", "field": "host"}))
+}
+
 /// Tells whether the configured origins include this one.
 pub(crate) fn allows(origins: &[String], origin: &str) -> bool {
     origins.iter().any(|o| o == "*" || o.trim_end_matches('/').eq_ignore_ascii_case(origin))

@@ -372,7 +372,11 @@ impl Task {
             return std::future::pending().await;
         }
         *lock(&self.asked) = Arc::clone(upstream);
-        self.record.lock().answers(Some(upstream));
+        {
+            let mut record = self.record.lock();
+            record.answers(Some(upstream));
+            record.speaks();
+        }
         if let Some(owner) = self.plan.owner {
             self.gate.affinity().keep(owner, upstream.provider(), upstream.model());
         }

@@ -10,6 +10,7 @@ use serde_json::json;
 use wire::frame::body::Framing;
 use wire::{Code, Fault};
 
+use crate::auth;
 use crate::surface::vendor::{DIRECT, Direct};
 
 /// Limit: bytes of a request's head.
@@ -212,6 +213,9 @@ fn framing(headers: &HeaderMap) -> Result<Framing, Fault> {
 fn one_host(headers: &HeaderMap) -> Result<(), Fault> {
     let mut hosts = headers.get_all(HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());
+    if first.is_none() {
+        return Err(auth::no_host());
+    }
     let (Some(one), Some(two)) = (first, second) else { return Ok(()) };
     let (one, two) = (shown(one.as_bytes()), shown(two.as_bytes()));
     Err(unclear(format!("the head has two hosts, `{one}` and `{two}`"), "send one of them"))

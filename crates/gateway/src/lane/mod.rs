@@ -34,7 +34,7 @@ use wire::frame::body::Framing;
 
 use self::answer::Answer;
 use self::date::Date;
-use self::gone::{Gone, Look};
+pub use self::gone::Gone;
 use self::head::{Bad, Found, Head, Scan};
 use self::intake::{Intake, Need};
 use self::outbox::Outbox;
@@ -281,15 +281,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<'_, S> {
         }
         while let Some(look) = self.gone.next() {
             ready!(look.poll(cx));
-            match self.gone.looked() {
-                Look::Sign => {
-                    self.out.put(sign);
-                    ready!(self.out.poll_write(&mut self.stream, cx))?;
-                }
-                Look::Again => {
-                    ready!(self.poll_fill(cx, READ_BYTES))?;
-                }
-            }
+            self.gone.looked();
+            self.out.put(sign);
+            ready!(self.out.poll_write(&mut self.stream, cx))?;
+            // TLS may hold what the socket did not take.
+            let _flushed = Pin::new(&mut self.stream).poll_flush(cx)?;
         }
         Poll::Pending
     }

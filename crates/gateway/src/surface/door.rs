@@ -21,7 +21,7 @@ use wire::{Code, Fault};
 
 use super::base;
 use super::problem::{self, Failed, Form, Shared};
-use crate::about::Peer;
+use crate::about::{Hostless, Peer};
 use crate::auth::{self, Caller, Scope};
 use crate::flow;
 use crate::gate::Gateway;
@@ -102,6 +102,9 @@ pub(crate) fn refuse(gate: &Gateway, request: &Request, fault: Fault) -> Respons
 /// What is decided from the head alone, whoever calls.
 fn admit(gate: &Gateway, request: &Request) -> Result<(), Fault> {
     let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    if request.extensions().get::<Hostless>().is_some() {
+        return Err(auth::no_host());
+    }
     auth::check_origin(gate, authority, request.headers())?;
     let Some(wanted) = request.headers().get(&API_VERSION_HEADER) else { return Ok(()) };
     let wanted = wanted.to_str().unwrap_or("?");
@@ -219,7 +222,11 @@ fn preflight() -> Response {
 fn finish(mut response: Response, record: &Record, form: Form) -> Response {
     if let Some(Shared(failed)) = response.extensions_mut().remove::<Shared>() {
         record.failed(&failed.fault);
-        return problem::write(&failed, &record.id, form);
+        let allow = failed.fault.detail_values().and_then(|details| details.get("allow"));
+        let allow = allow.and_then(|allow| HeaderValue::from_str(allow.as_str()?).ok());
+        let mut written = problem::write(&failed, &record.id, form);
+        written.headers_mut().extend(allow.map(|value| (ALLOW, value)));
+        return written;
     }
     match response.status() {
         StatusCode::METHOD_NOT_ALLOWED => {
@@ -230,10 +237,9 @@ fn finish(mut response: Response, record: &Record, form: Form) -> Response {
                 response.headers_mut().extend(allow.map(|value| (ALLOW, value)));
                 return response;
             }
-            let text = format!("`{}` is not a method of this path", record.method);
             let names: Vec<&str> = names.split(',').map(str::trim).collect();
-            let fault = Fault::new(Code::MethodNotAllowed, text)
-                .hint(format!("use one of: {}", names.join(", ")));
+            let (text, hint) = problem::not_allowed(record.method, &names);
+            let fault = Fault::new(Code::MethodNotAllowed, text).hint(hint);
             record.failed(&fault);
             let mut written = problem::write(&fault.into(), &record.id, form);
             written.headers_mut().extend(allow.map(|value| (ALLOW, value)));

@@ -66,6 +66,18 @@ fn storage(fault: &Fault) -> StatusCode {
     }
 }
 
+/// Why a method is refused, and what would be right.
+pub(super) fn not_allowed(method: &str, names: &[&str]) -> (String, String) {
+    if names.contains(&method) {
+        let text = format!("`{method}` is answered here within a session alone");
+        let hint = "send POST with `initialize` first, then name its `mcp-session-id`, and for GET \
+                    send `accept: text/event-stream`";
+        return (text, hint.to_owned());
+    }
+    let text = format!("`{method}` is not a method of this path");
+    (text, format!("use one of: {}", names.join(", ")))
+}
+
 /// The members that every JSON error of ours has, on every transport.
 #[must_use]
 pub fn object(fault: &Fault, request: &str) -> Map<String, Value> {

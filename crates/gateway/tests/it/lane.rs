@@ -341,8 +341,8 @@ async fn whatever_else_comes_is_given_back_untouched() {
         "POST http://localhost/v1/messages HTTP/1.1\r\n",
         "POST /api/v1/contexts HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
         "PUT /v1/messages HTTP/1.1\r\n",
-        "POST /v1/messages HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
-        "POST /v1/messages HTTP/1.1\r\nExpect: a miracle\r\n\r\n",
+        "POST /v1/messages HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nExpect: a miracle\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "{\"sessionId\":1}\n",
     ] {
@@ -357,7 +357,7 @@ async fn no_bytes_break_the_lane() {
     let (_mock, house) = town().await;
     let good = [
         kept("/v1/messages", "", &question("demo", true)),
-        b"POST /v1/messages HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+        b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
             .to_vec(),
     ];
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

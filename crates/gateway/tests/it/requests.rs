@@ -30,6 +30,29 @@ async fn list(house: &House, query: &str) -> Vec<Value> {
     answer.json()["requests"].as_array().unwrap().clone()
 }
 
+#[tokio::test]
+async fn the_first_word_is_that_of_the_answer_and_not_the_question() {
+    for (path, stream) in [
+        ("/v1/messages", true),
+        ("/v1/chat/completions", true),
+        ("/v1/messages", false),
+        ("/v1/chat/completions", false),
+    ] {
+        let mock = mock("default.delay_ms = 300\ndefault.text = \"late\"").await;
+        let house = House::with(Settings {
+            providers: vec![provider("one", "anthropic", &mock)],
+            ..Settings::default()
+        })
+        .await;
+        let body = json!({"model": "one-m", "max_tokens": 9, "stream": stream,
+                          "messages": [{"role": "user", "content": "hello"}]});
+        assert_eq!(house.post(path, &body).await.status, StatusCode::OK);
+        let calls = list(&house, "").await;
+        let first = calls[0]["first_ms"].as_f64().unwrap();
+        assert!(first >= 290.0, "{path} {stream}: {calls:?}");
+    }
+}
+
 fn outcomes(calls: &[Value]) -> Vec<&str> {
     calls.iter().map(|call| call["outcome"].as_str().unwrap()).collect()
 }

@@ -288,6 +288,8 @@ async fn an_answer_that_breaks_off_is_ended_by_another_model() {
         }
         assert!(!answer.text.contains("overloaded"), "{answer:?}");
         assert_eq!(answer.text.matches("message_start").count() % 2, 0, "one beginning only");
+        let calls = town.house.call("GET", "/api/v1/requests").await.json();
+        assert_eq!(calls["requests"][0]["provider"], "two", "who finished: {calls}");
         let sent = town.two.requests().pop().unwrap().json();
         let last = sent["messages"].as_array().unwrap().last().unwrap().clone();
         assert_eq!(last["role"], "assistant", "{sent}");

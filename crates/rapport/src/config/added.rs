@@ -84,6 +84,15 @@ fn change_servers(
     Ok(serde_json::to_string_pretty(&root)?)
 }
 
+/// The names of the providers in a file, in the order in which they were added.
+pub(super) fn order(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).ok();
+    let mut names = Vec::new();
+    // A file that cannot be read is reported by whoever reads its settings.
+    let _read = change_providers(text.as_deref(), |all| names = all.keys().cloned().collect());
+    names
+}
+
 /// What they say, as a source of settings; nothing when there is no file.
 pub(super) fn layer(path: &Path, findings: &mut Findings) -> Layer {
     if !path.is_file() {

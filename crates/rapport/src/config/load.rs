@@ -79,6 +79,7 @@ pub(crate) fn load(inputs: &Inputs) -> Result<Loaded, Refused> {
     for file in [&added_file, &servers_file] {
         stack.push_below(added::layer(file, &mut findings));
     }
+    stack.note_added(&added_file, added::order(&added_file));
     let config =
         sources.values(inputs, &stack, &mut findings, |v| resolve::config(v, &default_data));
     let mut watched = sources.watched;

@@ -1,7 +1,7 @@
 //! The sources of settings on top of each other: the uppermost that says something counts.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::keys;
 use super::layer::{Given, Layer};
@@ -11,6 +11,8 @@ use super::problem::Place;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stack {
     layers: Vec<Layer>,
+    /// The file of the providers that the API added, and their names in the order of adding.
+    added: (PathBuf, Vec<String>),
 }
 
 impl Stack {
@@ -26,6 +28,18 @@ impl Stack {
         if !layer.is_empty() {
             self.layers.insert(0, layer);
         }
+    }
+
+    /// Notes which providers the API added, and in which order.
+    pub(super) fn note_added(&mut self, file: &Path, names: Vec<String>) {
+        self.added = (file.to_owned(), names);
+    }
+
+    /// The place of a provider among those that only the API added; nothing for others.
+    pub(super) fn added_place(&self, name: &str) -> Option<usize> {
+        let (file, names) = &self.added;
+        let place = names.iter().position(|added| added == name)?;
+        self.elsewhere(&format!("providers.{name}"), file).is_none().then_some(place)
     }
 
     /// Where something is said of the group `group` that does not stand in the file `but`.

@@ -71,6 +71,8 @@ mod kill;
 #[cfg(test)]
 mod kill_branches;
 #[cfg(test)]
+mod leaving;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod many;

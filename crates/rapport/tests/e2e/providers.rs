@@ -252,3 +252,27 @@ async fn calls_are_listed_and_explained_on_the_command_line_after_a_restart() {
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("`nobody`"), "{wrong:?}");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn adding_one_more_changes_nobodys_default() {
+    let (home, mock, other) = (Home::new(), model().await, model().await);
+    let server = home.serve(&[]).await;
+    assert_eq!(server.post("/api/v1/providers", &mine(&mock)).await.status, 201);
+    // Its name sorts first, and so does that of a provider that is known.
+    for name in ["a-first", "openai"] {
+        let more = json!({"name": name, "base_url": format!("{}/v1", other.url()),
+                          "api_key": KEY, "models": ["m-2"]});
+        assert_eq!(server.post("/api/v1/providers", &more).await.status, 201);
+    }
+    let ask = json!({"messages": [{"role": "user", "content": "?"}]});
+    let answer = server.post("/v1/chat/completions", &ask).await;
+    assert!(answer.body.contains("Paris."), "{answer:?}");
+    assert_eq!((mock.requests().len(), other.requests().len()), (1, 0), "{answer:?}");
+
+    let missing = home.run(&["model", "test", "nowhere/m"]).await;
+    let said = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert!(
+        said.contains("nowhere") && !said.contains("--data DIR"),
+        "the folder is given: {said}"
+    );
+}

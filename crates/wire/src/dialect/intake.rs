@@ -8,7 +8,7 @@ use crate::prompt::Message;
 use crate::reply::Reply;
 
 use super::StreamReader;
-use super::excerpt::excerpt;
+use super::excerpt::shape;
 use super::frames::Frames;
 use super::rows::Rows;
 
@@ -151,7 +151,7 @@ impl<M: Machine> Intake<M> {
         if self.has_events || self.head.is_empty() {
             return fault;
         }
-        fault.because(excerpt(&self.head))
+        fault.because(shape(&self.head))
     }
 
     fn settle(&mut self, result: Result<Option<Reply>, Fault>, out: &mut Vec<Event>) {
@@ -192,5 +192,5 @@ fn is_whole(data: &str) -> bool {
 /// The fault of an event or body that is not what its dialect says.
 pub(super) fn invalid(text: &str, bytes: &[u8]) -> Fault {
     let fault = Fault::new(Code::UpstreamInvalid, text);
-    if bytes.is_empty() { fault } else { fault.because(excerpt(bytes)) }
+    if bytes.is_empty() { fault } else { fault.because(shape(bytes)) }
 }

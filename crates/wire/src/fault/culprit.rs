@@ -211,6 +211,18 @@ fn by_words(fault: &Fault, said: &Said) -> Culprit {
     }
 }
 
+/// The phrases of our own lists that a text has, so that it can be judged without being repeated.
+pub(crate) fn known_words(text: &str) -> Vec<&'static str> {
+    let said = Said(text.to_lowercase());
+    let lists = [TOO_LONG, NO_MONEY, MAYBE_MONEY, BAD_KEY, NO_MODEL, FLAGGED, TOO_FAST];
+    let words = lists.into_iter().flatten().copied();
+    let mut found: Vec<&str> = words.filter(|word| said.0.contains(word)).collect();
+    if !said.any(NO_MODEL) && said.lacks_model() {
+        found.push("model does not exist");
+    }
+    found
+}
+
 /// What an upstream said, in small letters.
 struct Said(String);
 

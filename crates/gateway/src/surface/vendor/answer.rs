@@ -51,7 +51,7 @@ pub(super) async fn translated(call: &Call, way: Way, asked: Asked) -> Result<Re
         let written = Arc::clone(&record);
         let gate = call.gate.clone();
         let ending: Ending = Box::pin(async move {
-            let outcome = continued::stream((first, body), later, events).await;
+            let outcome = continued::stream((first, body), later, (events, &written)).await;
             match &outcome {
                 Ok(reply) => {
                     gate.metrics().spent(&reply.model, &reply.usage);

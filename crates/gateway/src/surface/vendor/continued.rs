@@ -2,7 +2,8 @@
 //!
 //! When the first breaks off after it has said something, the next is asked the same with what was
 //! said as the beginning of its answer, and its words go on in the same block. Nothing is lost but
-//! the joint, which may show in the wording; the record of the call names both.
+//! the joint, which may show in the wording; the record of the call names whoever finished, with its
+//! tokens and price, and the other among the tries.
 
 use std::sync::Arc;
 
@@ -12,18 +13,20 @@ use wire::event::Event;
 use wire::prompt::Prompt;
 use wire::reply::Reply;
 
+use super::walk::is_content;
 use crate::flow::{STEPS_MAX, Said};
 use crate::model::{Failed, Upstream, culprit};
+use crate::route::Record;
 
 /// Streams from the first target, which gets this body; the others go on where it breaks off, asked
 /// the prompt with what was said.
 pub(super) async fn stream(
     (first, body): (Arc<Upstream>, Vec<u8>),
     later: Option<(Vec<Arc<Upstream>>, Prompt)>,
-    out: mpsc::Sender<Event>,
+    (out, record): (mpsc::Sender<Event>, &Record),
 ) -> Result<Reply, Fault> {
     let mut said = Said::default();
-    let outcome = one((&first, body), (&mut said, false), &out).await;
+    let outcome = one((&first, body), (&mut said, false), (&out, record)).await;
     let Err(Failed { fault, .. }) = outcome else {
         return outcome.map_err(|failed| failed.fault);
     };
@@ -39,8 +42,11 @@ pub(super) async fn stream(
         upstream.model().clone_into(&mut prompt.model);
         said.lead(&mut prompt, upstream);
         let body = upstream.written(&prompt, true).body;
-        match one((upstream, body), (&mut said, true), &out).await {
-            Ok(reply) => return Ok(reply),
+        match one((upstream, body), (&mut said, true), (&out, record)).await {
+            Ok(reply) => {
+                record.lock().answers(Some(upstream));
+                return Ok(reply);
+            }
             Err(Failed { fault, .. }) => last = fault,
         }
     }
@@ -51,12 +57,17 @@ pub(super) async fn stream(
 async fn one(
     (upstream, body): (&Upstream, Vec<u8>),
     (said, goes_on): (&mut Said, bool),
-    out: &mpsc::Sender<Event>,
+    (out, record): (&mpsc::Sender<Event>, &Record),
 ) -> Result<Reply, Failed> {
     let (events, mut came) = mpsc::channel(STEPS_MAX);
     let call = upstream.stream_written(body, events);
     let relay = async {
+        let mut is_silent = true;
         while let Some(event) = came.recv().await {
+            if is_silent && is_content(&event) {
+                is_silent = false;
+                record.lock().speaks();
+            }
             if let Some(event) = said.take(event, goes_on)
                 && out.send(event).await.is_err()
             {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::{Code, Fault};
 
+use super::gemini::not_a_call;
 use crate::auth::{self, Caller};
 use crate::gate::Gateway;
 use crate::model::{Door, ModelStatus};
@@ -131,6 +132,7 @@ pub(super) async fn one(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<axum::Json<Value>, Failed> {
+    not_a_call(&name)?;
     let row = find(&gate, &caller, &name)?;
     Ok(axum::Json(match shape(&headers, &uri) {
         Shape::Anthropic => claude(&gate, &row),
@@ -148,6 +150,7 @@ pub(super) async fn one_beta(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<axum::Json<Value>, Failed> {
+    not_a_call(&name)?;
     Ok(axum::Json(gemini(&gate, &find(&gate, &caller, &name)?)))
 }
 

@@ -28,7 +28,7 @@ pub(super) fn run(frame: &mut Frame, models: &Models, name: &str) -> anyhow::Res
                 format!("`{}` works: it is part of the program and needs nothing", model.name());
             return tell(frame, &json!({"ok": true, "model": model.name(), "says": text}), &text);
         }
-        Err(fault) => return refuse(frame, name, &fault),
+        Err(fault) => return refuse(frame, name, &with_folder(frame, fault)),
     };
     let (outcome, took) = block_on(async {
         let begun = Instant::now();
@@ -59,6 +59,19 @@ fn prompt(model: &str) -> Prompt {
         knobs: Knobs { max_tokens: Some(TOKENS_MAX), ..Knobs::default() },
         private: None,
     }
+}
+
+/// Says where providers are looked for that a running server was given by its API.
+fn with_folder(frame: &Frame, fault: Fault) -> Fault {
+    if fault.code() != wire::Code::ModelNotFound || frame.globals.data.is_some() {
+        return fault;
+    }
+    let hint = fault.hint_text().unwrap_or("list the models with `rapport model list`");
+    let hint = format!(
+        "{hint}; a provider that was added to a running server by its API is found with \
+         `--data DIR`, the data folder of that server"
+    );
+    fault.hint(hint)
 }
 
 /// Names the nearest model when the provider does not know this one.

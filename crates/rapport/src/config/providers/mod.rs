@@ -11,7 +11,8 @@ use super::problem::Place;
 use super::sealed;
 use super::values::Values;
 
-/// Every upstream that can be called, those with known names first.
+/// Every upstream that can be called: those with known names first, then others that are configured,
+/// then those that the API added, in that order.
 pub(super) fn all(values: &mut Values<'_>) -> Vec<ProviderSettings> {
     let table = table(values);
     let mut names = values.stack.names("providers");
@@ -23,8 +24,10 @@ pub(super) fn all(values: &mut Values<'_>) -> Vec<ProviderSettings> {
     let known = table.rows().iter().filter(|row| names.contains(&row.name));
     let known = known.map(|row| (row.name.clone(), Some(row)));
     let own = names.iter().filter(|name| table.find(name).is_none());
-    let ordered: Vec<(String, Option<&Row>)> =
+    let mut ordered: Vec<(String, Option<&Row>)> =
         known.chain(own.map(|name| (name.clone(), None))).collect();
+    // The first that can be asked is the default: adding one must not change who that is.
+    ordered.sort_by_key(|(name, _)| values.stack.added_place(name));
     ordered.iter().filter_map(|(name, row)| one(values, name, *row, &table)).collect()
 }
 

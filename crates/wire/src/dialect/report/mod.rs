@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::excerpt::{excerpt, sentence};
+use super::excerpt::{sentence, shape};
 use super::fields::{self, Fields};
 use crate::fault::{Blame, Code, Fault};
 
@@ -164,8 +164,8 @@ pub(super) fn answer(status: u16, header: &dyn Fn(&str) -> Option<String>, body:
     let mut details = Map::new();
     details.insert("upstream_status".to_owned(), status.into());
     let Some(report) = report else {
-        let excerpt = Some(excerpt(body)).filter(|text| !text.is_empty());
-        return timed(kept(judge_bare(status), excerpt), header, (details, None));
+        let shape = Some(shape(body)).filter(|text| !text.is_empty());
+        return timed(kept(judge_bare(status), shape), header, (details, None));
     };
     // Some services name the type of an error in a header, maybe with an address behind it.
     let named = header("x-amzn-errortype").unwrap_or_default();

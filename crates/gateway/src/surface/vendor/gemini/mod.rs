@@ -26,6 +26,20 @@ pub(super) fn is_call(path: &str) -> bool {
     path.rsplit_once(':').is_some_and(|(_, method)| METHODS.contains(&method))
 }
 
+/// Refuses to describe what is a call: its method is POST.
+///
+/// # Errors
+/// `method_not_allowed`.
+pub(super) fn not_a_call(path: &str) -> Result<(), Fault> {
+    if !is_call(path) {
+        return Ok(());
+    }
+    let shown: String = path.chars().take(100).collect();
+    let text = format!("`GET` is not a method of `{shown}`");
+    let fault = Fault::new(Code::MethodNotAllowed, text);
+    Err(fault.hint("use POST, with the request as JSON").details(json!({"allow": "POST"})))
+}
+
 /// Gemini's API, answered by any model: `generateContent`, `streamGenerateContent` (with `alt=sse`
 /// as events, without as one JSON list), `countTokens`, `embedContent` and `batchEmbedContents`.
 #[utoipa::path(post, path = "/v1beta/models/{*call}", tag = "model APIs",

@@ -1,0 +1,107 @@
+//! Callers that close their connection, all of it or the half they send on.
+
+use mock::{Mock, Script};
+use serde_json::json;
+
+use super::program::{Home, Server, soon};
+use super::upstream::with_model;
+
+/// A model that takes the question and says nothing.
+const SILENT: &str = "default.fault = \"hang\"";
+/// A model that says a word and then thinks for ten minutes.
+const SLOW: &str = "default.fragments = [\"once \", \"upon \"]\ndefault.pause_ms = 600000";
+
+fn post(path: &str, body: &serde_json::Value) -> String {
+    let body = body.to_string();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+async fn cancelling(server: &Server) {
+    let settings = json!({"id": "c", "settings": {"on_hang_up": "cancel"}});
+    let made = server.post("/api/v1/contexts", &settings).await;
+    assert_eq!(made.status, 201, "{made:?}");
+}
+
+#[tokio::test]
+async fn whoever_closes_its_connection_ends_the_models_work() {
+    for (script, stream) in [(SILENT, false), (SLOW, true)] {
+        for path in ["/v1/messages", "/api/v1/contexts/c/turns"] {
+            let home = Home::new();
+            let (mock, server): (Mock, Server) = with_model(&home, script, &[]).await;
+            cancelling(&server).await;
+            let body = if path == "/v1/messages" {
+                json!({"model": "claude-sonnet-5", "max_tokens": 9, "stream": stream,
+                       "messages": [{"role": "user", "content": "hello"}]})
+            } else {
+                json!({"message": "hello", "stream": stream})
+            };
+            let mut wire = server.connect().await;
+            wire.say(post(path, &body).as_bytes()).await;
+            if stream {
+                while !wire.line().await.contains("once") {}
+            } else {
+                soon("the question", mock.seen(1)).await;
+            }
+            // Everything that came was read: the end of the connection is no reset.
+            drop(wire);
+            soon("the end of the model's work", mock.left(1)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_closes_the_half_it_sends_on_gets_its_answer() {
+    let home = Home::new();
+    let script = "default.text = \"patience\"\ndefault.delay_ms = 700";
+    assert!(Script::parse(script).is_ok());
+    let (_mock, server) = with_model(&home, script, &[]).await;
+    cancelling(&server).await;
+    for stream in [false, true] {
+        let body = json!({"message": "hello", "stream": stream});
+        let ask =
+            post("/api/v1/contexts/c/turns", &body).replace("Host:", "Connection: close\r\nHost:");
+        let said = server.raw(ask.as_bytes()).await;
+        assert!(said.contains("HTTP/1.1 20") && said.contains("patience"), "{said}");
+        let last = if stream { said.ends_with("0\r\n\r\n") } else { said.ends_with('}') };
+        assert!(last, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_names_its_host_and_may_name_it_in_its_target() {
+    let home = Home::new();
+    let (_mock, server) = with_model(&home, "default.text = \"fine\"", &[]).await;
+    let body = json!({"model": "claude-sonnet-5", "max_tokens": 9,
+                      "messages": [{"role": "user", "content": "hello"}]});
+    let close = |text: String| text.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    let ask = close(post("/v1/messages", &body));
+    for ask in [ask.clone(), close("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned())] {
+        let said = server.raw(ask.replace("Host: localhost\r\n", "").as_bytes()).await;
+        assert!(said.starts_with("HTTP/1.1 400 "), "{said}");
+        assert!(said.contains("no header `host`"), "{said}");
+        let old = ask.replace("Host: localhost\r\n", "").replace("HTTP/1.1", "HTTP/1.0");
+        let said = server.raw(old.as_bytes()).await;
+        assert!(said.contains(" 200 "), "HTTP/1.0 has no such rule: {said}");
+        let whole = ask.replace(" /", " http://localhost:61900/");
+        let said = server.raw(whole.as_bytes()).await;
+        assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_is_refused_comes_with_the_right_one() {
+    let home = Home::new();
+    let server = home.serve(&[]).await;
+    let mcp = server.get("/mcp").await;
+    assert_eq!(mcp.status, 405, "{mcp:?}");
+    assert!(mcp.body.contains("`initialize`") && !mcp.body.contains("use one of"), "{mcp:?}");
+    for path in ["/v1beta/models/demo:generateContent", "/v1/models/demo:countTokens"] {
+        let said = server.get(path).await;
+        assert_eq!(said.status, 405, "{said:?}");
+        assert_eq!(said.headers["allow"], "POST", "{said:?}");
+    }
+}

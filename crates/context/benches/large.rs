@@ -190,7 +190,7 @@ async fn fork(messages: usize) {
 async fn search(messages: usize) {
     let folder = tempfile::tempdir().unwrap();
     let contexts = open(folder.path()).await;
-    let each = 1_000.min(messages);
+    let each = 10_000.min(messages);
     for n in 0..messages / each {
         fill(&contexts, &format!("c{n}"), each).await;
     }
@@ -200,14 +200,16 @@ async fn search(messages: usize) {
         contexts.search(HOME, "violin", 1).await.unwrap();
     }
     row(&format!("index of {messages} messages"), &format!("{:?}", began.elapsed()), "");
-    for words in ["rare4321", "rare1234 bridge", "violin market"] {
+    // One rare word, one beside a common one, two common ones, and two that are never together.
+    for words in ["rare4321", "rare1234 figure", "violin weather", "violin market", "absent"] {
+        let hits = contexts.search(HOME, words, 10).await.unwrap().len();
         let mut times = Vec::new();
         for _ in 0..50 {
             let began = Instant::now();
             contexts.search(HOME, words, 10).await.unwrap();
             times.push(began.elapsed());
         }
-        row(&format!("search for `{words}`"), &spread(times), "5 ms");
+        row(&format!("search for `{words}`, {hits} hits"), &spread(times), "5 ms");
     }
     contexts.database().close().await.unwrap();
 }

@@ -68,6 +68,16 @@ pub(crate) fn weigh(question: &str, found: &[Found], all: u32) -> Vec<(u32, f64)
     out
 }
 
+/// How much each text has to do with the question, without its neighbours. Every word counts the
+/// same.
+pub(crate) fn alone(question: &str, texts: &[String]) -> Vec<f64> {
+    let asked: Vec<String> = stems(question).collect();
+    let words: Vec<Words> = texts.iter().map(|text| read(text, &asked)).collect();
+    let mean = mean(words.iter().map(|one| one.length));
+    let rarity = vec![1.0; asked.len()];
+    words.iter().map(|one| score(&one.counts, one.length / mean, &rarity)).collect()
+}
+
 fn read(text: &str, asked: &[String]) -> Words {
     let mut out = Words::default();
     for word in stems(text) {

@@ -71,7 +71,8 @@ impl Contexts {
         (most, before): (u32, Option<u32>),
         by: By,
     ) -> Result<Vec<Recalled>, Fault> {
-        let words = search::question(text, key.tenant, false).filter(|_| by != By::Vectors);
+        let words = search::words(text, false);
+        let words = (by != By::Vectors && !words.is_empty()).then(|| search::any(&words));
         let vector = if by == By::Words { None } else { self.asked_vector(text).await };
         if words.is_none() && vector.is_none() {
             return Ok(Vec::new());

@@ -9,6 +9,7 @@ use super::Contexts;
 use super::manage::CLEANING;
 use crate::rows::ctx::{self, Row};
 use crate::rows::entry;
+use crate::rows::rank;
 use crate::rows::search;
 use crate::{Hit, Key, Tenant, clock, refuse};
 
@@ -20,7 +21,8 @@ const HITS_MAX: u32 = 100;
 const EXCERPT_CHARACTERS: usize = 240;
 
 impl Contexts {
-    /// Finds messages that hold every word of `text`, the best first.
+    /// Finds messages that hold every word of `text`, the best first. Where every word is in more
+    /// than 2,000 messages, only the newest 500 that hold them all are looked at.
     ///
     /// # Errors
     /// `invalid_input` for a text without words or a limit that is none, `storage_error`.
@@ -28,14 +30,14 @@ impl Contexts {
         if limit == 0 || limit > HITS_MAX {
             return Err(refuse::invalid("limit", "must be a number from 1 to 100"));
         }
-        let question = search::question(text, tenant, true)
-            .ok_or_else(|| refuse::invalid("q", "must hold at least one word"))?;
+        let asked = search::words(text, true);
+        if asked.is_empty() {
+            return Err(refuse::invalid("q", "must hold at least one word"));
+        }
         let words = text.to_owned();
         self.index(SLICES_MAX).await?;
         self.read(move |connection| {
-            let all = [(i64::MIN, i64::MAX)];
-            // Entries of contexts that are gone may still be in the index: look further.
-            let found = search::best(connection, &question, &all, limit.saturating_mul(4))?;
+            let found = rank::ranked(connection, tenant, &asked)?;
             let mut hits = Vec::new();
             let mut rows: HashMap<i64, Option<Row>> = HashMap::new();
             for (place, score) in found {
@@ -48,6 +50,7 @@ impl Contexts {
                     Slot::Occupied(known) => known.into_mut(),
                     Slot::Vacant(free) => free.insert(shown_by(connection, tenant, log)?),
                 };
+                // Of another tenant, or of a context that is gone.
                 let Some(row) = row else { continue };
                 let on = seq <= row.head && row.chain.segment_of(seq) == log;
                 let Some(entry) = entry::one(connection, &row.chain, seq)?.filter(|_| on) else {

@@ -14,6 +14,7 @@ pub(crate) mod list;
 pub(crate) mod nodes;
 pub(crate) mod notes;
 pub(crate) mod parts;
+pub(crate) mod rank;
 pub(crate) mod seal;
 pub(crate) mod search;
 pub(crate) mod states;

@@ -128,8 +128,8 @@ pub(crate) fn rewrite(connection: &Connection, first: bool) -> Result<bool, Faul
     Ok(connection.total_changes().saturating_sub(before) >= 2)
 }
 
-/// A question in the words of the index; `None` when it has none.
-pub(crate) fn question(text: &str, tenant: Tenant, every: bool) -> Option<String> {
+/// The words of a question, each once; `every` takes those that say nothing as well.
+pub(crate) fn words(text: &str, every: bool) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for word in text.split(|c: char| !c.is_alphanumeric()) {
         let word = word.to_lowercase();
@@ -138,12 +138,28 @@ pub(crate) fn question(text: &str, tenant: Tenant, every: bool) -> Option<String
             words.push(word);
         }
     }
-    if words.is_empty() {
-        return None;
-    }
-    let joint = if every { " AND " } else { " OR " };
+    words
+}
+
+/// A question in the words of the index for messages that hold every one of these words.
+pub(crate) fn every(words: &[String]) -> String {
+    joined(words, " AND ")
+}
+
+/// As [`every`], for messages that hold any of them.
+pub(crate) fn any(words: &[String]) -> String {
+    joined(words, " OR ")
+}
+
+fn joined(words: &[String], joint: &str) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-    Some(format!("tenant:{} AND text:({})", tenant_word(tenant.0), quoted.join(joint)))
+    format!("text:({})", quoted.join(joint))
+}
+
+/// The question about messages of one tenant only. It must not be ranked by the index, which would
+/// count all messages of the tenant for it.
+pub(crate) fn of_tenant(tenant: Tenant, question: &str) -> String {
+    format!("tenant:{} AND {question}", tenant_word(tenant.0))
 }
 
 /// Row ids that answer a question, the best first, each with its score (larger is better).

@@ -142,3 +142,46 @@ async fn every_order_of_the_list_goes_on_page_by_page() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn of_words_that_are_everywhere_the_newest_messages_are_ranked_and_rare_ones_always_found() {
+    both(async |contexts| {
+        contexts.create(LOCAL, New { id: Some("c".to_owned()), ..New::default() }).await.unwrap();
+        let other = context::Key::new(context::Tenant(7), "theirs").unwrap();
+        contexts
+            .create(other.tenant, New { id: Some("theirs".to_owned()), ..New::default() })
+            .await
+            .unwrap();
+        let theirs = vec![said(Role::User, text("a harbour of theirs"))];
+        contexts.append(&other, theirs, None, None).await.unwrap();
+        for from in (1..=2_500).step_by(500) {
+            let entries = (from..from + 500)
+                .map(|n| match n {
+                    3 => text("harbour harbour harbour: the oldest says it best"),
+                    5 => text("the harbours of Zanzibar, and Zanzibar itself"),
+                    9 => text("Zanzibar is a harbour, they say, among much else that they say"),
+                    2_100 => text("harbour by harbour, harbours"),
+                    _ => text("a day on which the harbour lay as quiet as on all other days"),
+                })
+                .map(|content| said(Role::User, content))
+                .collect();
+            contexts.append(&key("c"), entries, None, None).await.unwrap();
+        }
+        let seqs = async |words: &str| {
+            let hits = contexts.search(LOCAL, words, 100).await.unwrap();
+            hits.iter().map(|hit| hit.seq).collect::<Vec<_>>()
+        };
+        let common = seqs("harbour").await;
+        assert_eq!((common.len(), common[0], common[1]), (100, 2_100, 2_500));
+        assert!(!common.contains(&3), "only the newest are looked at");
+        // A rare word is found wherever it is, alone and beside a common one.
+        assert_eq!(seqs("zanzibar").await, [5, 9]);
+        assert_eq!(seqs("harbour zanzibar").await, [5, 9]);
+        assert!(seqs("harbour zeppelin").await.is_empty());
+        // What is common elsewhere hides nobody's own messages.
+        let found = contexts.search(other.tenant, "harbour", 10).await.unwrap();
+        assert_eq!(found.iter().map(|hit| &*hit.context).collect::<Vec<_>>(), ["theirs"]);
+        assert!(contexts.search(other.tenant, "zanzibar", 10).await.unwrap().is_empty());
+    })
+    .await;
+}

@@ -75,11 +75,13 @@ fn header(app: &App) -> Drawn<'static> {
     if app.spent.calls > 0 {
         text.push_str(&format!("  {}→{} tokens", app.spent.tokens_in, app.spent.tokens_out));
     }
-    let mut spans = vec![Span::styled(text, bold())];
+    let mut spans = Vec::new();
     if app.holds || !app.held.is_empty() {
-        let text = format!("  HOLDING, {} wait", app.held.len());
+        // First, where a narrow terminal does not cut it off.
+        let text = format!("HOLDING, {} wait  ", app.held.len());
         spans.push(Span::styled(text, Style::new().fg(Color::Magenta)));
     }
+    spans.push(Span::styled(text, bold()));
     Drawn::from(spans)
 }
 
@@ -136,16 +138,20 @@ fn list(frame: &mut Frame<'_>, app: &App, area: Rect) {
         return;
     }
     let height = usize::from(area.height);
+    // The same in every row, so that the columns stay below each other.
+    let rest = usize::from(area.width).saturating_sub(26);
+    let has_more = rows.iter().any(|row| !row.about.is_empty());
+    let title_room = if has_more { (rest * 45 / 100).max(12).min(rest) } else { rest };
     let chosen = rows.iter().position(|row| row.number == app.selected);
     let chosen = chosen.unwrap_or(rows.len() - 1);
     // The chosen one stays in sight, with the newest below it where they have room.
     let top = (chosen + height / 3 + 1).min(rows.len()).saturating_sub(height).min(chosen);
     for (y, row) in (area.y..area.bottom()).zip(rows.into_iter().skip(top)) {
-        put(frame, (area.x, y, area.width), entry(app, row, area.width));
+        put(frame, (area.x, y, area.width), entry(app, row, (area.width, title_room)));
     }
 }
 
-fn entry(app: &App, row: &Row, width: u16) -> Drawn<'static> {
+fn entry(app: &App, row: &Row, (width, title_room): (u16, usize)) -> Drawn<'static> {
     let is_held = app.held.contains(&row.number);
     let mark = match (app.marked == Some(row.number), is_held) {
         (true, _) => '*',
@@ -154,8 +160,6 @@ fn entry(app: &App, row: &Row, width: u16) -> Drawn<'static> {
     };
     let number = row.number;
     let state = if is_held { "held" } else { row.state.as_str() };
-    let rest = usize::from(width).saturating_sub(26);
-    let title_room = if row.about.is_empty() { rest } else { (rest * 45 / 100).max(12).min(rest) };
     let title = padded(&row.title, title_room);
     let (state, time) = (padded(state, 5), format!("{:>8}", row.time()));
     let text = format!("{mark}{:>6} {title} {state} {time}  {}", format!("#{number}"), row.about);
@@ -223,21 +227,24 @@ fn style(line: &Line) -> Style {
     }
 }
 
-/// A text in lines of so many columns.
+/// A text in lines of so many columns, broken behind a blank where one is in the second half.
 fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut used = 0;
+    let wide = |text: &str| Span::raw(text.to_owned()).width();
+    let mut lines = Vec::new();
+    let (mut line, mut used) = (String::new(), 0);
     for c in text.chars() {
-        let wide = Span::raw(c.to_string()).width();
-        if used + wide > columns {
-            lines.push(String::new());
-            used = 0;
+        let width = wide(c.encode_utf8(&mut [0; 4]));
+        if used + width > columns {
+            let end = line.rfind(' ').map_or(line.len(), |at| at + 1);
+            let end = if c == ' ' || end * 2 < line.len() { line.len() } else { end };
+            let rest = line.split_off(end);
+            lines.push(std::mem::replace(&mut line, rest));
+            used = wide(&line);
         }
-        if let Some(last) = lines.last_mut() {
-            last.push(c);
-        }
-        used += wide;
+        line.push(c);
+        used += width;
     }
+    lines.push(line);
     lines
 }
 
@@ -248,5 +255,25 @@ fn help(frame: &mut Frame<'_>, area: Rect) {
             Span::raw((*what).to_owned()),
         ]);
         put(frame, (area.x, y, area.width), line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn lines_break_behind_words_and_lose_nothing() {
+        assert_eq!(wrapped("one two three", 9), ["one two ", "three"]);
+        assert_eq!(wrapped("one two", 3), ["one", " tw", "o"]);
+        assert_eq!(wrapped("a 0123456789", 8), ["a 012345", "6789"], "a long word is cut");
+        assert_eq!(wrapped("日本語", 4), ["日本", "語"]);
+        assert_eq!(wrapped("", 4), [""]);
+        let text = "some words of any length, 0123456789012345678901234567890123456789 and more";
+        for columns in 2..80 {
+            let lines = wrapped(text, columns);
+            assert_eq!(lines.concat(), text, "{columns}");
+            assert!(lines.iter().all(|line| line.len() <= columns), "{columns}: {lines:?}");
+        }
     }
 }

@@ -76,6 +76,7 @@ async fn an_http_server_is_no_json_lines_mcp_or_websocket_server() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the server has a thread of its own")]
 async fn a_slow_server_that_calls_a_line_bad_at_once_is_slow() {
     let server = serve("127.0.0.1:0", |mut stream| {
         if read_some(&mut stream).starts_with(b"GET") {

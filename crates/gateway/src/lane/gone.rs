@@ -28,7 +28,7 @@ pub struct Gone {
 
 impl Gone {
     /// The time of the next look; nothing when nothing more is to be found out.
-    pub fn next(&mut self) -> Option<Pin<&mut Sleep>> {
+    pub fn next_look(&mut self) -> Option<Pin<&mut Sleep>> {
         let pause = LOOKS.get(self.done)?;
         let timer = || Box::pin(sleep_until(Instant::now() + *pause));
         Some(self.timer.get_or_insert_with(timer).as_mut())

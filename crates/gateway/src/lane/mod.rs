@@ -279,7 +279,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<'_, S> {
         if !self.ended {
             return Poll::Pending;
         }
-        while let Some(look) = self.gone.next() {
+        while let Some(look) = self.gone.next_look() {
             ready!(look.poll(cx));
             self.gone.looked();
             self.out.put(sign);

@@ -1,5 +1,4 @@
 //! The lane of model calls: as the router answers, byte by byte, and nothing that is unclear.
-
 use std::time::Duration;
 
 use axum::body::Body;
@@ -357,7 +356,8 @@ async fn no_bytes_break_the_lane() {
     let (_mock, house) = town().await;
     let good = [
         kept("/v1/messages", "", &question("demo", true)),
-        b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+        b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+          2\r\n{}\r\n0\r\n\r\n"
             .to_vec(),
     ];
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

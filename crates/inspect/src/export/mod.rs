@@ -1,4 +1,4 @@
-//! Exchanges for elsewhere: our own lines, which lose nothing, HAR for other tools, `curl` commands.
+//! Exchanges for elsewhere: our own lines, which lose nothing, HAR for other tools, and `curl`.
 
 mod curl;
 mod har;

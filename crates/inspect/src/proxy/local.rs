@@ -141,7 +141,8 @@ fn told(shared: &Shared, key: &str, body: &[u8]) -> Answer {
 
 fn missing(text: &str) -> Answer {
     let hint = "there are /__rapport__/exchanges, /exchanges/N, /exchanges/N/request, \
-                /exchanges/N/response, /exchanges/N/curl, /events, /har, /jsonl, /diff?a=N&b=N and /rules";
+                /exchanges/N/response, /exchanges/N/curl, /events, /har, /jsonl, /diff?a=N&b=N and \
+                /rules";
     Answer::Json(404, json!({"error": text, "hint": hint}))
 }
 

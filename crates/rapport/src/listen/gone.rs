@@ -92,7 +92,7 @@ impl Looks {
         sign: Sign,
         cx: &mut Context<'_>,
     ) -> Poll<io::Error> {
-        while let Some(look) = self.gone.next() {
+        while let Some(look) = self.gone.next_look() {
             ready!(look.poll(cx));
             self.gone.looked();
             if let Some(bytes) = self.bytes(sign) {

@@ -127,7 +127,8 @@ fn is_chunked(response: &Response<Body>) -> bool {
     !is_framed && !body.is_end_stream() && body.size_hint().exact().is_none()
 }
 
-/// A request body that tells the pace when it is read, and when its reader lost interest before its end.
+/// A request body that tells the pace when it is read, and when its reader lost interest before
+/// its end.
 #[derive(Debug)]
 struct Asked {
     body: Incoming,

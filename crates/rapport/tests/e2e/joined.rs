@@ -58,6 +58,21 @@ pub(crate) async fn call(server: &Server, name: &str, arguments: Value) -> Strin
     text.unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
+/// Calls the tools of `mine` by commands.
+async fn called_by_hand(run: impl AsyncFn(&[&str]) -> (Option<i32>, String)) {
+    let (code, said) = run(&["mcp", "call", "mine", "echo", r#"{"say":"by hand"}"#]).await;
+    assert!(code == Some(0) && said == "by hand\n", "{said}");
+    let (code, said) = run(&["--json", "mcp", "call", "mine", "echo"]).await;
+    let told: Value = serde_json::from_str(&said).unwrap();
+    assert!(code == Some(0) && told["is_error"] == false, "{said}");
+    let (code, said) = run(&["mcp", "call", "mine", "ecko"]).await;
+    assert!(code == Some(1) && said.contains("did you mean `echo`?"), "{said}");
+    let (code, said) = run(&["mcp", "call", "mine", "echo", "[1]"]).await;
+    assert!(code == Some(2) && said.contains("must be a JSON object"), "{said}");
+    let (code, said) = run(&["mcp", "call", "mine", "fails"]).await;
+    assert!(code == Some(1) && said.contains("no luck"), "{said}");
+}
+
 #[tokio::test]
 async fn a_server_is_added_seen_tested_and_left_from_the_command_line() {
     let home = Home::new();
@@ -92,17 +107,7 @@ async fn a_server_is_added_seen_tested_and_left_from_the_command_line() {
     assert!(code == Some(0) && said.contains("mine") && said.contains("ready"), "{said}");
     let (code, said) = run(&["mcp", "test", "mine"]).await;
     assert!(code == Some(0) && said.contains("`mine` works: mine 1 (2025-11-25)"), "{said}");
-    let (code, said) = run(&["mcp", "call", "mine", "echo", r#"{"say":"by hand"}"#]).await;
-    assert!(code == Some(0) && said == "by hand\n", "{said}");
-    let (code, said) = run(&["--json", "mcp", "call", "mine", "echo"]).await;
-    let told: Value = serde_json::from_str(&said).unwrap();
-    assert!(code == Some(0) && told["is_error"] == false, "{said}");
-    let (code, said) = run(&["mcp", "call", "mine", "ecko"]).await;
-    assert!(code == Some(1) && said.contains("did you mean `echo`?"), "{said}");
-    let (code, said) = run(&["mcp", "call", "mine", "echo", "[1]"]).await;
-    assert!(code == Some(2) && said.contains("must be a JSON object"), "{said}");
-    let (code, said) = run(&["mcp", "call", "mine", "fails"]).await;
-    assert!(code == Some(1) && said.contains("no luck"), "{said}");
+    called_by_hand(&run).await;
     let (code, said) = run(&["mcp", "add", "Bad Name", "--", "sh"]).await;
     assert!(code == Some(2) && said.contains("`Bad Name`"), "{said}");
     let (code, said) = run(&["mcp", "add", "none"]).await;

@@ -15,8 +15,8 @@ const MARKS_MAX: usize = 24;
 /// A word of at least so many letters, digits, `-` and `_` is taken for a secret.
 const SECRET_CHARS_MIN: usize = 40;
 
-/// Describes a body without repeating it: kind, length, the marks it begins with, and phrases out of
-/// our own list of what errors say. Empty for an empty body.
+/// Describes a body without repeating it: kind, length, the marks it begins with, and phrases
+/// out of our own list of what errors say. Empty for an empty body.
 pub(super) fn shape(bytes: &[u8]) -> String {
     let head = bytes.get(..BYTES_MAX).unwrap_or(bytes);
     let text = String::from_utf8_lossy(head);

@@ -11,8 +11,8 @@ use super::problem::Place;
 use super::sealed;
 use super::values::Values;
 
-/// Every upstream that can be called: those with known names first, then others that are configured,
-/// then those that the API added, in that order.
+/// Every upstream that can be called: those with known names first, then others that are
+/// configured, then those that the API added, in that order.
 pub(super) fn all(values: &mut Values<'_>) -> Vec<ProviderSettings> {
     let table = table(values);
     let mut names = values.stack.names("providers");

@@ -3,7 +3,7 @@
 //!
 //! A general HTTP server and router cost more CPU time than everything else that happens to a call
 //! that is passed on. Here the connection's own task reads the head, runs the same
-//! [`door`](crate::surface::door) and the same handlers as the router, and writes the answer. What
+//! [`door`] and the same handlers as the router, and writes the answer. What
 //! is not such a call is given back with the bytes that came, for the general server.
 //!
 //! Invariants:

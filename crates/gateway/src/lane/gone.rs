@@ -21,21 +21,21 @@ const LOOKS: &[Duration] = &[
 
 /// What has been done to find it out.
 #[derive(Debug, Default)]
-pub struct Gone {
+pub(super) struct Gone {
     done: usize,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Gone {
     /// The time of the next look; nothing when nothing more is to be found out.
-    pub fn next_look(&mut self) -> Option<Pin<&mut Sleep>> {
+    pub(super) fn next_look(&mut self) -> Option<Pin<&mut Sleep>> {
         let pause = LOOKS.get(self.done)?;
         let timer = || Box::pin(sleep_until(Instant::now() + *pause));
         Some(self.timer.get_or_insert_with(timer).as_mut())
     }
 
     /// The time has come: a sign is to be sent.
-    pub fn looked(&mut self) {
+    pub(super) fn looked(&mut self) {
         self.timer = None;
         self.done = self.done.saturating_add(1);
     }

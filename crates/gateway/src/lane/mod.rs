@@ -34,7 +34,7 @@ use wire::frame::body::Framing;
 
 use self::answer::Answer;
 use self::date::Date;
-pub use self::gone::Gone;
+use self::gone::Gone;
 use self::head::{Bad, Found, Head, Scan};
 use self::intake::{Intake, Need};
 use self::outbox::Outbox;

@@ -107,6 +107,9 @@ impl House {
         let is_whole = http_body::Body::size_hint(&body).exact().is_some();
         let is_call = is_whole && head.method == http::Method::POST;
         let is_call = is_call && LANE.contains(&head.uri.path());
+        if is_call {
+            head.headers.entry("host").or_insert(http::HeaderValue::from_static("localhost"));
+        }
         let request = Request::from_parts(head, body);
         let response = if is_call {
             crate::lane::send(&self.gate, request).await.map(Body::new)

@@ -10,8 +10,8 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use gateway::{Hostless, Peer};
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::header::HOST;
+use http::{Request, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -21,7 +21,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt;
 
 use super::door::Door;
-use super::gone::Sign;
 use super::pace::{Pace, Paced};
 use super::words::Worded;
 
@@ -74,8 +73,9 @@ fn builder() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // `Paced` measures this, without counting the silence between requests.
         .header_read_timeout(None)
-        // `Paced` keeps the end of a caller's bytes back while the caller may still wait.
-        .half_close(false)
+        // Who only ends its own side waits for its answer, which a server that reads on meanwhile,
+        // to hear of callers that are gone, would lose.
+        .half_close(true)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEADER_BYTES_MAX)
         .keep_alive(true);
@@ -95,61 +95,27 @@ async fn one(
     peer: Peer,
     pace: &Pace,
 ) -> Response<Timed> {
+    pace.begin();
     // HTTP/2 has many requests at once, and pings of its own.
     let many = request.version() == Version::HTTP_2;
-    // Who speaks HTTP/1.0 knows neither lines before the head nor chunks.
-    let signs = request.version() == Version::HTTP_11;
-    pace.begin(if signs { Sign::Processing } else { Sign::Nothing });
-    let has_body = *request.method() != Method::HEAD;
     request.extensions_mut().insert(peer);
-    if signs && !request.headers().contains_key(HOST) {
+    if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
         request.extensions_mut().insert(Hostless);
     }
-    let asked = |body| Body::new(Asked::new(body, (!many).then(|| pace.clone())));
+    let asked = |body| Body::new(Asked { body, pace: (!many).then(|| pace.clone()), whole: false });
     let Ok(response) = routes.clone().oneshot(request.map(asked)).await;
     // After an upgrade the connection is a WebSocket, whose silence is not ours to judge.
     let timed = !many && response.status() != StatusCode::SWITCHING_PROTOCOLS;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        pace.hands_over();
-    }
-    let is_chunked = signs && has_body && is_chunked(&response);
-    pace.signs(if is_chunked { Sign::Zero } else { Sign::Nothing });
     let end = timed.then(|| End(pace.clone()));
     response.map(|body| Timed { body, _end: end })
 }
 
-/// Whether HTTP/1.1 has to send this in chunks, for nobody knows how long it will be.
-fn is_chunked(response: &Response<Body>) -> bool {
-    use http_body::Body as _;
-    let body = response.body();
-    let headers = response.headers();
-    let is_framed = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
-    !is_framed && !body.is_end_stream() && body.size_hint().exact().is_none()
-}
-
-/// A request body that tells the pace when it is read, and when its reader lost interest before
-/// its end.
+/// A request body that tells the pace when its reader lost interest before its end.
 #[derive(Debug)]
 struct Asked {
     body: Incoming,
     pace: Option<Pace>,
     whole: bool,
-}
-
-impl Asked {
-    fn new(body: Incoming, pace: Option<Pace>) -> Self {
-        let mut asked = Self { body, pace, whole: false };
-        asked.look(false);
-        asked
-    }
-
-    /// Notes whether all of it has come.
-    fn look(&mut self, is_end: bool) {
-        self.whole |= is_end || http_body::Body::is_end_stream(&self.body);
-        if let Some(pace) = self.pace.as_ref().filter(|_| self.whole) {
-            pace.heard();
-        }
-    }
 }
 
 impl http_body::Body for Asked {
@@ -161,8 +127,7 @@ impl http_body::Body for Asked {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        let is_end = matches!(polled, Poll::Ready(None));
-        self.look(is_end);
+        self.whole |= matches!(polled, Poll::Ready(None));
         polled
     }
 
@@ -177,10 +142,11 @@ impl http_body::Body for Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.look(false);
-        if let Some(pace) = self.pace.as_ref().filter(|_| !self.whole) {
+        if let Some(pace) = &self.pace
+            && !self.whole
+            && !http_body::Body::is_end_stream(&self.body)
+        {
             pace.leave_unread();
-            pace.heard();
         }
     }
 }

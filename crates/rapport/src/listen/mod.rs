@@ -8,7 +8,6 @@ pub(crate) mod bind;
 mod connection;
 mod door;
 mod files;
-mod gone;
 mod http;
 mod pace;
 mod refuse;

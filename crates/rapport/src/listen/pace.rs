@@ -15,8 +15,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::gone::{Looks, Sign};
-
 /// Limit: silence between two requests of one connection.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -37,51 +35,23 @@ struct Doing {
     now: AtomicU8,
     /// A request was answered before its body had come.
     unread: AtomicBool,
-    /// Nobody waits for more of the request.
-    is_heard: AtomicBool,
-    /// The [`Sign`] that may go out now.
-    sign: AtomicU8,
 }
 
 impl Pace {
     /// A connection whose first bytes are there.
     pub(super) fn new() -> Self {
         let now = AtomicU8::new(HEADER);
-        let (unread, is_heard) = (AtomicBool::new(false), AtomicBool::new(false));
-        let sign = AtomicU8::new(Sign::Nothing as u8);
-        Self(Arc::new(Doing { now, unread, is_heard, sign }))
+        Self(Arc::new(Doing { now, unread: AtomicBool::new(false) }))
     }
 
-    /// The headers are complete; the request is the gateway's to time. What may go out before its
-    /// answer is `sign`.
-    pub(super) fn begin(&self, sign: Sign) {
-        self.0.is_heard.store(false, Ordering::Relaxed);
-        self.signs(sign);
+    /// The headers are complete; the request is the gateway's to time.
+    pub(super) fn begin(&self) {
         self.0.now.store(BUSY, Ordering::Relaxed);
     }
 
     /// The response is out, or will never be.
     pub(super) fn end(&self) {
         self.0.now.store(SILENT, Ordering::Relaxed);
-    }
-
-    /// Nobody waits for more of the request: an end of the caller's bytes is no news of it.
-    pub(super) fn heard(&self) {
-        self.0.is_heard.store(true, Ordering::Relaxed);
-    }
-
-    /// The answer begins, and this may go out within it.
-    pub(super) fn signs(&self, sign: Sign) {
-        self.0.sign.store(sign as u8, Ordering::Relaxed);
-    }
-
-    /// The connection is no HTTP any more: everything that comes is for whoever took it.
-    pub(super) fn hands_over(&self) {
-        self.0.is_heard.store(false, Ordering::Relaxed);
-    }
-
-    fn sign(&self) -> Sign {
-        Sign::of(self.0.sign.load(Ordering::Relaxed))
     }
 
     /// The rest of a request's body is of no interest; its caller may still be sending it.
@@ -99,14 +69,12 @@ pub(super) struct Paced<S> {
     /// What the timer was last set for.
     timed: u8,
     timer: Pin<Box<Sleep>>,
-    looks: Looks,
 }
 
 impl<S> Paced<S> {
     /// Watches `inner`; a request's headers may take `header`.
     pub(super) fn new(inner: S, pace: Pace, header: Duration) -> Self {
-        let timer = Box::pin(tokio::time::sleep(header));
-        Self { inner, pace, header, timed: HEADER, timer, looks: Looks::default() }
+        Self { inner, pace, header, timed: HEADER, timer: Box::pin(tokio::time::sleep(header)) }
     }
 
     fn time(&mut self, doing: u8) {
@@ -120,7 +88,7 @@ impl<S> Paced<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -129,13 +97,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
         let before = into.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, into);
         let doing = self.pace.0.now.load(Ordering::Relaxed);
-        let is_end = matches!(polled, Poll::Ready(Ok(()))) && into.filled().len() == before;
-        if is_end && doing == BUSY && self.pace.0.is_heard.load(Ordering::Relaxed) {
-            // Whoever only sends no more waits for its answer; whoever is gone does not.
-            let sign = self.pace.sign();
-            let this = &mut *self;
-            return this.looks.poll_left(&mut this.inner, sign, cx).map(Err);
-        }
         match polled {
             Poll::Ready(result) => {
                 if doing == SILENT && into.filled().len() > before {
@@ -183,35 +144,17 @@ impl<S: AsyncRead + Unpin> Paced<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Paced<S> {
-    /// Writes by `write`, once no sign is half out.
-    fn poll_after(
-        &mut self,
-        cx: &mut Context<'_>,
-        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        self.looks.writes();
-        ready!(self.looks.poll_rest(&mut self.inner, cx))?;
-        write(Pin::new(&mut self.inner), cx)
-    }
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_after(cx, |inner, cx| inner.poll_write(cx, bytes))
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        ready!(this.looks.poll_rest(&mut this.inner, cx))?;
-        ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
-        // The server asks for this only when all it had to write is written.
-        this.looks.flushed(this.pace.sign());
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -231,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_after(cx, |inner, cx| inner.poll_write_vectored(cx, bytes))
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -241,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pace, Paced, Sign};
+    use super::{Pace, Paced};
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::Instant;
@@ -282,7 +225,7 @@ mod tests {
         let (mut caller, ours) = tokio::io::duplex(64);
         let pace = Pace::new();
         let mut paced = Paced::new(ours, pace.clone(), Duration::from_secs(10));
-        pace.begin(Sign::Processing);
+        pace.begin();
         let late = async {
             tokio::time::sleep(Duration::from_secs(1000)).await;
             caller.write_all(b"x").await.unwrap();

@@ -20,54 +20,57 @@ fn post(path: &str, body: &serde_json::Value) -> String {
     )
 }
 
-async fn cancelling(server: &Server) {
-    let settings = json!({"id": "c", "settings": {"on_hang_up": "cancel"}});
-    let made = server.post("/api/v1/contexts", &settings).await;
-    assert_eq!(made.status, 201, "{made:?}");
-}
-
 #[tokio::test]
 async fn whoever_closes_its_connection_ends_the_models_work() {
     for (script, stream) in [(SILENT, false), (SLOW, true)] {
-        for path in ["/v1/messages", "/api/v1/contexts/c/turns"] {
-            let home = Home::new();
-            let (mock, server): (Mock, Server) = with_model(&home, script, &[]).await;
-            cancelling(&server).await;
-            let body = if path == "/v1/messages" {
-                json!({"model": "claude-sonnet-5", "max_tokens": 9, "stream": stream,
-                       "messages": [{"role": "user", "content": "hello"}]})
-            } else {
-                json!({"message": "hello", "stream": stream})
-            };
-            let mut wire = server.connect().await;
-            wire.say(post(path, &body).as_bytes()).await;
-            if stream {
-                while !wire.line().await.contains("once") {}
-            } else {
-                soon("the question", mock.seen(1)).await;
-            }
-            // Everything that came was read: the end of the connection is no reset.
-            drop(wire);
-            soon("the end of the model's work", mock.left(1)).await;
+        let home = Home::new();
+        let (mock, server): (Mock, Server) = with_model(&home, script, &[]).await;
+        let body = json!({"model": "claude-sonnet-5", "max_tokens": 9, "stream": stream,
+                          "messages": [{"role": "user", "content": "hello"}]});
+        let mut wire = server.connect().await;
+        wire.say(post("/v1/messages", &body).as_bytes()).await;
+        if stream {
+            while !wire.line().await.contains("once") {}
+        } else {
+            soon("the question", mock.seen(1)).await;
         }
+        // Everything that came was read: the end of the connection is no reset.
+        drop(wire);
+        soon("the end of the model's work", mock.left(1)).await;
     }
 }
 
+/// Every question has a connection of its own, whose sending side ends with it.
 #[tokio::test]
 async fn whoever_closes_the_half_it_sends_on_gets_its_answer() {
     let home = Home::new();
-    let script = "default.text = \"patience\"\ndefault.delay_ms = 700";
+    let script = "default.text = \"patience\"\ndefault.delay_ms = 100";
     assert!(Script::parse(script).is_ok());
     let (_mock, server) = with_model(&home, script, &[]).await;
-    cancelling(&server).await;
-    for stream in [false, true] {
+    let made = server.post("/api/v1/contexts", &json!({"id": "c"})).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let get = "GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned();
+    for round in 0..60 {
+        let said = server.raw(get.as_bytes()).await;
+        assert!(said.starts_with("HTTP/1.1 200 ") && said.ends_with('}'), "{round}: {said}");
+    }
+    for (path, stream) in [
+        ("/api/v1/contexts/c/turns", false),
+        ("/api/v1/contexts/c/turns", true),
+        ("/v1/messages", false),
+        ("/v1/messages", true),
+    ] {
         let body = json!({"message": "hello", "stream": stream});
-        let ask =
-            post("/api/v1/contexts/c/turns", &body).replace("Host:", "Connection: close\r\nHost:");
-        let said = server.raw(ask.as_bytes()).await;
-        assert!(said.contains("HTTP/1.1 20") && said.contains("patience"), "{said}");
+        let body = if path == "/v1/messages" {
+            json!({"model": "claude-sonnet-5", "max_tokens": 9, "stream": stream,
+                   "messages": [{"role": "user", "content": "hello"}]})
+        } else {
+            body
+        };
+        let said = server.raw(post(path, &body).as_bytes()).await;
+        assert!(said.contains("HTTP/1.1 20") && said.contains("patience"), "{path}: {said}");
         let last = if stream { said.ends_with("0\r\n\r\n") } else { said.ends_with('}') };
-        assert!(last, "{said}");
+        assert!(last, "{path}: {said}");
     }
 }
 

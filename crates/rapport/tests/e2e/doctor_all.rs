@@ -61,7 +61,11 @@ fn what_does_not_work_is_first_and_the_rest_is_listed() {
     let (code, json) = looked(&house, &env);
     assert_eq!(code, Some(1), "{json:#}");
     assert_eq!(id(&json, "server"), "ok");
-    assert_eq!(id(&json, "OPENAI_BASE_URL"), "listen.none");
+    // A test beside this one may listen on a port that is a typing mistake away.
+    assert!(
+        ["listen.none", "listen.other_port"].contains(&id(&json, "OPENAI_BASE_URL")),
+        "{json:#}"
+    );
     assert_eq!(id(&json, "joined gone"), "config.command_not_found");
     assert_eq!(id(&json, "claude-desktop"), "config.bad_json");
     assert!(id(&json, "ANTHROPIC_BASE_URL").starts_with("address.port_"), "{json:#}");

@@ -78,7 +78,7 @@ fn a_program_of_a_configuration_is_seen_and_the_file_comes_back_also_after_a_kil
 #[test]
 fn a_conversation_is_recorded_also_when_the_inspector_is_told_to_end() {
     let house = House::new();
-    let all = ["inspect", "--stdio", "--record", "talk.jsonl", "--", "cat"];
+    let all = ["inspect", "--stdio", "--record", "talk.jsonl", "--", "sh", "-c", "cat"];
     let mut child = house.command(&all).stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n").unwrap();

@@ -30,7 +30,9 @@ pub(super) fn shape(bytes: &[u8]) -> String {
         Some('[') => "a JSON list",
         Some(_) => "text",
     };
-    let mut said = format!("{kind}, {} bytes, that begins `{}`", bytes.len(), marks(begin));
+    // Without line ends: the same answer is described alike however these are written.
+    let length = bytes.iter().filter(|byte| !matches!(byte, b'\r' | b'\n')).count();
+    let mut said = format!("{kind}, {length} bytes, that begins `{}`", marks(begin));
     let known = known_words(&text);
     if !known.is_empty() {
         said.push_str(" and says ");

@@ -34,7 +34,7 @@ pub use ask::{Asked, Link};
 pub use bedrock_converse::BedrockConverse;
 pub use cohere_chat::CohereChat;
 pub use gemini::Gemini;
-pub use head::{Head, rename, scan};
+pub use head::{Head, name_model, rename, scan};
 pub use ollama::{OllamaChat, OllamaGenerate};
 pub use openai_chat::OpenAiChat;
 pub use openai_completions::OpenAiCompletions;

@@ -9,7 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use parking_lot::Mutex;
-use wire::dialect::{Asked, StreamReader, rename};
+use wire::dialect::{Asked, StreamReader, name_model, rename};
 use wire::event::Event;
 use wire::reply::Usage;
 use wire::{Fault, fault};
@@ -214,13 +214,15 @@ impl Walk {
     /// The caller's own bytes to an upstream that speaks the same.
     async fn passed(&self, upstream: &Arc<Upstream>, place: usize) -> Result<Response, Fault> {
         let call = &self.call;
-        let body = if call.head.model.as_deref() == Some(upstream.model()) {
-            call.bytes.clone()
-        } else {
-            rename(&call.bytes, &call.head, upstream.model()).into()
-        };
         // Some dialects have the model and the wish for a stream in the path.
         let path = call.dialect.path_for(upstream.model(), call.streams());
+        let body = match call.head.model.as_deref() {
+            Some(model) if model == upstream.model() => call.bytes.clone(),
+            None if call.head.models.is_empty() && path == call.dialect.path() => {
+                name_model(&call.bytes, upstream.model()).into()
+            }
+            _ => rename(&call.bytes, &call.head, upstream.model()).into(),
+        };
         let mut flight = upstream.begin();
         let sent = upstream.pass(body, &call.headers, (&path, call.streams())).await;
         let mut answer = sent.inspect_err(|fault| flight.failed(culprit(fault)))?;

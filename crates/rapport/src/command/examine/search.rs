@@ -13,7 +13,9 @@ const NAMES_MAX: usize = 20_000;
 
 /// The folders of the PATH.
 pub(super) fn folders(frame: &Frame) -> Vec<PathBuf> {
-    std::env::split_paths(frame.env.get("PATH").unwrap_or_default()).collect()
+    // Where nobody says it, the system looks in these.
+    let path = frame.env.get("PATH").unwrap_or("/bin:/usr/bin");
+    std::env::split_paths(path).collect()
 }
 
 /// What to do about a program that is not there.

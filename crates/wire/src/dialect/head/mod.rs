@@ -109,6 +109,25 @@ pub fn rename(body: &[u8], head: &Head, model: &str) -> Vec<u8> {
     out
 }
 
+/// Writes a model's name into a body that names none; every other byte stays as it is. What is no
+/// object stays whole.
+#[must_use]
+pub fn name_model(body: &[u8], model: &str) -> Vec<u8> {
+    let start = body.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or_default();
+    let Some((before, [b'{', rest @ ..])) = body.split_at_checked(start) else {
+        return body.to_vec();
+    };
+    let mut out = [before, b"{\"model\":"].concat();
+    let mut name = String::new();
+    text::string(&mut name, model);
+    out.extend_from_slice(name.as_bytes());
+    if !rest.trim_ascii_start().starts_with(b"}") {
+        out.push(b',');
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
 enum Name {
     Model,
     Stream,

@@ -67,6 +67,19 @@ fn what_is_no_object_has_no_head() {
 }
 
 #[test]
+fn a_body_without_a_model_gets_one() {
+    for (body, named) in [
+        (" {\"a\": 1}", " {\"model\":\"m \\\"1\\\"\",\"a\": 1}"),
+        ("{ }", "{\"model\":\"m \\\"1\\\"\" }"),
+        ("[]", "[]"),
+        ("", ""),
+    ] {
+        let out = super::name_model(body.as_bytes(), "m \"1\"");
+        assert_eq!(String::from_utf8(out).unwrap(), named);
+    }
+}
+
+#[test]
 fn a_new_name_stands_in_every_place_of_the_old_one_and_nothing_else_moves() {
     let body = "{ \"b\":[1.0e0,\"\\u00e9\"],\"model\":\"a\" , \"model\" : null,\"z\":1e400 }";
     let head = scan(body.as_bytes()).unwrap();

@@ -74,8 +74,9 @@ fn look(case: &Case) -> Step {
     )
 }
 
-/// "3 h 5 min", for people.
+/// "3 h 5 min", for people: to the nearest minute, since the answer was dated a moment before.
 fn span(seconds: i64) -> String {
+    let seconds = seconds.saturating_add(30);
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, minutes) => format!("{minutes} min"),

@@ -275,8 +275,14 @@ pub(crate) fn run() -> Exit {
     }
 }
 
+/// How long the end of a command waits for what still blocks: a read of standard input that
+/// nobody will ever answer must not keep it.
+const BLOCKED_MAX: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// Runs `work` on a runtime of one thread: enough for every command but `serve`.
 pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(work))
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(BLOCKED_MAX);
+    Ok(done)
 }

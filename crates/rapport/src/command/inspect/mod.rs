@@ -188,7 +188,9 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         Err(exit) => return Ok(exit),
     };
     let wanted = live::Wanted { listen, target, rules, filter, place, checks };
-    runtime.block_on(live::proxy(frame, options, wanted))
+    let shown = runtime.block_on(live::proxy(frame, options, wanted));
+    runtime.shutdown_timeout(super::BLOCKED_MAX);
+    shown
 }
 
 fn usage(frame: &mut Frame, text: &str, hint: &str) -> Exit {

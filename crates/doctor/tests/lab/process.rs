@@ -198,7 +198,8 @@ async fn a_port_that_is_open_in_another_way_is_named() {
     let report =
         broken(&request(&format!("localhost:{port}")), "listen.udp_only", "over UDP").await;
     fix(&report, "start the TCP server");
-    let (bound, port) = shared("127.0.0.1:0", false);
+    // A port of those that are lent could be lent meanwhile: the socket does not listen.
+    let (bound, port) = shared(&format!("127.0.0.1:{}", closed_port()), false);
     let target = format!("localhost:{port}");
     let report = broken(&request(&target), "listen.bound_only", "address in use").await;
     let own = format!("is PID {}", std::process::id());

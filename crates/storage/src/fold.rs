@@ -2,10 +2,9 @@
 //! the tens of milliseconds that the disk takes.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use wire::Fault;
@@ -16,7 +15,7 @@ use crate::folder;
 #[derive(Debug)]
 pub(crate) struct Fold {
     begin: SyncSender<()>,
-    done: Arc<AtomicBool>,
+    done: Receiver<()>,
     running: bool,
     thread: JoinHandle<()>,
 }
@@ -25,8 +24,7 @@ impl Fold {
     pub(crate) fn start(path: &Path) -> Result<Self, Fault> {
         let connection = folder::connect_beside(path)?;
         let (begin, orders) = sync_channel(1);
-        let done = Arc::new(AtomicBool::new(false));
-        let mark = Arc::clone(&done);
+        let (mark, done) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("store-fold".to_owned())
             .spawn(move || work(&connection, &orders, &mark))
@@ -40,17 +38,21 @@ impl Fold {
 
     /// Begins to fold what the log holds now.
     pub(crate) fn begin(&mut self) {
-        self.done.store(false, Ordering::Release);
         self.running = self.begin.try_send(()).is_ok();
     }
 
     /// Says once that what was begun is done. The writer then folds the little that came meanwhile,
     /// so that the log can start over.
     pub(crate) fn has_ended(&mut self) -> bool {
-        let ended = self.running && self.done.load(Ordering::Acquire);
-        if ended {
-            self.running = false;
-        }
+        let ended = self.running && self.done.try_recv().is_ok();
+        self.running &= !ended;
+        ended
+    }
+
+    /// Waits until what was begun is done, at most so long; says it as [`Self::has_ended`] does.
+    pub(crate) fn wait(&mut self, longest: Duration) -> bool {
+        let ended = self.running && self.done.recv_timeout(longest).is_ok();
+        self.running &= !ended;
         ended
     }
 
@@ -63,10 +65,11 @@ impl Fold {
     }
 }
 
-fn work(connection: &Connection, orders: &Receiver<()>, done: &AtomicBool) {
+fn work(connection: &Connection, orders: &Receiver<()>, done: &SyncSender<()>) {
     while orders.recv().is_ok() {
         run(connection, "PASSIVE");
-        done.store(true, Ordering::Release);
+        // Nobody is told when the store closes.
+        let _closing = done.try_send(());
     }
 }
 

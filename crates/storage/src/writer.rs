@@ -28,6 +28,11 @@ const QUIET_MAX: Duration = Duration::from_micros(100);
 /// Pages in the write-ahead log after which they are moved into the database file (32 MiB). Each
 /// move waits for the disk, so a smaller log costs a busy writer more than its own work.
 const CHECKPOINT_PAGES: usize = 4096;
+/// Pages after which the writer waits for the thread that folds: it would outrun a slow disk until
+/// the disk is full (64 MiB).
+const WAIT_PAGES: usize = 8 * 1024;
+/// Limit: how long the writer waits for it at a time.
+const FOLD_WAIT: Duration = Duration::from_secs(10);
 /// Pages after which the log is cut off even though readers have to be waited for (128 MiB).
 const TRUNCATE_PAGES: usize = 16 * 1024;
 /// Commits between two looks at the free space of the disk.
@@ -403,7 +408,8 @@ impl Writer {
         if pages < CHECKPOINT_PAGES {
             self.checkpoint_at = CHECKPOINT_PAGES;
         }
-        if fold.has_ended() {
+        let is_long = pages > WAIT_PAGES;
+        if fold.has_ended() || is_long && fold.wait(FOLD_WAIT) {
             let mode = if pages > TRUNCATE_PAGES { "TRUNCATE" } else { "PASSIVE" };
             fold::run(&self.connection, mode);
             // While a reader keeps the log from starting over, the next try waits for as much

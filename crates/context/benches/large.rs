@@ -123,6 +123,19 @@ fn spread(mut times: Vec<Duration>) -> String {
     format!("p50 {:?}, p99 {:?}", at(50), at(99))
 }
 
+/// How long the threads of this process ran, and how long they were ready and others ran instead;
+/// nothing where the system does not say.
+fn shares() -> (Duration, Duration) {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    tasks.fold((Duration::ZERO, Duration::ZERO), |(ran, idle), task| {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+        let mut numbers =
+            text.split(' ').map(|n| n.parse().map_or(Duration::ZERO, Duration::from_nanos));
+        let mut next = || numbers.next().unwrap_or_default();
+        (ran + next(), idle + next())
+    })
+}
+
 /// A turn and the window before it, at the end of a long context; and what a cut costs.
 async fn long(turns: usize) {
     let folder = tempfile::tempdir().unwrap();
@@ -132,8 +145,9 @@ async fn long(turns: usize) {
     let began = Instant::now();
     contexts.window(&key("c"), budget).await.unwrap();
     row(&format!("first cut of {} messages", turns * 2), &format!("{:?}", began.elapsed()), "");
-    let mut both = Vec::new();
+    let (mut both, mut ran, mut idle) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..1_000 {
+        let before = shares();
         let began = Instant::now();
         let done = contexts.answer_now(turn("c", n), |_| {
             let usage = wire::reply::Usage::default();
@@ -141,9 +155,16 @@ async fn long(turns: usize) {
         });
         done.await.unwrap();
         contexts.window(&key("c"), budget).await.unwrap();
-        both.push(began.elapsed());
+        let took = began.elapsed();
+        let after = shares();
+        let part = |now: Duration, then: Duration| now.saturating_sub(then).min(took);
+        both.push(took);
+        ran.push(part(after.0, before.0));
+        idle.push(part(after.1, before.1));
     }
     row(&format!("append + window at {turns} turns"), &spread(both), "p99 2 ms, flat");
+    row("of it, work of a processor", &spread(ran), "");
+    row("of it, at most, waiting for a processor", &spread(idle), "");
     // The same window of one message, found by the search and without it.
     let last = Plan::parse(&serde_json::json!({"strategy": "last", "turns": 1})).unwrap();
     let tiny = Plan::parse(&serde_json::json!({"strategy": "budget", "tokens": 40})).unwrap();

@@ -51,8 +51,8 @@ pub use branch::{
 };
 pub use content::Content;
 pub use contexts::{
-    Contexts, Counts, Defect, Export, Import, ImportOrder, Imported, NewShare, News, Past,
-    RedactOrder, Redacted, Report, Seen, Share, verify_store,
+    Contexts, Counts, Defect, Export, Import, ImportOrder, Imported, Lifetime, NewShare, News,
+    Past, RedactOrder, Redacted, Report, Seen, Share, verify_store,
 };
 pub use count::tokens;
 pub use edit::{Edit, StateEdit, merge_patch};

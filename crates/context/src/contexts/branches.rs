@@ -71,6 +71,7 @@ impl Contexts {
         let durability = self.durability_for(key, None);
         let (key, name) = (key.clone(), name.to_owned());
         self.write(durability, move |job| {
+            job.expected(&key)?;
             let row = job.live(&key)?;
             let sql = "DELETE FROM checkpoint WHERE n = ?1 AND name = ?2";
             let mut statement = job.connection.prepare_cached(sql).stored()?;

@@ -88,7 +88,7 @@ impl Job<'_> {
         row.title = new.title.or_else(|| from.title.clone());
         row.user = new.user.or_else(|| from.user.clone());
         lifetimes(new.expires_in.is_some(), new.idle_for.is_some())?;
-        row.live_for(new.expires_in, new.idle_for, self.now);
+        row.choose_life(new.expires_in, new.idle_for, self.now);
         row.model = new.settings.model.clone().or_else(|| from.model.clone());
 
         let limit = self.inner.limits.state_bytes;

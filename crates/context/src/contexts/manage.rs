@@ -1,10 +1,12 @@
 //! The life of a context: create, read, list, edit, close, delete.
 
+use std::sync::PoisonError;
+
 use serde_json::Value;
 use storage::{Durability, Stored};
 use wire::Fault;
 
-use super::{Contexts, Job, figures};
+use super::{Contexts, Job, Lifetime, figures};
 use crate::rows::ctx::{self, Row};
 use crate::rows::parts::{self, Doc};
 use crate::rows::{branches, chain, list, seal, unsigned};
@@ -121,7 +123,7 @@ impl Job<'_> {
         row.title = new.title;
         row.user = new.user;
         lifetimes(new.expires_in.is_some(), new.idle_for.is_some())?;
-        row.live_for(new.expires_in, new.idle_for, self.now);
+        row.choose_life(new.expires_in, new.idle_for, self.now);
         row.model.clone_from(&new.settings.model);
         let mut doc = Doc { system: new.system, settings: new.settings, metadata: new.metadata };
         row.durability = doc.durability();
@@ -171,6 +173,11 @@ impl Job<'_> {
         }
         let mut row = ctx::insert(self.connection, key, self.now)?;
         self.seal(&mut row, false)?;
+        let life = *self.inner.lifetime.lock().unwrap_or_else(PoisonError::into_inner);
+        if life != Lifetime::default() {
+            row.live_for(life.age, life.idle, self.now);
+            ctx::save_head(self.connection, &row)?;
+        }
         Ok(row)
     }
 

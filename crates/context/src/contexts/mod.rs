@@ -32,7 +32,8 @@ mod windows;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use storage::rusqlite::Connection;
 use storage::{Database, Durability, Stored};
@@ -60,6 +61,7 @@ pub struct Contexts {
     db: Database,
     inner: Arc<Inner>,
     durability: Durability,
+    expect: Option<u64>,
 }
 
 /// Figures over all contexts.
@@ -71,6 +73,15 @@ pub struct Counts {
     pub messages: u64,
     /// Bytes of their contents.
     pub bytes: u64,
+}
+
+/// How long contexts live whose caller says nothing of it; for ever when nothing is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lifetime {
+    /// From when they were made on; without effect beside `idle`.
+    pub age: Option<Duration>,
+    /// Since the last change.
+    pub idle: Option<Duration>,
 }
 
 /// What jobs on the writer thread need beside the connection.
@@ -86,6 +97,7 @@ struct Inner {
     ring: Arc<Ring>,
     imports: Arc<tokio::sync::Semaphore>,
     embedder: Mutex<Option<Arc<dyn Embedder>>>,
+    lifetime: Mutex<Lifetime>,
 }
 
 /// The figures of [`Counts`], kept by the jobs; a commit that fails may leave them a little off
@@ -142,8 +154,9 @@ impl Contexts {
             ring,
             imports: Arc::new(tokio::sync::Semaphore::new(import::IMPORTS_MAX)),
             embedder: Mutex::default(),
+            lifetime: Mutex::default(),
         });
-        let this = Self { db, inner, durability: Durability::Group };
+        let this = Self { db, inner, durability: Durability::Group, expect: None };
         this.recover().await?;
         Ok(this)
     }
@@ -152,6 +165,18 @@ impl Contexts {
     #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
+    }
+
+    /// The same contexts for one change that is made only if the context still has this revision:
+    /// `precondition_failed` otherwise. `None` expects none.
+    #[must_use]
+    pub fn expecting(&self, revision: Option<u64>) -> Self {
+        Self { expect: revision, ..self.clone() }
+    }
+
+    /// Sets how long contexts live that are made from now on and whose caller says nothing of it.
+    pub fn set_lifetime(&self, lifetime: Lifetime) {
+        *self.inner.lifetime.lock().unwrap_or_else(PoisonError::into_inner) = lifetime;
     }
 
     /// Sets, once, who keeps the master key: secrets of webhooks need it.
@@ -184,11 +209,12 @@ impl Contexts {
         job: impl FnOnce(&Job<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let inner = Arc::clone(&self.inner);
-        let who = crate::actor();
+        let (who, expect) = (crate::actor(), self.expect);
         let done = self
             .db
             .write(durability, move |connection| {
-                let job = || job(&Job { connection, inner: &inner, now: crate::clock::now(), who });
+                let now = crate::clock::now();
+                let job = || job(&Job { connection, inner: &inner, now, who, expect });
                 seal::with(&inner.ring, job)
             })
             .await;
@@ -210,6 +236,8 @@ struct Job<'a> {
     now: i64,
     /// On whose behalf.
     who: Option<Arc<str>>,
+    /// The revision that the context must have for the change to be made.
+    expect: Option<u64>,
 }
 
 impl Job<'_> {

@@ -95,8 +95,14 @@ impl Contexts {
     ///
     /// # Errors
     /// `context_not_found`, `context_expired`, `conflict` while a turn is running, `invalid_input`
-    /// for numbers the log does not have, `storage_error`.
+    /// for numbers the log does not have, `precondition_failed`, `storage_error`.
     pub async fn redact(&self, key: &Key, order: RedactOrder) -> Result<Redacted, Fault> {
+        self.unchanged(key).await?;
+        // Each slice changes the revision.
+        self.expecting(None).redact_all(key, order).await
+    }
+
+    async fn redact_all(&self, key: &Key, order: RedactOrder) -> Result<Redacted, Fault> {
         let context = self.get(key).await?;
         let head = u32::try_from(context.size.messages).unwrap_or(u32::MAX);
         let last = order.last.unwrap_or(head);

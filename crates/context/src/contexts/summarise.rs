@@ -162,21 +162,21 @@ fn due(connection: &Connection, frame: &Frame) -> Result<Option<Wanted>, Fault> 
     if after.saturating_add(1) < row.start_seq {
         return Wanted::entries(connection, row, (after + 1, row.start_seq - 1), None).map(Some);
     }
-    if after >= row.start_seq {
-        return Ok(None);
-    }
-    match next_cut(connection, frame)? {
-        Some(first) if first > row.start_seq => {
-            Wanted::entries(connection, row, (row.start_seq, first - 1), None).map(Some)
+    // Where nobody moves the window, every call being one with a window of its own, a summary
+    // waits for long: the next one follows it.
+    let start = row.start_seq.max(after.saturating_add(1));
+    match next_cut(connection, frame, start)? {
+        Some(first) if first > start => {
+            Wanted::entries(connection, row, (start, first - 1), None).map(Some)
         }
         _ => Ok(None),
     }
 }
 
-/// Where the next cut will begin, if it is near.
-fn next_cut(connection: &Connection, frame: &Frame) -> Result<Option<u32>, Fault> {
+/// Where the next cut of a window that begins at `start` will begin, if it is near.
+fn next_cut(connection: &Connection, frame: &Frame, start: u32) -> Result<Option<u32>, Fault> {
     let high = u64::from(frame.room()) * DUE_PERCENT / 100;
-    let next = frame.cut(connection, u32::try_from(high).unwrap_or(u32::MAX))?;
+    let next = frame.cut_from(connection, start, u32::try_from(high).unwrap_or(u32::MAX))?;
     Ok(next.map(|cut| cut.first_seq))
 }
 
@@ -189,7 +189,8 @@ fn due_node(connection: &Connection, frame: &Frame) -> Result<Option<Wanted>, Fa
     }
     let covered = nodes::cover(&all).last().map_or(0, |node| node.upto);
     let first = covered.saturating_add(1);
-    let soon = next_cut(connection, frame)?.unwrap_or(row.start_seq).max(row.start_seq);
+    let soon =
+        next_cut(connection, frame, row.start_seq)?.unwrap_or(row.start_seq).max(row.start_seq);
     if first >= soon {
         return Ok(None);
     }

@@ -9,7 +9,7 @@ use wire::Fault;
 use super::{Contexts, Job, Report};
 use crate::rows::ctx::{self, Row};
 use crate::rows::{audit, hooks};
-use crate::{AuditMode, ChainCheck, Change, Changes, Key, Map, Page, Tenant, What, clock};
+use crate::{AuditMode, ChainCheck, Change, Changes, Key, Map, Page, Tenant, What, clock, refuse};
 
 /// Lines that are checked, or removed, on one snapshot.
 const SLICE: u32 = 2000;
@@ -56,7 +56,7 @@ impl Contexts {
     pub async fn changes(&self, tenant: Tenant, wanted: Changes) -> Result<Page<Change>, Fault> {
         let limit = if wanted.limit == 0 { PAGE } else { wanted.limit };
         if limit > PAGE_MAX {
-            return Err(crate::refuse::invalid("limit", "must be a number from 1 to 500"));
+            return Err(refuse::invalid("limit", "must be a number from 1 to 500"));
         }
         let found =
             self.read(move |c| audit::page(c, tenant, &wanted, limit.saturating_add(1))).await?;
@@ -65,6 +65,16 @@ impl Contexts {
         let items: Vec<Change> = found.into_iter().take(full).collect();
         let next = items.last().filter(|_| more).map(|change| change.number.to_string());
         Ok(Page { items, next })
+    }
+
+    /// Refuses when the context has not the revision that [`Contexts::expecting`] names.
+    ///
+    /// # Errors
+    /// `precondition_failed`, `storage_error`.
+    pub async fn unchanged(&self, key: &Key) -> Result<(), Fault> {
+        let Some(expected) = self.expect else { return Ok(()) };
+        let key = key.clone();
+        self.read(move |connection| expected_in(connection, &key, expected)).await
     }
 
     /// Checks the whole chain of a tenant.
@@ -137,7 +147,20 @@ pub(super) fn verify(connection: &Connection, report: &mut Report) -> Result<(),
     Ok(())
 }
 
+/// Refuses a context that is there and has another revision.
+fn expected_in(connection: &Connection, key: &Key, expected: u64) -> Result<(), Fault> {
+    match ctx::find(connection, key)? {
+        Some(row) if row.revision != expected => Err(refuse::precondition(expected, row.revision)),
+        _ => Ok(()),
+    }
+}
+
 impl Job<'_> {
+    /// Refuses when the caller expects another revision.
+    pub(super) fn expected(&self, key: &Key) -> Result<(), Fault> {
+        self.expect.map_or(Ok(()), |expected| expected_in(self.connection, key, expected))
+    }
+
     /// Does a change of a context and tells of it, if anybody wants to know and anything changed.
     pub(super) fn watched<T>(
         &self,
@@ -145,6 +168,7 @@ impl Job<'_> {
         what: What,
         work: impl FnOnce() -> Result<T, Fault>,
     ) -> Result<T, Fault> {
+        self.expected(key)?;
         let kept = what.is_kept(self.inner.watch.mode());
         let wanted = self.inner.watch.hooks.wants(key, what);
         if !kept && !wanted {

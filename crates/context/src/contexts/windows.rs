@@ -194,6 +194,8 @@ pub(super) struct Frame {
     /// What the last cut decided.
     pub(super) wind: Wind,
     doc: Doc,
+    /// All that is pinned, and what of it is carried beside the entries.
+    pins: Vec<u32>,
     pinned: Vec<Entry>,
     tokens: u32,
 }
@@ -220,7 +222,9 @@ impl Frame {
         } else {
             Wind::default()
         };
-        let frame = Self { row, summary: None, plan, wind, doc, pinned: Vec::new(), tokens };
+        let pins = summaries::pins(connection, &row, u32::MAX)?;
+        let pinned = Vec::new();
+        let frame = Self { row, summary: None, plan, wind, doc, pins, pinned, tokens };
         frame.at(connection, start)
     }
 
@@ -237,8 +241,9 @@ impl Frame {
         };
         let mut room = u64::from(self.tokens) / PINNED_DIVISOR;
         self.pinned.clear();
-        for seq in summaries::pins(connection, &self.row, self.row.start_seq)?.into_iter().rev() {
-            let Some(entry) = entry::one(connection, &self.row.chain, seq)? else { continue };
+        let before = self.row.start_seq;
+        for seq in self.pins.iter().rev().filter(|seq| **seq < before) {
+            let Some(entry) = entry::one(connection, &self.row.chain, *seq)? else { continue };
             let tokens = u64::from(entry.tokens);
             if entry.status.is_shown() && tokens <= room {
                 room -= tokens;
@@ -284,18 +289,35 @@ impl Frame {
         match self.plan.strategy {
             Strategy::Full => Ok(None),
             Strategy::Budget | Strategy::Last(_) => self.cut(connection, self.room()),
-            Strategy::Summary => match self.waiting(connection)? {
-                Some(cut) => Ok(Some(cut)),
-                None => self.cut(connection, self.room()),
-            },
+            Strategy::Summary => {
+                let waiting = self.waiting(connection)?;
+                if waiting.is_some_and(|cut| cut.kept_tokens <= u64::from(self.room())) {
+                    return Ok(waiting);
+                }
+                // One that came too late to make room is not all that is left out.
+                let forced = self.cut(connection, self.room())?;
+                Ok(waiting.into_iter().chain(forced).max_by_key(|cut| cut.first_seq))
+            }
             Strategy::Hierarchical => self.cut_between_leaves(connection),
         }
     }
 
     /// The next cut of a window of this size.
-    pub(super) fn cut(&self, connection: &Connection, budget: u32) -> Result<Option<Cut>, Fault> {
+    fn cut(&self, connection: &Connection, budget: u32) -> Result<Option<Cut>, Fault> {
         let (cleared, keep_results) = (self.wind.cleared, self.plan.clear_tools);
         cut::next(connection, &self.row, cut::Room { budget, cleared, keep_results })
+    }
+
+    /// The next cut of a window of this size, if it began at `start`.
+    pub(super) fn cut_from(
+        &self,
+        connection: &Connection,
+        start: u32,
+        budget: u32,
+    ) -> Result<Option<Cut>, Fault> {
+        let (cleared, keep_results) = (self.wind.cleared, self.plan.clear_tools);
+        let row = Row { start_seq: start, ..self.row.clone() };
+        cut::next(connection, &row, cut::Room { budget, cleared, keep_results })
     }
 
     /// A summary that came while a turn was running takes its place when the next one begins.

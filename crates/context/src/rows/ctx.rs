@@ -186,6 +186,13 @@ impl Row {
         Owner { tenant: self.key.tenant, key: self.seal }
     }
 
+    /// As [`Self::live_for`], where somebody chose: a default stays otherwise.
+    pub(crate) fn choose_life(&mut self, age: Option<Duration>, idle: Option<Duration>, now: i64) {
+        if age.is_some() || idle.is_some() {
+            self.live_for(age, idle, now);
+        }
+    }
+
     /// Sets how long it lives: until a moment, or so long after its last change.
     pub(crate) fn live_for(&mut self, age: Option<Duration>, idle: Option<Duration>, now: i64) {
         self.ttl = idle.map(|wait| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));

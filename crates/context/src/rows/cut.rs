@@ -1,10 +1,10 @@
 //! Where a window begins: big steps, at a safe entry, found by binary search over running sums.
 //!
-//! Two point reads per step of the search, never a body: the cost grows with the logarithm of the
-//! log.
+//! One point read per step of the search, never a body: the cost grows with the logarithm of the
+//! window at most.
 
 use storage::Stored;
-use storage::rusqlite::{Connection, OptionalExtension};
+use storage::rusqlite::{Connection, OptionalExtension, Statement};
 use wire::Fault;
 use wire::prompt::Role;
 
@@ -21,6 +21,9 @@ const LOW_WATER_DIVISOR: u64 = 2;
 const LOOP_PERCENT: u64 = 115;
 /// The unit of [`Row::scale`].
 const PER_MILLE: u64 = 1000;
+/// The running sum of an entry, and the newest safe entry up to it.
+const CUM: &str = "SELECT cum FROM entry WHERE k = ?1";
+const SAFE: &str = "SELECT safe FROM entry WHERE k = ?1";
 
 /// Estimated tokens as the provider would count them.
 pub(crate) fn scaled(row: &Row, tokens: u64) -> u64 {
@@ -83,27 +86,91 @@ pub(crate) fn next(connection: &Connection, row: &Row, room: Room) -> Result<Opt
             turns_back(connection, &row.chain, row.head, turns)?.saturating_sub(1).max(room.cleared)
         }
     };
-    let size = |start: u32| tokens_cleared(connection, row, (start, cleared));
-    let mut first = newest;
-    if size(row.start_seq)? <= low {
-        first = row.start_seq;
-    }
-    let (mut from, mut to) = (row.start_seq, row.head);
-    while from < to && first > row.start_seq {
-        let middle = from + (to - from) / 2;
-        let safe = safe_at(connection, &row.chain, middle)?;
-        if safe >= row.start_seq && size(safe)? <= low {
-            first = first.min(safe);
-            to = middle;
-        } else {
-            from = middle + 1;
-        }
-    }
+    let first = match tokens_cleared(connection, row, (row.start_seq, cleared))? {
+        all if all <= low => row.start_seq,
+        all => fitting(connection, row, (cleared, low, all))?.map_or(newest, |at| at.min(newest)),
+    };
     let first = first.max(row.start_seq);
     if first == row.start_seq && cleared <= room.cleared {
         return Ok(None);
     }
     Ok(Some(report(connection, row, (first, cleared), held)?))
+}
+
+/// The first safe entry behind the beginning from which the window has at most `low` tokens, when
+/// it has `all` from there; `None` when the newest turn alone has more.
+///
+/// The place is guessed by the share of tokens, and what is left around it halved: a handful of
+/// reads where messages are alike, twice the logarithm of the window where they are not.
+fn fitting(
+    connection: &Connection,
+    row: &Row,
+    (cleared, low, all): (u32, u64, u64),
+) -> Result<Option<u32>, Fault> {
+    let mut sums = connection.prepare_cached(CUM).stored()?;
+    let mut size = |start: u32| -> Result<u64, Fault> {
+        if cleared >= start {
+            return tokens_cleared(connection, row, (start, cleared));
+        }
+        let before = read(&mut sums, &row.chain, start.saturating_sub(1))?;
+        Ok(row.cum.saturating_sub(unsigned(before)))
+    };
+    // From `over` on it is too much, from `fits` on it is not: all entries together have `all`.
+    let (mut over, mut fits) = (row.start_seq, row.head.saturating_add(1));
+    let span = u64::from(fits - over);
+    let share = span.saturating_mul(all.saturating_sub(low)) / all.max(1);
+    let mut at = over.saturating_add(u32::try_from(share).unwrap_or(u32::MAX));
+    let mut step = 2_u32;
+    let (mut is_below, mut is_above) = (false, false);
+    while fits - over > 1 {
+        at = at.clamp(over + 1, fits - 1);
+        if size(at)? > low {
+            (over, is_below) = (at, true);
+        } else {
+            (fits, is_above) = (at, true);
+        }
+        at = match (is_below, is_above) {
+            (true, true) => over + (fits - over) / 2,
+            (true, false) => over.saturating_add(step),
+            _ => fits.saturating_sub(step),
+        };
+        step = step.saturating_mul(4);
+    }
+    first_safe(connection, row, fits)
+}
+
+/// The first safe entry from `from` on.
+fn first_safe(connection: &Connection, row: &Row, from: u32) -> Result<Option<u32>, Fault> {
+    let mut statement = connection.prepare_cached(SAFE).stored()?;
+    let mut safe = |seq: u32| -> Result<u32, Fault> {
+        Ok(u32::try_from(read(&mut statement, &row.chain, seq)?).unwrap_or(0))
+    };
+    let (mut below, mut step) = (from.saturating_sub(1), 1_u32);
+    let mut at = from;
+    // Turns are short; a long one is passed in growing steps.
+    let (mut found, mut high) = loop {
+        if at > row.head {
+            at = row.head;
+        }
+        let begin = if at < from { 0 } else { safe(at)? };
+        if begin >= from {
+            break (begin, at);
+        }
+        if at >= row.head {
+            return Ok(None);
+        }
+        (below, at, step) = (at, at.saturating_add(step), step.saturating_mul(2));
+    };
+    while high - below > 1 {
+        let middle = below + (high - below) / 2;
+        let begin = safe(middle)?;
+        if begin >= from {
+            (found, high) = (begin, middle);
+        } else {
+            below = middle;
+        }
+    }
+    Ok(Some(found))
 }
 
 /// What a cut at `first` leaves out.
@@ -200,16 +267,19 @@ fn sum_before(connection: &Connection, chain: &Chain, seq: u32) -> Result<u64, F
     if seq <= 1 {
         return Ok(0);
     }
-    number(connection, "SELECT cum FROM entry WHERE k = ?1", chain, seq - 1).map(unsigned)
+    number(connection, CUM, chain, seq - 1).map(unsigned)
 }
 
 fn safe_at(connection: &Connection, chain: &Chain, seq: u32) -> Result<u32, Fault> {
-    let safe = number(connection, "SELECT safe FROM entry WHERE k = ?1", chain, seq)?;
+    let safe = number(connection, SAFE, chain, seq)?;
     Ok(u32::try_from(safe).unwrap_or(0))
 }
 
 fn number(connection: &Connection, sql: &str, chain: &Chain, seq: u32) -> Result<i64, Fault> {
-    let mut statement = connection.prepare_cached(sql).stored()?;
+    read(&mut *connection.prepare_cached(sql).stored()?, chain, seq)
+}
+
+fn read(statement: &mut Statement<'_>, chain: &Chain, seq: u32) -> Result<i64, Fault> {
     let found = statement.query_row([chain.place(seq)], |row| row.get(0)).optional().stored()?;
     found.ok_or_else(|| Fault::internal(format!("entry {seq} of a log is missing")))
 }

@@ -23,6 +23,7 @@ mod redaction;
 mod scale;
 mod sizes;
 mod state;
+mod steps;
 mod transfer;
 mod trees;
 mod turns;

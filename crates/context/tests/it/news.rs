@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use context::{Contexts, Edit, New, Seen, To};
+use context::{Contexts, Edit, Lifetime, New, Seen, To};
+use jiff::{SignedDuration, Timestamp};
 use wire::Code;
 use wire::prompt::Role;
 
@@ -75,6 +76,37 @@ async fn every_change_renews_an_idle_time_and_no_other() {
         refused(contexts.edit(&key("c"), both, None).await, Code::InvalidInput);
         let never = Edit { expires_in: Some(None), ..Edit::default() };
         assert_eq!(contexts.edit(&key("c"), never, None).await.unwrap().expires_at, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn contexts_that_choose_no_lifetime_get_the_one_that_is_set() {
+    both(async |contexts| {
+        echo(&contexts, turn("before", "hi")).await.unwrap();
+        let idle = Some(Duration::from_secs(3600));
+        contexts.set_lifetime(Lifetime { idle, ..Lifetime::default() });
+        echo(&contexts, turn("by use", "hi")).await.unwrap();
+        let new = |id: &str| New { id: Some(id.to_owned()), ..New::default() };
+        contexts.create(LOCAL, new("made")).await.unwrap();
+        contexts.fork(&key("before"), None, new("forked")).await.unwrap();
+        let longer = Some(Duration::from_secs(86_400));
+        let own = New { expires_in: longer, ..new("own") };
+        contexts.create(LOCAL, own).await.unwrap();
+        // Who wants one for ever says so.
+        let forever = Edit { idle_for: Some(None), ..Edit::default() };
+        contexts.create(LOCAL, new("kept")).await.unwrap();
+        contexts.edit(&key("kept"), forever, None).await.unwrap();
+        let later = Timestamp::now() + SignedDuration::from_mins(61);
+        assert_eq!(contexts.sweep(later).await.unwrap(), 3);
+        for id in ["before", "own", "kept"] {
+            assert!(contexts.get(&key(id)).await.is_ok(), "{id}");
+        }
+        contexts.set_lifetime(Lifetime { age: idle, idle: None });
+        echo(&contexts, turn("aged", "hi")).await.unwrap();
+        let end = contexts.get(&key("aged")).await.unwrap().expires_at;
+        echo(&contexts, turn("aged", "hi")).await.unwrap();
+        assert_eq!(contexts.get(&key("aged")).await.unwrap().expires_at, end);
     })
     .await;
 }

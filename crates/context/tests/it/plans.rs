@@ -108,6 +108,37 @@ async fn a_cut_before_the_summary_fits_and_the_summary_follows() {
 }
 
 #[tokio::test]
+async fn a_summary_that_waits_does_not_let_the_window_outgrow_its_budget() {
+    both(async |contexts| {
+        let window = plan(&json!("summary"));
+        contexts.create(LOCAL, called("c", &json!("summary"))).await.unwrap();
+        talk(&contexts, "c", 20).await;
+        let budget = Budget { tokens: tokens(&contexts, "c").await };
+        let task = contexts.summary_due(&key("c"), budget, None).await.unwrap().unwrap();
+        // It comes while a turn is running, so that the next turn has to take it in; and every
+        // turn from then on brings a window of its own, which moves nothing.
+        let open = begin(&contexts, turn("c", "a question")).await;
+        assert!(contexts.swap_summary(task, "what was before", "offline").await.unwrap());
+        contexts.finish(&open, outcome(text("an answer"))).await.unwrap();
+        for _ in 0..8 {
+            talk(&contexts, "c", 10).await;
+            let held = contexts.window_as(&key("c"), budget, window.clone()).await.unwrap();
+            assert!(held.tokens <= budget.tokens.into(), "{} of {}", held.tokens, budget.tokens);
+            if let Some(task) = contexts.summary_due(&key("c"), budget, None).await.unwrap() {
+                let upto = task.entries.last().unwrap().seq;
+                let open = begin(&contexts, turn("c", "meanwhile")).await;
+                assert!(contexts.swap_summary(task, "more of it", "offline").await.unwrap());
+                contexts.finish(&open, outcome(text("an answer"))).await.unwrap();
+                let held = contexts.window_as(&key("c"), budget, window.clone()).await.unwrap();
+                assert_eq!(held.summary.unwrap().upto, upto);
+            }
+        }
+        assert!(contexts.summaries(&key("c")).await.unwrap().len() > 3);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn pinned_entries_are_carried_after_a_cut() {
     both(async |contexts| {
         talk(&contexts, "c", 20).await;

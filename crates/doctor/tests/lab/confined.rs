@@ -2,23 +2,14 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
+use super::held::Held;
 use super::net::{HERE, LO, diagnosed, possible};
 use super::servers::{answers, closed_port};
 use super::{broken, fix, request, well};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-/// A process that ends with the test.
-struct Held(Child);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 fn has_python() -> bool {
     let found = Command::new("python3").args(["-c", "import ctypes"]).output();

@@ -1,12 +1,13 @@
 //! At least twenty different servers that are well, all at the same time: no false alarm in any.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use doctor::{Environment, Report, Request, diagnose, files, stdio};
 use futures_util::future::{BoxFuture, join_all};
 
+use super::held::Held;
 use super::servers::{self, closed_port};
 use super::{request, verbose};
 
@@ -15,15 +16,6 @@ const SETUPS_MIN: usize = 20;
 
 /// Limit: how long a program may take to open its port on a loaded machine.
 const START: Duration = Duration::from_secs(60);
-
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 /// A program that is started; `PORT` and `DIR` stand for a free port and a folder of its own.
 struct Setup {
@@ -181,7 +173,7 @@ impl Setup {
         command.args(self.words[1..].iter().map(|word| filled(word))).current_dir(folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let Ok(child) = command.spawn() else { return (self.name, None) };
-        let mut running = Program(child);
+        let mut running = Held(child);
         let until = std::time::Instant::now() + START;
         let opened = || {
             ["127.0.0.1", "::1"].iter().any(|to| std::net::TcpStream::connect((*to, port)).is_ok())

@@ -2,8 +2,9 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
+use super::held::Held;
 use super::{broken, fix, request, well};
 
 /// A server in Python that does `WORK` for each request; 500 with the error when that fails.
@@ -27,15 +28,8 @@ server.serve_forever()
 "#;
 
 struct Served {
-    child: Child,
+    child: Held,
     port: u16,
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
 }
 
 impl Served {
@@ -49,7 +43,7 @@ impl Served {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { child, port: line.trim().parse().unwrap() }
+        Self { child: Held(child), port: line.trim().parse().unwrap() }
     }
 
     fn url(&self) -> String {
@@ -78,7 +72,7 @@ impl Group {
     }
 
     fn take(&self, served: &Served) {
-        self.set("cgroup.procs", &served.child.id().to_string());
+        self.set("cgroup.procs", &served.child.0.id().to_string());
     }
 }
 
@@ -177,7 +171,7 @@ async fn a_server_that_a_debugger_holds_is_named() {
                     print(c.ptrace(16, int(sys.argv[1]), None, None), flush=True); \
                     sys.stdin.read()";
     let mut held = Command::new("python3")
-        .args(["-c", debugger, &served.child.id().to_string()])
+        .args(["-c", debugger, &served.child.0.id().to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -193,7 +187,7 @@ async fn a_server_that_a_debugger_holds_is_named() {
     drop(held.stdin.take());
     held.wait().unwrap();
     // A debugger that ends without a word leaves its process stopped, and that has its own fix.
-    let pid = served.child.id().to_string();
+    let pid = served.child.0.id().to_string();
     assert!(Command::new("kill").args(["-CONT", &pid]).status().unwrap().success());
     well(&request(&served.url())).await;
 }

@@ -17,6 +17,8 @@ mod credentials;
 mod firewall;
 #[cfg(target_os = "linux")]
 mod healthy;
+#[cfg(target_os = "linux")]
+mod held;
 mod http;
 #[cfg(target_os = "linux")]
 mod lent;

@@ -4,23 +4,14 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use doctor::report::Outcome;
 use socket2::{Domain, Socket, Type};
 
+use super::held::Held;
 use super::servers::{closed_port, http, serve, sleeper};
 use super::{broken, fix, request, well};
-
-/// A process that ends with the test.
-struct Held(Child);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 impl Held {
     /// Runs `command` with a socket as its standard input, so that it owns it.

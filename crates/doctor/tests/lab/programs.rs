@@ -4,11 +4,12 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use doctor::stdio;
 
+use super::held::Held;
 use super::servers::closed_port;
 use super::{request, verbose};
 
@@ -18,18 +19,9 @@ const START: Duration = Duration::from_secs(30);
 /// A healthy target is looked at in less than this, when the machine is not loaded.
 const FAST_MS: f64 = 3000.0;
 
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 /// Starts a program and waits until it accepts connections; `None` when it is not installed.
 #[expect(clippy::disallowed_methods, reason = "the test waits in real time for a real program")]
-fn start(port: u16, program: &str, args: &[&str]) -> Option<Program> {
+fn start(port: u16, program: &str, args: &[&str]) -> Option<Held> {
     let port_text = port.to_string();
     let args = args.iter().map(|word| word.replace("PORT", &port_text));
     let mut command = Command::new(program);
@@ -38,7 +30,7 @@ fn start(port: u16, program: &str, args: &[&str]) -> Option<Program> {
         println!("skipped: `{program}` is not installed");
         return None;
     };
-    let mut running = Program(child);
+    let mut running = Held(child);
     let until = Instant::now() + START;
     while std::net::TcpStream::connect(("localhost", port)).is_err() {
         assert!(Instant::now() < until, "{program} opened no port");
@@ -240,7 +232,7 @@ async fn stores_are_well_on_their_own_ports() {
     let place = folder.path().display().to_string();
     let words = ["-D", &data, "-p", &port.to_string(), "-k", &place, "-c", "fsync=off"];
     let Some(mut command) = as_user(folder.path(), "postgres", &words) else { return };
-    let _running = Program(command.spawn().unwrap());
+    let _running = Held(command.spawn().unwrap());
     // It closes connections while it starts, and answers when it is ready.
     let mut report = doctor::diagnose(&request(&format!("localhost:{port}"))).await;
     for _ in 0..60 {

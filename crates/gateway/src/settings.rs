@@ -186,6 +186,8 @@ pub struct ProviderSettings {
     pub models: Vec<String>,
     /// Tokens that its models can take, where the caller knows better than our table.
     pub window_tokens: Option<u32>,
+    /// How it is told a conversation.
+    pub transcript: crate::model::Transcript,
     /// Further request headers.
     pub headers: Vec<(String, String)>,
     /// Tries after the first, on faults that may pass.
@@ -213,6 +215,7 @@ impl ProviderSettings {
             project: None,
             models: row.models.clone(),
             window_tokens: None,
+            transcript: crate::model::Transcript::default(),
             headers: Vec::new(),
             retries: crate::provider::RETRIES,
             deadlines: Deadlines::default(),

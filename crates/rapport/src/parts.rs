@@ -45,6 +45,7 @@ impl Parts {
         contexts.unlock(config.contexts.encrypt).await?;
         contexts.set_audit(config.contexts.audit);
         contexts.set_redaction(config.contexts.redact.clone());
+        contexts.set_lifetime(config.contexts.lifetime);
         let keys = catalog::Keys::open(database.clone()).await?;
         let about = About {
             version: env!("CARGO_PKG_VERSION").to_owned(),

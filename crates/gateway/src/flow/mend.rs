@@ -114,6 +114,12 @@ pub(super) fn opening(first: Option<&Message>, dialect: &str) -> Option<Message>
     (wants && is_model).then(|| Message::text(Role::User, BEGINS))
 }
 
+/// Whether a message says nothing at all; the dialects leave it out.
+pub(super) fn is_empty(message: &Message) -> bool {
+    let blank = |block: &Block| matches!(block, Block::Text(text) if text.trim().is_empty());
+    message.raw.is_none() && message.blocks.iter().all(blank)
+}
+
 /// Whether a message holds thoughts that are bound to what was said before.
 pub(super) fn is_bound(message: &Message) -> bool {
     let raw = message.raw.as_ref().filter(|raw| &*raw.dialect == BOUND);

@@ -157,6 +157,8 @@ pub(super) fn build(upstream: &Upstream, window: Window, overrides: &Overrides) 
         line: footing.begin(system.as_deref(), None, &overrides.tools),
         mender: Mender::default(),
         forgotten: 0,
+        opened: 0,
+        empty: 0,
         lost_in_loop: false,
         messages: Vec::with_capacity(entries.len()),
     };
@@ -165,7 +167,8 @@ pub(super) fn build(upstream: &Upstream, window: Window, overrides: &Overrides) 
     }
     let missing = said.mender.end();
     missing.into_iter().for_each(|message| said.push(message));
-    let Said { mut asked, line, mender, forgotten, lost_in_loop, messages, .. } = said;
+    let Said { mut asked, line, mender, forgotten, opened, empty, lost_in_loop, messages, .. } =
+        said;
     asked.bound = Some(line.bound());
     let mut prompt = Prompt {
         model: upstream.model().to_owned(),
@@ -181,7 +184,12 @@ pub(super) fn build(upstream: &Upstream, window: Window, overrides: &Overrides) 
     let step = line.step(&name, asked.guess);
     asked.facts.insert("epoch".to_owned(), step.epoch().into());
     asked.facts.insert("new_epoch".to_owned(), json!(step.reason.map(Reason::as_str)));
-    let mended = [("repaired", mender.count), ("thoughts_left_out", forgotten)];
+    let mended = [
+        ("repaired", mender.count),
+        ("thoughts_left_out", forgotten),
+        ("opening_added", opened),
+        ("empty_left_out", empty),
+    ];
     for (what, count) in mended.into_iter().filter(|(_, count)| *count > 0) {
         asked.facts.insert(what.to_owned(), count.into());
     }
@@ -215,6 +223,10 @@ struct Said<'w> {
     mender: Mender,
     /// Thoughts that were left out because they are bound to other words.
     forgotten: usize,
+    /// Lines of the user's that were put before a conversation that begins with the model.
+    opened: usize,
+    /// Messages that say nothing: no API is sent them.
+    empty: usize,
     /// Such thoughts stood in the reply whose calls are being answered.
     lost_in_loop: bool,
     messages: Vec<Message>,
@@ -226,6 +238,7 @@ impl Said<'_> {
         if self.messages.is_empty()
             && let Some(first) = mend::opening(Some(&message), upstream.dialect().name())
         {
+            self.opened += 1;
             self.push(first);
         }
         if entry.role == Role::Assistant {
@@ -243,6 +256,7 @@ impl Said<'_> {
     }
 
     fn push(&mut self, message: Message) {
+        self.empty += usize::from(mend::is_empty(&message));
         self.line.add(&message);
         self.messages.push(message);
     }

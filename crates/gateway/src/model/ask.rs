@@ -13,6 +13,8 @@ use crate::provider;
 impl Upstream {
     /// The body of a request, as this provider takes it, and what could not be said in it.
     pub(crate) fn written(&self, prompt: &Prompt, stream: bool) -> Written {
+        let told = self.site.settings.transcript.of(prompt);
+        let prompt = told.as_ref().unwrap_or(prompt);
         let Written { body, dropped } = self.site.dialect.render(prompt, stream);
         let quirks = &self.site.settings.row.quirks;
         // Others who speak the dialect need not share the company's quirks.

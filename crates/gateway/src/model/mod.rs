@@ -17,6 +17,7 @@ mod status;
 mod tests;
 mod token;
 mod trail;
+mod transcript;
 mod upstream;
 pub(crate) mod vectors;
 
@@ -39,6 +40,7 @@ pub use keys::KeyStatus;
 pub use raw::{Raw, RawCall};
 pub use status::{BreakerStatus, ModelStatus, Price, ProviderStatus};
 pub use trail::{Attempt, Trail};
+pub use transcript::Transcript;
 pub use upstream::{Failed, Upstream};
 
 use upstream::Site;

@@ -13,6 +13,7 @@ use wire::{Blame, Code, Fault, Kind};
 
 use super::door::RequestId;
 use super::native::contexts::{remove, touched};
+use super::native::guarded::Guarded;
 use super::native::shape::{self, Object, Problem};
 use super::native::{read, turns};
 use super::problem::Failed;
@@ -79,8 +80,13 @@ async fn get_api(gate: State<Gateway>, caller: Extension<Caller>, id: Path<Strin
     params(("id" = String, Path)),
     responses((status = 200, description = "`message`", body = Object),
               (status = 404, body = Problem)))]
-async fn delete(gate: State<Gateway>, caller: Extension<Caller>, id: Path<String>) -> Answer {
-    drop_it(gate.0, caller.0, id.0).await
+async fn delete(
+    gate: State<Gateway>,
+    caller: Extension<Caller>,
+    id: Path<String>,
+    contexts: Guarded,
+) -> Answer {
+    drop_it(gate.0, caller.0, id.0, contexts).await
 }
 
 /// The same as `DELETE /mcp/context/{id}`.
@@ -88,8 +94,13 @@ async fn delete(gate: State<Gateway>, caller: Extension<Caller>, id: Path<String
     params(("id" = String, Path)),
     responses((status = 200, description = "`message`", body = Object),
               (status = 404, body = Problem)))]
-async fn delete_api(gate: State<Gateway>, caller: Extension<Caller>, id: Path<String>) -> Answer {
-    drop_it(gate.0, caller.0, id.0).await
+async fn delete_api(
+    gate: State<Gateway>,
+    caller: Extension<Caller>,
+    id: Path<String>,
+    contexts: Guarded,
+) -> Answer {
+    drop_it(gate.0, caller.0, id.0, contexts).await
 }
 
 /// Says something in a context: `{message}` to `{context_id, ai_response}`.
@@ -226,9 +237,9 @@ fn whole(found: &Context, messages: &[Entry]) -> Value {
     })
 }
 
-async fn drop_it(gate: Gateway, caller: Caller, id: String) -> Answer {
+async fn drop_it(gate: Gateway, caller: Caller, id: String, contexts: Guarded) -> Answer {
     let key = read::key(&caller, &id)?;
-    remove(&gate, &key).await?;
+    remove(&gate, &contexts, &key).await?;
     let body = json!({"message": format!("Context '{id}' deleted")});
     Ok(touched(axum::Json(body).into_response(), &key))
 }

@@ -33,6 +33,53 @@ async fn a_revision_that_moved_on_refuses_the_write() {
 }
 
 #[tokio::test]
+async fn no_write_of_any_kind_ignores_the_revision_it_expects() {
+    let house = House::new().await;
+    house.post("/api/v1/contexts", &json!({"id": "c"})).await;
+    house.post("/api/v1/contexts/c/turns", &json!({"message": "a"})).await;
+    let share = house.post("/api/v1/contexts/c/share", &json!({})).await.json()["share"].clone();
+    house.post("/api/v1/contexts/c/checkpoints", &json!({"name": "p"})).await;
+    house.post("/api/v1/contexts/c/notes", &json!({"value": 1})).await;
+    let before = house.call("GET", "/api/v1/contexts/c").await;
+    let stale = [("if-match", "\"1\"")];
+    let end_share = format!("share/{share}");
+    for (method, path, body) in [
+        ("PATCH", "", json!({"title": "t"})),
+        ("DELETE", "", json!(null)),
+        ("POST", "close", json!({})),
+        ("POST", "messages", json!({"role": "user", "content": "b"})),
+        ("POST", "turns/retry", json!({})),
+        ("PUT", "state", json!({})),
+        ("POST", "state/restore", json!({"change": 1})),
+        ("POST", "checkpoints", json!({"name": "q"})),
+        ("DELETE", "checkpoints/p", json!(null)),
+        ("POST", "rollback", json!({"to": 0})),
+        ("POST", "notes", json!({"value": 2})),
+        ("DELETE", "notes/1", json!(null)),
+        ("PUT", "pins/1", json!(null)),
+        ("DELETE", "pins/1", json!(null)),
+        ("POST", "redact", json!({"all": true})),
+        ("POST", "share", json!({})),
+        ("DELETE", end_share.as_str(), json!(null)),
+    ] {
+        let path = format!("/api/v1/contexts/c/{path}");
+        let answer = house.with_headers(method, path.trim_end_matches('/'), &stale, &body).await;
+        assert_eq!(answer.status, StatusCode::PRECONDITION_FAILED, "{method} {path}");
+    }
+    for path in ["/mcp/context/c", "/api/context/c"] {
+        let answer = house.with_headers("DELETE", path, &stale, &json!(null)).await;
+        assert_eq!(answer.status, StatusCode::PRECONDITION_FAILED, "{path}");
+    }
+    let after = house.call("GET", "/api/v1/contexts/c").await;
+    assert_eq!(after.text, before.text);
+    let tag = after.header("etag").to_owned();
+    let gone = house
+        .with_headers("DELETE", "/api/v1/contexts/c", &[("if-match", &tag)], &json!(null))
+        .await;
+    assert_eq!(gone.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_repeated_request_gets_the_first_answer() {
     let house = House::new().await;
     house.post("/api/v1/contexts", &json!({"id": "c"})).await;

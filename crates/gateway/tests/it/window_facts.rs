@@ -137,3 +137,43 @@ async fn a_window_stays_below_the_price_cliff_of_its_model() {
         assert_eq!(seen["budget_tokens"], most, "{seen}");
     }
 }
+
+#[tokio::test]
+async fn what_was_mended_and_what_nobody_expects_of_a_reply_is_told() {
+    let script = r#"
+default.text = "an answer"
+[[rule]]
+when = { message = "say nothing" }
+reply = { text = "" }
+[[rule]]
+when = { message = "say no" }
+reply = { text = "no", stop_reason = "refusal" }
+[[rule]]
+when = { message = "say half" }
+reply = { text = "half of", stop_reason = "max_tokens" }
+"#;
+    let (_mock, house) = start(script).await;
+    let messages = json!([{"role": "assistant", "content": "I begin"},
+                          {"role": "user", "content": "go on"},
+                          {"role": "assistant", "content": " \n"}]);
+    house.post("/api/v1/contexts", &json!({"id": "c", "messages": messages})).await;
+    let mut told = Vec::new();
+    for message in ["say nothing", "say no", "say half", "say it"] {
+        let answer = house.post("/api/v1/contexts/c/turns", &json!({"message": message})).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        let turn = answer.json();
+        let warning = turn["warning"].as_str().unwrap_or("none").to_owned();
+        told.push((warning, turn["window"]["empty_left_out"].clone()));
+        assert_eq!(turn["window"]["opening_added"], 1);
+        assert!(answer.header("x-rapport-window").contains("; opening-added=1; empty-left-out="));
+        let past = house.call("GET", "/api/v1/contexts/c/turns/last").await.json();
+        assert_eq!(past["warning"], turn["warning"]);
+    }
+    let expected = [
+        ("the model answered without saying anything; ask again, or another model", 1),
+        ("the model refused to answer", 2),
+        ("the answer was cut off: it reached `max_tokens`", 2),
+        ("none", 2),
+    ];
+    assert_eq!(told, expected.map(|(warning, count)| (warning.to_owned(), json!(count))));
+}

@@ -243,10 +243,29 @@ fn contexts(values: &mut Values<'_>) -> Contexts {
     Contexts {
         audit: values.choice("contexts.audit", &context::AuditMode::WORDS).unwrap_or_default(),
         audit_for: (days > 0).then(|| Duration::from_secs(days * 86_400)),
+        lifetime: lifetime(values),
         redact: redact(values),
         encrypt: values.bool("contexts.encrypt"),
         vault_key,
     }
+}
+
+fn lifetime(values: &mut Values<'_>) -> context::Lifetime {
+    let mut days = |path: &'static str| {
+        let days = values.count(path);
+        (days > 0).then(|| Duration::from_secs(days * 86_400))
+    };
+    let lifetime =
+        context::Lifetime { age: days("contexts.age_days"), idle: days("contexts.idle_days") };
+    if lifetime.age.is_some()
+        && lifetime.idle.is_some()
+        && let Some(found) = values.found("contexts.idle_days")
+    {
+        let text = "`contexts.idle_days` cannot be set together with `contexts.age_days`: a context \
+                    lives so long after it was made, or after its last change";
+        values.findings.problem(&found.place, text);
+    }
+    lifetime
 }
 
 fn redact(values: &mut Values<'_>) -> Option<context::RedactPlan> {

@@ -99,6 +99,8 @@ pub(crate) struct Contexts {
     pub(crate) audit: context::AuditMode,
     /// How long it keeps them; for ever when absent.
     pub(crate) audit_for: Option<std::time::Duration>,
+    /// How long contexts live that choose nothing.
+    pub(crate) lifetime: context::Lifetime,
     /// What is redacted in contexts without a plan of their own.
     pub(crate) redact: Option<context::RedactPlan>,
     /// New contexts are encrypted.

@@ -93,6 +93,7 @@ impl Running<'_> {
         self.door.set_limits(&new.config.gateway.limits);
         self.parts.contexts.set_audit(new.config.contexts.audit);
         self.parts.contexts.set_redaction(new.config.contexts.redact.clone());
+        self.parts.contexts.set_lifetime(new.config.contexts.lifetime);
         for warning in &new.warnings {
             tracing::warn!("{warning}");
         }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use wire::{Code, Fault};
 
 use super::contexts::{answer, bad_query, created, new_of, one_of, shaped, tag, touched};
+use super::guarded::Guarded;
 use super::read;
 use super::shape::{self, NewContext, NewMessage, Object, Problem, time};
 use crate::auth::Caller;
@@ -163,13 +164,13 @@ pub(crate) struct NewCheckpoint {
     responses((status = 201, description = "The checkpoint", body = Object),
               (status = 409, description = "The name is taken", body = Problem)))]
 pub(crate) async fn checkpoint(
-    State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
+    contexts: Guarded,
     Path(id): Path<String>,
     Json { value: asked, .. }: Json<NewCheckpoint>,
 ) -> Result<Response, Failed> {
     let key = read::key(&caller, &id)?;
-    let made = gate.contexts().checkpoint(&key, &asked.name, asked.note).await?;
+    let made = contexts.checkpoint(&key, &asked.name, asked.note).await?;
     let response = (StatusCode::CREATED, axum::Json(point(&made))).into_response();
     Ok(touched(response, &key))
 }
@@ -180,12 +181,12 @@ pub(crate) async fn checkpoint(
     responses((status = 200, description = "It is gone", body = Object),
               (status = 404, body = Problem)))]
 pub(crate) async fn forget_checkpoint(
-    State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
+    contexts: Guarded,
     Path((id, name)): Path<(String, String)>,
 ) -> Result<Response, Failed> {
     let key = read::key(&caller, &id)?;
-    gate.contexts().forget_checkpoint(&key, &name).await?;
+    contexts.forget_checkpoint(&key, &name).await?;
     let body = json!({"message": format!("checkpoint `{name}` deleted")});
     Ok(touched(axum::Json(body).into_response(), &key))
 }

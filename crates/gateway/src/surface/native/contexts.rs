@@ -3,13 +3,14 @@
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use context::{Context, Edit, Filter, Key, Map, New, Sort, StateEdit, Status};
+use context::{Context, Contexts, Edit, Filter, Key, Map, New, Sort, StateEdit, Status};
 use http::header::{ETAG, HeaderValue, LOCATION};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::{Code, Fault};
 
+use super::guarded::Guarded;
 use super::read;
 use super::shape::{self, EditContext, NewContext, Object};
 use crate::auth::Caller;
@@ -208,18 +209,20 @@ pub(crate) async fn edit(
 pub(crate) async fn delete(
     State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
+    contexts: Guarded,
     Path(id): Path<String>,
 ) -> Result<Response, Failed> {
     let key = read::key(&caller, &id)?;
-    remove(&gate, &key).await?;
+    remove(&gate, &contexts, &key).await?;
     let body = json!({"message": format!("Context '{id}' deleted")});
     Ok(touched(axum::Json(body).into_response(), &key))
 }
 
 /// Deletes a context, wherever the wish came from; a running turn of it is stopped.
-pub(crate) async fn remove(gate: &Gateway, key: &Key) -> Result<(), Fault> {
+pub(crate) async fn remove(gate: &Gateway, contexts: &Contexts, key: &Key) -> Result<(), Fault> {
+    // Its turn goes on where the deletion is refused.
+    contexts.delete(key).await?;
     let stopped = gate.desk().stop(key);
-    gate.contexts().delete(key).await?;
     tracing::info!(context = %key.id, stopped, "context deleted");
     Ok(())
 }
@@ -231,10 +234,11 @@ pub(crate) async fn remove(gate: &Gateway, key: &Key) -> Result<(), Fault> {
 pub(crate) async fn close(
     State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
+    contexts: Guarded,
     Path(id): Path<String>,
 ) -> Result<Response, Failed> {
     let key = read::key(&caller, &id)?;
-    let closed = gate.contexts().close(&key).await?;
+    let closed = contexts.close(&key).await?;
     tracing::info!(context = %closed.id, "context closed");
     Ok(answer(&gate, &closed))
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::contexts::{one_of, tag, touched};
+use super::guarded::Guarded;
 use super::read;
 use super::shape::{self, Object, Problem};
 use crate::auth::Caller;
@@ -53,8 +54,8 @@ pub(crate) async fn notes(
     responses((status = 201, description = "The note", body = Object),
               (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub(crate) async fn note(
-    State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
+    contexts: Guarded,
     Path(id): Path<String>,
     Json { value: asked, .. }: Json<AskNote>,
 ) -> Result<Response, Failed> {
@@ -63,7 +64,7 @@ pub(crate) async fn note(
     let kind = NoteKind::parse(kind).ok_or_else(|| one_of("kind", kind, &known_kinds()))?;
     let expires_in = read::seconds(asked.expires_in_seconds, "expires_in_seconds")?;
     let new = NewNote { kind, name: asked.name, value: asked.value, expires_in };
-    let made = gate.contexts().note(&key, new).await?;
+    let made = contexts.note(&key, new).await?;
     let response = (StatusCode::CREATED, axum::Json(note_value(&made))).into_response();
     Ok(touched(response, &key))
 }
@@ -74,15 +75,15 @@ pub(crate) async fn note(
     responses((status = 200, description = "It is gone", body = Object),
               (status = 404, body = Problem)))]
 pub(crate) async fn forget(
-    State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
+    contexts: Guarded,
     Path((id, number)): Path<(String, String)>,
 ) -> Result<Response, Failed> {
     let key = read::key(&caller, &id)?;
     let number = number.parse().map_err(|error: std::num::ParseIntError| {
         one_of("number", &number, "the number of a note").because(error)
     })?;
-    gate.contexts().forget_note(&key, number).await?;
+    contexts.forget_note(&key, number).await?;
     let body = json!({"message": format!("note {number} deleted")});
     Ok(touched(axum::Json(body).into_response(), &key))
 }

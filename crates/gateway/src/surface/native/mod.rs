@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod branches;
 pub(crate) mod contexts;
 pub(crate) mod events;
+pub(crate) mod guarded;
 pub(crate) mod hooks;
 pub(crate) mod import;
 pub(crate) mod knowledge;

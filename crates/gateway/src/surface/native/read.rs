@@ -12,6 +12,7 @@ use wire::{Code, Fault};
 
 use super::shape::{NewMessage, Object};
 use crate::auth::Caller;
+use crate::gate::Gateway;
 
 /// The conversation a path names, among those of the caller's tenant.
 pub(crate) fn key(caller: &Caller, id: &str) -> Result<Key, Fault> {
@@ -42,6 +43,11 @@ pub(crate) fn expected(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
             .hint("send the `ETag` of the context as `If-Match`, such as \"3\"")
             .because(error)
     })
+}
+
+/// Refuses when a context has not the revision that is expected.
+pub(crate) async fn still(gate: &Gateway, key: &Key, expect: Option<u64>) -> Result<(), Fault> {
+    gate.contexts().expecting(expect).unchanged(key).await
 }
 
 /// Limit: the longest idempotency key.

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use wire::{Code, Fault};
 
 use super::contexts::{shaped, tag, touched};
+use super::guarded::Guarded;
 use super::read;
 use super::shape::{Object, Problem};
 use crate::auth::Caller;
@@ -42,12 +43,13 @@ pub(crate) struct Redact {
 pub(crate) async fn redact(
     State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
+    contexts: Guarded,
     Path(id): Path<String>,
     Json { value: asked, .. }: Json<Redact>,
 ) -> Result<Response, Failed> {
     let key = read::key(&caller, &id)?;
     let order = order(asked)?;
-    let done = gate.contexts().redact(&key, order).await?;
+    let done = contexts.redact(&key, order).await?;
     tracing::info!(context = %key.id, changed = done.changed, "messages redacted");
     let replaced: Map<String, Value> =
         done.marks.into_iter().map(|(name, count)| (name, count.into())).collect();

@@ -166,6 +166,9 @@ pub(crate) fn of(past: &Past) -> Value {
         for name in ["stop_reason", "usage", "window"] {
             out.insert(name.to_owned(), reply.meta.get(name).cloned().unwrap_or_default());
         }
+        if let Some(warning) = shape::warning(reply) {
+            out.insert("warning".to_owned(), warning.into());
+        }
     }
     if past.status == EntryStatus::Failed {
         let why = past.user.meta.get("failure").cloned().unwrap_or_default();

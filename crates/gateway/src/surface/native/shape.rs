@@ -262,7 +262,7 @@ pub(crate) fn turn(answered: &Answered) -> Value {
     let entry = &turn.message;
     let provider = crate::flow::provider_of(turn);
     let ms = u64::try_from(answered.elapsed.as_millis()).unwrap_or(u64::MAX);
-    json!({
+    let mut out = json!({
         "context_id": &*turn.context,
         "turn": turn.number,
         "revision": turn.revision,
@@ -279,5 +279,29 @@ pub(crate) fn turn(answered: &Answered) -> Value {
         "window": entry.meta.get("window"),
         "state": turn.state,
         "replayed": turn.replayed,
-    })
+    });
+    if let (Value::Object(out), Some(warning)) = (&mut out, warning(entry)) {
+        out.insert("warning".to_owned(), warning.into());
+    }
+    out
+}
+
+/// What a caller would not expect of a reply that is no error, in a sentence.
+pub(crate) fn warning(entry: &Entry) -> Option<&'static str> {
+    match entry.meta.get("stop_reason").and_then(Value::as_str) {
+        Some("refusal") => Some("the model refused to answer"),
+        Some("max_tokens") => Some("the answer was cut off: it reached `max_tokens`"),
+        Some("model_context_window_exceeded") => {
+            Some("the answer was cut off: the model's window is full")
+        }
+        Some("end_turn") if says_nothing(entry) => {
+            Some("the model answered without saying anything; ask again, or another model")
+        }
+        _ => None,
+    }
+}
+
+fn says_nothing(entry: &Entry) -> bool {
+    let is_text = entry.content.dialect().is_none();
+    is_text && crate::flow::plain(&entry.content).trim().is_empty()
 }

@@ -12,6 +12,7 @@ use wire::{Code, Fault};
 
 use super::branches::optional;
 use super::contexts::{bad_query, shaped, touched};
+use super::guarded::Guarded;
 use super::messages::{MessagesQuery, slice};
 use super::read;
 use super::shape::{self, Problem, time};
@@ -50,7 +51,8 @@ pub(crate) async fn share(
         expires_in: read::seconds(asked.expires_in_seconds, "expires_in_seconds")?,
         upto: asked.upto,
     };
-    let (token, made) = gate.contexts().share(&key, new).await?;
+    let contexts = gate.contexts().expecting(read::expected(&headers)?);
+    let (token, made) = contexts.share(&key, new).await?;
     tracing::info!(context = %key.id, share = made.number, "context shared");
     let mut body = shown(&made);
     if let Value::Object(map) = &mut body {
@@ -93,8 +95,8 @@ pub(crate) async fn shares(
     responses((status = 200, description = "Its token opens nothing any more", body = Object),
               (status = 404, body = Problem)))]
 pub(crate) async fn end(
-    State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
+    contexts: Guarded,
     Path((id, number)): Path<(String, String)>,
 ) -> Result<Response, Failed> {
     let key = read::key(&caller, &id)?;
@@ -102,7 +104,7 @@ pub(crate) async fn end(
         let text = format!("`{}` is no number of a share", number.escape_default());
         Fault::new(Code::InvalidInput, text).because(error)
     })?;
-    gate.contexts().end_share(&key, number).await?;
+    contexts.end_share(&key, number).await?;
     let body = json!({"message": format!("share {number} ended")});
     Ok(touched(axum::Json(body).into_response(), &key))
 }

@@ -143,6 +143,7 @@ pub(crate) async fn retry(
 ) -> Result<Response, Failed> {
     let key = read::key(&caller, &id)?;
     let streamed_by_header = stream::wanted(request_body.headers());
+    let expect = read::expected(request_body.headers())?;
     let envelope = Envelope::new(&caller, &request.0, request_body.headers());
     let limits = gate.now().settings.limits.clone();
     let bytes = body::collect(request_body.into_body(), &limits).await?;
@@ -151,6 +152,7 @@ pub(crate) async fn retry(
     } else {
         body::parse_object(&bytes, limits.json_depth)?
     };
+    read::still(&gate, &key, expect).await?;
     let asks = (Overrides { model: asked.model, ..Overrides::default() }, envelope);
     if asked.stream || streamed_by_header {
         let (gate, key) = (gate.clone(), key.clone());

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use wire::{Code, Fault};
 
 use super::contexts::{answer, touched};
+use super::guarded::Guarded;
 use super::read;
 use super::shape::{Problem, time};
 use crate::auth::Caller;
@@ -87,9 +88,10 @@ pub(crate) async fn pins(
 pub(crate) async fn pin(
     State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
+    contexts: Guarded,
     Path((id, seq)): Path<(String, String)>,
 ) -> Result<Response, Failed> {
-    let found = gate.contexts().pin(&read::key(&caller, &id)?, number(&seq)?, true).await?;
+    let found = contexts.pin(&read::key(&caller, &id)?, number(&seq)?, true).await?;
     Ok(answer(&gate, &found))
 }
 
@@ -101,9 +103,10 @@ pub(crate) async fn pin(
 pub(crate) async fn release(
     State(gate): State<Gateway>,
     Extension(caller): Extension<Caller>,
+    contexts: Guarded,
     Path((id, seq)): Path<(String, String)>,
 ) -> Result<Response, Failed> {
-    let found = gate.contexts().pin(&read::key(&caller, &id)?, number(&seq)?, false).await?;
+    let found = contexts.pin(&read::key(&caller, &id)?, number(&seq)?, false).await?;
     Ok(answer(&gate, &found))
 }
 

@@ -23,6 +23,21 @@ pub(super) const KEYS: &[Key] = &[
          can still be checked.",
     ),
     key(
+        "contexts.age_days",
+        Count(0, 36_500),
+        "0",
+        Live,
+        "Days after which a context is removed that was made without a lifetime of its own; `0` \
+         keeps it. It holds for contexts that are made from then on.",
+    ),
+    key(
+        "contexts.idle_days",
+        Count(0, 36_500),
+        "0",
+        Live,
+        "The same, counted from the last change instead; only one of the two can be set.",
+    ),
+    key(
         "contexts.redact",
         Choice(&["off", "write", "render"]),
         "off",

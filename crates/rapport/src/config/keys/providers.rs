@@ -1,7 +1,7 @@
 //! Where models are.
 
 use super::Change::Live;
-use super::Kind::{Bool, Count, Dialect, Duration, List, Path, Secret, Text, Url};
+use super::Kind::{Bool, Choice, Count, Dialect, Duration, List, Path, Secret, Text, Url};
 use super::{Key, key};
 
 /// The keys of providers.
@@ -132,6 +132,14 @@ pub(super) const KEYS: &[Key] = &[
         "",
         Live,
         "Tokens its models can take, where you know better than the built-in table.",
+    ),
+    key(
+        "providers.NAME.transcript",
+        Choice(&["off", "human", "xml"]),
+        "off",
+        Live,
+        "Tells the model a conversation as one text, for models that were trained so: with `Human:` \
+         and `Assistant:`, or with `<user>` and `<assistant>` around what each says.",
     ),
     key("providers.NAME.headers.NAME", Secret, "", Live, "A further request header."),
     key(

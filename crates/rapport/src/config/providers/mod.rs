@@ -133,6 +133,8 @@ fn rest(values: &mut Values<'_>, settings: &mut ProviderSettings) {
     }
     settings.window_tokens =
         values.optional_count(&at("window_tokens")).and_then(|count| u32::try_from(count).ok());
+    settings.transcript =
+        values.choice(&at("transcript"), &gateway::model::Transcript::WORDS).unwrap_or_default();
     settings.headers = headers(values, &name);
     settings.retries = u32::try_from(values.count(&at("retries"))).unwrap_or(0);
     settings.deadlines = Deadlines {

@@ -58,6 +58,13 @@ pub fn diff(first: &Exchange, second: &Exchange) -> Vec<Difference> {
     all
 }
 
+/// All differences between the bodies of two requests.
+pub(crate) fn differing(first: &[u8], second: &[u8]) -> Vec<Difference> {
+    let mut all = Vec::new();
+    bodies(&mut all, "request", first, second);
+    all
+}
+
 fn put(all: &mut Vec<Difference>, place: &str, first: Option<String>, second: Option<String>) {
     if first != second && all.len() < DIFFERENCES_MAX {
         let short = |text: String| redact::text(&text).chars().take(SHOWN_MAX).collect();

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::capture::{Arrival, Ending, Exchange, Kind, Tape, Times, unpacked};
-use crate::http::{Framing, Head, Side, Unpacker, find_end};
+use crate::http::{Framing, Head, Meter, Side, Unpacker, find_end};
 use crate::http2::{self, PREFACE};
 use crate::redact;
 
@@ -23,7 +23,7 @@ pub enum Secrets {
 
 /// Why a line cannot be read.
 #[derive(Debug)]
-pub struct Broken(String);
+pub struct Broken(pub(super) String);
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,29 +128,76 @@ pub fn line(exchange: &Exchange, secrets: Secrets) -> String {
     serde_json::to_string(&line).unwrap_or_default()
 }
 
-/// What stands in a packed body cannot be hidden there: where it holds a secret, the body is
-/// written unpacked, under a head that says so.
+/// What stands in a packed body cannot be hidden there, and in one whose length was said it would
+/// not fit: where a body holds a secret, it is written plain, under a head that says so.
 fn laid_open(
     tape: &Tape,
     head: Option<&Head>,
     (framing, raw): (Framing, &[u8]),
     secrets: Secrets,
 ) -> Option<Tape> {
-    let head = head.filter(|head| secrets == Secrets::Hidden && Unpacker::of(head).is_some())?;
-    let (body, _) = unpacked(Some(head), framing.payload(raw));
-    let text = String::from_utf8_lossy(&body);
-    if redact::text(&text) == text {
+    let head = head.filter(|_| secrets == Secrets::Hidden)?;
+    let is_packed = Unpacker::of(head).is_some();
+    if !is_packed && !matches!(framing, Framing::Chunked | Framing::Length(_)) {
         return None;
     }
+    let payload = framing.payload(raw);
+    if !is_packed && std::str::from_utf8(&payload).is_err() {
+        return None;
+    }
+    let (body, _) = unpacked(Some(head), payload);
+    let text = String::from_utf8_lossy(&body);
     let hidden = redact::text(&text);
-    let mut head = head.clone();
-    head.set("Content-Encoding", "");
-    head.set("Transfer-Encoding", "");
-    head.set("Content-Length", &hidden.len().to_string());
-    let mut bytes = head.write();
+    if hidden == text {
+        return None;
+    }
+    let mut new = head.clone();
+    new.set("Content-Encoding", "");
+    new.set("Transfer-Encoding", "");
+    new.set("Content-Length", &hidden.len().to_string());
+    let mut bytes = new.write();
+    let before = bytes.len() as u64;
     bytes.extend_from_slice(hidden.as_bytes());
-    let (end, at) = (bytes.len() as u64, tape.at(tape.total()));
-    Some(Tape::restore(bytes, vec![Arrival { end, at }], end))
+    let end = bytes.len() as u64;
+    let by_line = if is_packed { None } else { by_line(tape, head, framing, &text) };
+    let arrivals = match by_line.filter(|(joined, _)| *joined == hidden) {
+        Some((_, ends)) => {
+            let begin = Arrival { end: before, at: tape.at(head.length as u64) };
+            let lines = ends.iter().map(|(end, at)| Arrival { end: before + *end, at: *at });
+            std::iter::once(begin).chain(lines).collect()
+        }
+        None => vec![Arrival { end, at: tape.at(tape.total()) }],
+    };
+    Some(Tape::restore(bytes, arrivals, end))
+}
+
+/// A text without its secrets, line by line: where each line ends then, and when it came.
+fn by_line(
+    tape: &Tape,
+    head: &Head,
+    framing: Framing,
+    text: &str,
+) -> Option<(String, Vec<(u64, Duration)>)> {
+    let raw = tape.bytes().get(head.length..)?;
+    // Pairs: bytes of payload so far, and the place on the tape where they ended.
+    let (mut ends, mut payload) = (Vec::new(), 0_u64);
+    Meter::new(framing).take(raw, &mut |piece, end| {
+        payload += piece.len() as u64;
+        ends.push((payload, (head.length + end) as u64));
+    });
+    let (mut out, mut lines, mut read) = (String::new(), Vec::<(u64, Duration)>::new(), 0_u64);
+    for line in text.split_inclusive('\n') {
+        read += line.len() as u64;
+        out.push_str(&redact::text(line));
+        let piece = ends.get(ends.partition_point(|(end, _)| *end < read))?;
+        let place = piece.1.saturating_sub(piece.0.saturating_sub(read));
+        let (end, at) = (out.len() as u64, tape.at(place));
+        match lines.last_mut() {
+            Some(last) if last.1 == at => last.0 = end,
+            _ => lines.push((end, at)),
+        }
+    }
+    Some((out, lines))
 }
 
 /// A connection of HTTP/2 without what may hold secrets; its streams stand beside it, readable.
@@ -168,28 +215,39 @@ fn micros(time: Duration) -> u64 {
 }
 
 fn tape(tape: &Tape, has_head: bool, secrets: Secrets) -> TapeLine {
-    let arrivals = tape.arrivals().iter().map(|arrival| (arrival.end, micros(arrival.at)));
-    let mut line =
-        TapeLine { total: tape.total(), arrivals: arrivals.collect(), ..TapeLine::default() };
+    let mut line = TapeLine { total: tape.total(), ..TapeLine::default() };
+    let head_end = if has_head { find_end(tape.bytes()).unwrap_or(0) } else { 0 };
+    let mut new_head_end = head_end;
     match std::str::from_utf8(tape.bytes()) {
         Ok(text) if secrets == Secrets::Hidden => {
             let text = hidden(text, has_head);
             // What stands there now is what went by, for whoever reads it.
             line.total = line.total.saturating_sub(tape.bytes().len() as u64);
             line.total = line.total.saturating_add(text.len() as u64);
+            new_head_end = if has_head { find_end(text.as_bytes()).unwrap_or(0) } else { 0 };
             line.text = Some(text);
         }
         Ok(text) => line.text = Some(text.to_owned()),
         Err(_) if secrets == Secrets::Hidden && has_head => {
             // The head may hold a key even where the body is no text.
-            let end = find_end(tape.bytes()).unwrap_or(0);
-            let (head, body) = tape.bytes().split_at_checked(end).unwrap_or((tape.bytes(), &[]));
+            let (head, body) =
+                tape.bytes().split_at_checked(head_end).unwrap_or((tape.bytes(), &[]));
             let mut bytes = hidden(&String::from_utf8_lossy(head), true).into_bytes();
+            new_head_end = bytes.len();
             bytes.extend_from_slice(body);
             line.total = bytes.len() as u64;
             line.base64 = Some(STANDARD.encode(bytes));
         }
         Err(_) => line.base64 = Some(STANDARD.encode(tape.bytes())),
+    }
+    let (old, new) = (head_end as u64, new_head_end as u64);
+    // Behind a head that became shorter or longer every place has moved with it.
+    let moved = |end: u64| if end < old { end.min(new) } else { (end - old).saturating_add(new) };
+    let ends = tape.arrivals().iter();
+    line.arrivals =
+        ends.map(|arrival| (moved(arrival.end).min(line.total), micros(arrival.at))).collect();
+    if let Some(last) = line.arrivals.last_mut() {
+        last.0 = line.total;
     }
     line
 }
@@ -205,11 +263,13 @@ fn hidden(text: &str, has_head: bool) -> String {
                 let ending = value.len() - value.trim_end_matches(['\r', '\n']).len();
                 let (value, ending) =
                     value.split_at_checked(value.len() - ending).unwrap_or((value, ""));
-                let blank = if value.starts_with(' ') { " " } else { "" };
-                out.push_str(&format!(
-                    "{name}:{blank}{}{ending}",
-                    redact::header(name, value.trim())
-                ));
+                let shown = redact::header(name, value.trim());
+                if shown == value.trim() {
+                    out.push_str(line);
+                } else {
+                    let blank = if value.starts_with(' ') { " " } else { "" };
+                    out.push_str(&format!("{name}:{blank}{shown}{ending}"));
+                }
             }
             _ if place == 0 => {
                 let mut words = line.splitn(3, ' ').map(redact::path);

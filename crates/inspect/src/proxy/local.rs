@@ -65,19 +65,23 @@ pub(super) async fn answer(shared: &Shared, caller: &mut Caller, head: Head) -> 
 /// A page of elsewhere that had its name resolved to this machine still shows its own name.
 fn is_local(shared: &Shared, head: &Head) -> bool {
     let host = head.header("host").unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let name = name.trim_start_matches('[').trim_end_matches(']');
     let is_name = |name: &str| {
         name.eq_ignore_ascii_case("localhost")
             || name
                 .parse::<std::net::IpAddr>()
                 .is_ok_and(|ip| ip.is_loopback() || ip == shared.address.ip())
     };
-    let origin = head.header("origin").map(|origin| {
-        let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
-        authority.rsplit_once(':').map_or(authority, |(name, _)| name).to_owned()
-    });
-    is_name(name) && origin.is_none_or(|origin| is_name(&origin))
+    let origin = head.header("origin");
+    let origin = origin.map(|origin| origin.split_once("://").map_or(origin, |(_, rest)| rest));
+    is_name(name_of(host)) && origin.is_none_or(|origin| is_name(name_of(origin)))
+}
+
+/// The host of an authority, without its port and the brackets of IPv6.
+fn name_of(authority: &str) -> &str {
+    match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.rsplit_once(':').map_or(authority, |(name, _)| name),
+    }
 }
 
 async fn body(caller: &mut Caller, head: &Head) -> Option<Vec<u8>> {
@@ -110,6 +114,9 @@ async fn respond(shared: &Shared, head: &Head, body: &[u8]) -> Answer {
             Answer::Json(200, json!({"cleared": true}))
         }
         ("GET", ["events"]) => Answer::Events,
+        ("GET", ["pcap"]) => {
+            Answer::Bytes("application/x-pcapng", export::pcap(&all(shared), secrets(shared)).0)
+        }
         ("GET", ["har"]) => Answer::Json(200, export::har(&all(shared), secrets(shared))),
         ("GET", ["jsonl"]) => {
             let lines =
@@ -141,8 +148,8 @@ fn told(shared: &Shared, key: &str, body: &[u8]) -> Answer {
 
 fn missing(text: &str) -> Answer {
     let hint = "there are /__rapport__/exchanges, /exchanges/N, /exchanges/N/request, \
-                /exchanges/N/response, /exchanges/N/curl, /events, /har, /jsonl, /diff?a=N&b=N and \
-                /rules";
+                /exchanges/N/response, /exchanges/N/curl, /events, /har, /pcap, /jsonl, \
+                /diff?a=N&b=N and /rules";
     Answer::Json(404, json!({"error": text, "hint": hint}))
 }
 

@@ -99,9 +99,15 @@ fn write(proxy: &Proxy, screen: &Screen, app: &App, path: &Path) -> std::io::Res
     for row in app.shown().filter(|row| !row.is_open) {
         all.extend(proxy.book().get(row.number));
     }
-    let is_archive = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("har"));
+    let ends = |word: &str| path.extension().is_some_and(|end| end.eq_ignore_ascii_case(word));
     let mut file = private(path)?;
-    if is_archive {
+    if ends("pcap") || ends("pcapng") {
+        let (bytes, count) = export::pcap(&all, screen.secrets);
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        return Ok(count);
+    }
+    if ends("har") {
         let archive = export::har(&all, screen.secrets);
         file.write_all(serde_json::to_string_pretty(&archive)?.as_bytes())?;
     } else {

@@ -33,7 +33,7 @@ impl Prompt {
         match self {
             Self::Filter => "filter",
             Self::Find => "find",
-            Self::Export => "write to (.har, or lines of JSON)",
+            Self::Export => "write to (.har, .pcapng, or lines of JSON)",
             Self::Target => "send to",
         }
     }
@@ -69,6 +69,8 @@ pub(super) struct App {
     pub(super) find: String,
     pub(super) pane: Pane,
     pub(super) scroll: usize,
+    /// The first line of the help that is shown.
+    pub(super) help: usize,
     /// The lines of the pane in front, for the exchange it belongs to.
     pub(super) lines: Vec<pane::Line>,
     shown_of: Option<(u64, Pane)>,
@@ -96,6 +98,7 @@ impl App {
             find: String::new(),
             pane: Pane::Overview,
             scroll: 0,
+            help: 0,
             lines: Vec::new(),
             shown_of: None,
             marked: None,

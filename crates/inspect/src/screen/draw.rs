@@ -14,13 +14,22 @@ use crate::decode::dollars;
 /// From which width on the list and a pane stand side by side.
 const WIDE: u16 = 140;
 
+/// Below which width words are left out.
+const NARROW: u16 = 72;
+
+/// From which width on the list says what exchanges were about.
+const ABOUT: u16 = 54;
+
+/// Columns for the names of keys in the help.
+const KEYS: u16 = 12;
+
 /// Draws everything.
 pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     let area = frame.area();
     if area.height < 4 || area.width < 20 {
         return;
     }
-    put(frame, (area.x, area.y, area.width), header(app));
+    put(frame, (area.x, area.y, area.width), header(app, area.width));
     let body = Rect { y: area.y + 2, height: area.height - 3, ..area };
     let second = (area.x, area.y + 1, area.width);
     app.page = usize::from(body.height.saturating_sub(1).max(1));
@@ -31,10 +40,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     match front {
         Mode::Help => {
             put(frame, second, Drawn::from("keys").style(bold()));
-            help(frame, body);
+            help(frame, app, body);
         }
         Mode::Detail => {
-            put(frame, second, tabs(app));
+            put(frame, second, tabs(app, area.width));
             pane(frame, app, body);
         }
         _ if area.width >= WIDE => {
@@ -50,7 +59,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
         }
     }
     let last = (area.x, area.bottom() - 1, area.width);
-    put(frame, last, footer(app));
+    put(frame, last, footer(app, area.width));
     if let Mode::Typing(prompt, text) = &app.mode {
         let typed = Span::raw(format!("{}: {text}", prompt.label())).width();
         let x = u16::try_from(typed).unwrap_or(u16::MAX).min(area.width - 1);
@@ -67,8 +76,14 @@ fn bold() -> Style {
     Style::new().add_modifier(Modifier::BOLD)
 }
 
-fn header(app: &App) -> Drawn<'static> {
-    let mut text = format!("{}  {} seen", app.title, app.rows.back().map_or(0, |row| row.number));
+fn header(app: &App, width: u16) -> Drawn<'static> {
+    let seen = app.rows.back().map_or(0, |row| row.number);
+    let mut text = if width < NARROW {
+        // Where it is, and the program's name, may be cut off.
+        format!("{seen} seen  {}", app.title.rsplit("  ").next().unwrap_or_default())
+    } else {
+        format!("{}  {seen} seen", app.title)
+    };
     if app.spent.calls > app.spent.unpriced {
         text.push_str(&format!("  {}", dollars(app.spent.micro_usd)));
     }
@@ -93,7 +108,7 @@ fn filter(app: &App) -> Drawn<'static> {
     Drawn::from(format!("filter {}  ({shown} of {all})", app.filter_text))
 }
 
-fn tabs(app: &App) -> Drawn<'static> {
+fn tabs(app: &App, width: u16) -> Drawn<'static> {
     let mut spans = vec![Span::styled(format!("#{}  ", app.selected), bold())];
     for (place, one) in Pane::ALL.iter().enumerate() {
         let style = if *one == app.pane {
@@ -101,7 +116,12 @@ fn tabs(app: &App) -> Drawn<'static> {
         } else {
             Style::new()
         };
-        spans.push(Span::styled(format!(" {} {} ", place + 1, one.name()), style));
+        let name = if width >= NARROW || *one == app.pane {
+            format!(" {} {} ", place + 1, one.name())
+        } else {
+            format!(" {} ", place + 1)
+        };
+        spans.push(Span::styled(name, style));
     }
     if app.pane == Pane::Difference {
         let style = Style::new().add_modifier(Modifier::REVERSED);
@@ -110,16 +130,19 @@ fn tabs(app: &App) -> Drawn<'static> {
     Drawn::from(spans)
 }
 
-fn footer(app: &App) -> Drawn<'static> {
+fn footer(app: &App, width: u16) -> Drawn<'static> {
     match &app.mode {
         Mode::Typing(prompt, text) => Drawn::from(format!("{}: {text}", prompt.label())),
         _ if !app.said.is_empty() => {
             Drawn::from(Span::styled(app.said.clone(), Style::new().fg(Color::Yellow)))
         }
+        Mode::Detail if width < NARROW => Drawn::from("? keys  Esc back  ↑↓ scroll  ←→ panes"),
+        Mode::List if width < NARROW => Drawn::from("? keys  q quit  ↑↓ choose  Enter look"),
+        Mode::Help if width < NARROW => Drawn::from("↑↓ scroll  any other key goes back"),
         Mode::Detail => {
             Drawn::from("↑↓ scroll  ←→ panes  [ ] others  / find  r again  Esc back  ? keys")
         }
-        Mode::Help => Drawn::from("any key goes back"),
+        Mode::Help => Drawn::from("↑↓ scroll, any other key goes back"),
         Mode::List => {
             Drawn::from("↑↓ choose  Enter look  f filter  / find  p hold  r again  ? keys  q quit")
         }
@@ -140,7 +163,8 @@ fn list(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let height = usize::from(area.height);
     // The same in every row, so that the columns stay below each other.
     let rest = usize::from(area.width).saturating_sub(26);
-    let has_more = rows.iter().any(|row| !row.about.is_empty());
+    // A few letters of what it was about would say nothing.
+    let has_more = area.width >= ABOUT && rows.iter().any(|row| !row.about.is_empty());
     let title_room = if has_more { (rest * 45 / 100).max(12).min(rest) } else { rest };
     let chosen = rows.iter().position(|row| row.number == app.selected);
     let chosen = chosen.unwrap_or(rows.len() - 1);
@@ -248,13 +272,20 @@ fn wrapped(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-fn help(frame: &mut Frame<'_>, area: Rect) {
-    for (y, (keys, what)) in (area.y..area.bottom()).zip(HELP) {
-        let line = Drawn::from(vec![
-            Span::styled(padded(keys, 12), bold()),
-            Span::raw((*what).to_owned()),
-        ]);
-        put(frame, (area.x, y, area.width), line);
+fn help(frame: &mut Frame<'_>, app: &mut App, area: Rect) {
+    let room = usize::from(area.width.saturating_sub(KEYS));
+    let lines: Vec<(&str, String)> = HELP
+        .iter()
+        .flat_map(|(keys, what)| {
+            let names = std::iter::once(*keys).chain(std::iter::repeat(""));
+            names.zip(wrapped(what, room))
+        })
+        .collect();
+    let last = lines.len().saturating_sub(usize::from(area.height));
+    app.help = app.help.min(last);
+    for (y, (keys, what)) in (area.y..area.bottom()).zip(lines.into_iter().skip(app.help)) {
+        let keys = Span::styled(padded(keys, usize::from(KEYS)), bold());
+        put(frame, (area.x, y, area.width), Drawn::from(vec![keys, Span::raw(what)]));
     }
 }
 

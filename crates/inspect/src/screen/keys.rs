@@ -20,7 +20,7 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("x", "close the connection of a held request"),
     ("r  R", "send it again; to another server"),
     ("m  d", "mark one; what differs between it and the chosen one"),
-    ("w", "write what is shown to a file: HAR, or lines of JSON"),
+    ("w", "write what is shown to a file: HAR, pcapng, or lines"),
     ("C", "forget all that is over"),
     ("?  q", "this; quit"),
 ];
@@ -34,6 +34,17 @@ pub(super) fn key(app: &mut App, key: KeyEvent, book: &Book) -> Option<Act> {
     match app.mode.clone() {
         Mode::Typing(prompt, text) => typing(app, (prompt, text), key.code, book),
         Mode::Help => {
+            match key.code {
+                KeyCode::Down | KeyCode::Char('j') | KeyCode::PageDown => {
+                    app.help = app.help.saturating_add(1);
+                    return None;
+                }
+                KeyCode::Up | KeyCode::Char('k') | KeyCode::PageUp => {
+                    app.help = app.help.saturating_sub(1);
+                    return None;
+                }
+                _ => app.help = 0,
+            }
             app.mode = app.behind.clone();
             (key.code == KeyCode::Char('q')).then_some(Act::Quit)
         }

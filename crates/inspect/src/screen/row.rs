@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::capture::Exchange;
+use crate::capture::{Ending, Exchange};
 use crate::decode::{self, Severity, View};
 use crate::{redact, visible};
 
@@ -54,7 +54,7 @@ impl Row {
     /// The row of one that is over.
     pub(super) fn over(exchange: &Exchange, view: &View, is_shown: bool) -> Self {
         let state = match view.status {
-            0 => exchange.ending.as_str().replace('_', " "),
+            0 => brief(&exchange.ending).to_owned(),
             status => status.to_string(),
         };
         let worst = view.findings.first();
@@ -84,6 +84,18 @@ impl Row {
     /// The time it took, as people read it.
     pub(super) fn time(&self) -> String {
         self.took.map(decode::shown).unwrap_or_default()
+    }
+}
+
+/// How it ended without an answer, in the room of a status.
+fn brief(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Open => "…",
+        Ending::Whole => "",
+        Ending::CutByTarget => "cut",
+        Ending::CutByCaller => "left",
+        Ending::Unreached(_) => "none",
+        Ending::ByRule(_) => "rule",
     }
 }
 

@@ -223,3 +223,37 @@ fn the_newest_is_followed_until_another_is_chosen_and_the_forgotten_go() {
         assert_eq!(seat.app.selected, 5);
     }
 }
+
+#[test]
+fn a_narrow_terminal_keeps_what_matters_in_sight() {
+    let mut seat = Seat::new(40, 12);
+    for part in ["3 seen  127.0.0.1:8888 → 127.0.0.1:61900", "POST /v1/mes", "529", "q quit"] {
+        seat.shows(part);
+    }
+    seat.press(KeyCode::Enter);
+    seat.press(KeyCode::Char('4'));
+    for part in [" 1  2  3  4 messages  5", "? keys  Esc back"] {
+        seat.shows(part);
+    }
+    seat.press(KeyCode::Char('?'));
+    seat.hides("this; quit");
+    for _ in 0..40 {
+        seat.press(KeyCode::Down);
+    }
+    seat.shows("this; quit");
+    seat.press(KeyCode::Char('z'));
+    assert_eq!(seat.app.mode, Mode::Detail);
+}
+
+#[test]
+fn what_had_no_answer_says_so_in_the_room_of_a_status() {
+    let mut seat = Seat::new(80, 24);
+    let ask = b"GET /x HTTP/1.1\r\n\r\n";
+    let entry = seat.book.open(Kind::Http, "127.0.0.1:5".into(), "127.0.0.1:1".into());
+    entry.push(Way::Asked, ask);
+    entry.change(|page| page.ask = Head::read(ask, Side::Ask).unwrap());
+    entry.end(Ending::Unreached("refused the connection".to_owned()));
+    seat.app.take(&seat.book.get(4).unwrap());
+    seat.shows("none ");
+    seat.hides("unre");
+}

@@ -7,7 +7,11 @@ mod local;
 #[cfg(test)]
 mod measures;
 #[cfg(test)]
+mod packets;
+#[cfg(test)]
 mod passes;
+#[cfg(test)]
+mod plays;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]

@@ -18,6 +18,9 @@ pub(crate) struct Loopback;
 /// Limit: one exchange of a byte with ourselves.
 const EXCHANGE: Duration = Duration::from_millis(800);
 
+/// How many ports Linux lends when nobody changed it.
+const USUAL_PORTS: usize = 60_999 - 32_768 + 1;
+
 /// A port no rule is likely to name.
 const ANY: u16 = 49999;
 
@@ -30,6 +33,7 @@ impl Check for Loopback {
             rung: 1,
             budget: Duration::from_secs(1),
             verdicts: &[
+                "net.ephemeral_exhausted",
                 "net.lo_down",
                 "net.loopback_blocked",
                 "sandbox.landlock",
@@ -57,6 +61,9 @@ async fn look(case: &Case) -> Step {
         (Ok(()), Err(broken)) => {
             let seen = format!("::1 {}: IPv6 is probably off", broken.word());
             Step::pass("127.0.0.1 works, ::1 does not").seen([seen])
+        }
+        (Err(Dialed::Other | Dialed::NotAvailable), _) if is_exhausted().await => {
+            Step::name(exhausted())
         }
         (Err(broken), six) => {
             let verdict = of_rule(name(broken, six.is_ok())).await;
@@ -86,6 +93,30 @@ async fn talk_to_self(address: IpAddr) -> Result<(), Dialed> {
         Ok(Err(error)) => Err(classify(&error)),
         Ok(Ok(_)) => Ok(()),
     }
+}
+
+/// Whether the system has no port left to lend.
+async fn is_exhausted() -> bool {
+    let lent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    lent.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+}
+
+fn exhausted() -> Verdict {
+    let range = crate::port::ephemeral_range();
+    let shown = range.as_ref().map(|range| format!(" ({}-{})", range.start(), range.end()));
+    let sentence = format!(
+        "this machine has no free local port left to lend{}, so no connection can be made",
+        shown.unwrap_or_default()
+    );
+    let verdict = Verdict::certain("net.ephemeral_exhausted", sentence)
+        .because("a free port was asked for, and the system said that all are in use");
+    let is_narrow = range.is_some_and(|range| range.len() < USUAL_PORTS);
+    let wide = "sudo sysctl -w net.ipv4.ip_local_port_range='32768 60999'";
+    let close = Fix::say("close idle connections, or end the program that opened them");
+    if is_narrow {
+        return verdict.fix(Fix::run_as_root("lend as many as is usual", wide)).fix(close);
+    }
+    verdict.fix(close)
 }
 
 /// Why 127.0.0.1 does not work, while `::1` does or does not.

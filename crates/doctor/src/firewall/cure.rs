@@ -9,13 +9,19 @@ pub(super) fn culprit(suspect: &Suspect, way: &Way) -> Culprit {
     let (family, table) = (suspect.home.family.word(), &suspect.home.table);
     let hook = hook(suspect.hook);
     let rule = match suspect.handle {
+        Some(number) if suspect.home.is_legacy => {
+            format!("{} # rule {number} of the chain", suspect.text)
+        }
         Some(handle) => format!("{} # handle {handle}", suspect.text),
         None => suspect.text.clone(),
     };
     Culprit {
         deed: suspect.deed,
         is_sure: suspect.is_sure,
-        place: format!("table {family} {table}, chain {} ({hook})", suspect.chain),
+        place: match suspect.home.is_legacy {
+            true => format!("{} table {table}, chain {} ({hook})", tool(suspect), suspect.chain),
+            false => format!("table {family} {table}, chain {} ({hook})", suspect.chain),
+        },
         rule,
         counter: suspect.counter,
         fixes: fixes(suspect, way),
@@ -37,10 +43,11 @@ fn fixes(suspect: &Suspect, way: &Way) -> Vec<Fix> {
     let (family, table) = (suspect.home.family.word(), &suspect.home.table);
     let delete = suspect.handle.map(|handle| {
         let chain = &suspect.chain;
-        Fix::run_as_root(
-            "remove the rule, when nobody needs it",
-            format!("sudo nft delete rule {family} {table} {chain} handle {handle}"),
-        )
+        let command = match suspect.home.is_legacy {
+            true => format!("sudo {} -t {table} -D {chain} {handle}", tool(suspect)),
+            false => format!("sudo nft delete rule {family} {table} {chain} handle {handle}"),
+        };
+        Fix::run_as_root("remove the rule, when nobody needs it", command)
     });
     let words = "let loopback pass before the rule; do not turn the firewall off";
     let allow = if suspect.chain.starts_with("ufw") {
@@ -55,11 +62,12 @@ fn fixes(suspect: &Suspect, way: &Way) -> Vec<Fix> {
         // What turns a connection is undone by removing it; nothing has to be let through.
         return delete.into_iter().collect();
     } else if is_of_iptables(suspect) {
-        let tool = if suspect.home.family == Family::Ip6 { "ip6tables" } else { "iptables" };
+        let tool = tool(suspect);
         let (flag, base) = (interface(suspect.hook, "-i", "-o"), &suspect.base);
         let packets =
             if way.is_local { format!("{flag} lo") } else { format!("-p tcp --dport {port}") };
-        Fix::run_as_root(words, format!("sudo {tool} -I {base} {packets} -j ACCEPT"))
+        let table = if *table == "filter" { String::new() } else { format!("-t {table} ") };
+        Fix::run_as_root(words, format!("sudo {tool} {table}-I {base} {packets} -j ACCEPT"))
     } else {
         let packets = match (way.is_local, suspect.is_reply) {
             (true, _) => format!("{} lo", interface(suspect.hook, "iif", "oif")),
@@ -79,6 +87,16 @@ fn fixes(suspect: &Suspect, way: &Way) -> Vec<Fix> {
 /// The way to name an interface where packets come in, or where they go out.
 fn interface<'a>(hook: Hook, comes: &'a str, goes: &'a str) -> &'a str {
     if matches!(hook, Hook::Output | Hook::Postrouting) { goes } else { comes }
+}
+
+/// The command that keeps the table; plain `iptables` is one or the other, as its system chose.
+fn tool(suspect: &Suspect) -> &'static str {
+    match (suspect.home.family, suspect.home.is_legacy) {
+        (Family::Ip6, true) => "ip6tables-legacy",
+        (_, true) => "iptables-legacy",
+        (Family::Ip6, false) => "ip6tables",
+        (_, false) => "iptables",
+    }
 }
 
 /// Whether the table is one that iptables keeps, and would not expect others to change.

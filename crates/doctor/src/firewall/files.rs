@@ -26,7 +26,7 @@ pub(super) fn notes(root: &Path) -> Vec<String> {
         let tables = text(path).split_whitespace().collect::<Vec<_>>().join(", ");
         if !tables.is_empty() {
             notes.push(format!(
-                "the older {tool} has tables too ({tables}), which `sudo {tool}-legacy-save` shows"
+                "the older {tool} has tables ({tables}), which `sudo {tool}-legacy-save` shows"
             ));
         }
     }

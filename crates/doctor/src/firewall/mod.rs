@@ -96,7 +96,6 @@ pub(crate) fn look(way: Way) -> Look {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             Look::Hidden { reason: "only root may read the firewall's rules".to_owned(), notes }
         }
-        // Without nftables in the kernel there are no such rules; old iptables may have some.
         Err(_) => Look::Read { rules: 0, culprits: Vec::new(), notes },
     }
 }

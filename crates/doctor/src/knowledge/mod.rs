@@ -22,6 +22,9 @@ struct Entry {
     patterns: Vec<String>,
     cause: String,
     steps: Vec<String>,
+    /// Says so little that any other text beside it is better.
+    #[serde(default)]
+    weak: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -120,7 +123,7 @@ pub fn explain_text(text: &str) -> Option<Explanation> {
         .iter()
         .flat_map(|entry| entry.patterns.iter().map(move |pattern| (entry, pattern)))
         .filter(|(_, pattern)| matches(&lower, &pattern.to_lowercase()));
-    let (entry, pattern) = all.max_by_key(|(_, pattern)| pattern.len())?;
+    let (entry, pattern) = all.max_by_key(|(entry, pattern)| (!entry.weak, pattern.len()))?;
     Some(Explanation {
         id: entry.id.clone(),
         tool: entry.tool.clone(),

@@ -206,3 +206,57 @@ fn rules_that_let_the_port_pass_raise_no_alarm() {
         assert_eq!(finding["outcome"], "pass", "{finding:#}");
     }
 }
+
+#[test]
+fn rules_of_the_older_iptables_are_named_and_their_fixes_heal() {
+    if !possible("iptables-legacy") {
+        return;
+    }
+    let four = "iptables-legacy table filter, chain INPUT (input)";
+    let port = format!("-p tcp -m tcp --dport {PORT}");
+    for (setup, at, id, proof) in [
+        (
+            format!("iptables-legacy -A INPUT -p tcp --dport {PORT} -j DROP"),
+            HERE,
+            "firewall.drop",
+            [four.to_owned(), format!("-A INPUT {port} -j DROP # rule 1 of the chain")],
+        ),
+        (
+            format!(
+                "iptables-legacy -N own; iptables-legacy -A own -j REJECT; \
+                 iptables-legacy -A INPUT -p tcp --dport {PORT} -j own"
+            ),
+            HERE,
+            "firewall.reject",
+            ["chain own (input)".to_owned(), "-A own -j REJECT # rule 1".to_owned()],
+        ),
+        (
+            "iptables-legacy -P INPUT DROP".to_owned(),
+            HERE,
+            "net.loopback_blocked",
+            [four.to_owned(), "`-P INPUT DROP`".to_owned()],
+        ),
+        (
+            format!("ip6tables-legacy -A OUTPUT -d ::1 -p tcp --dport {PORT} -j DROP"),
+            SIX,
+            "firewall.drop",
+            ["ip6tables-legacy table filter".to_owned(), format!("-d ::1/128 {port} -j DROP")],
+        ),
+    ] {
+        let proof: Vec<&str> = proof.iter().map(String::as_str).collect();
+        follow(&format!("{LO} {setup};"), at, id, &proof);
+    }
+}
+
+#[test]
+fn rules_of_the_older_iptables_that_let_the_port_pass_raise_no_alarm() {
+    if !possible("iptables-legacy") {
+        return;
+    }
+    let setup = format!(
+        "{LO} iptables-legacy -P INPUT DROP; iptables-legacy -A INPUT -i lo -j ACCEPT; \
+         iptables-legacy -A OUTPUT ! -d 127.0.0.0/8 -j DROP;"
+    );
+    let json = diagnosed(&setup, HERE, HERE);
+    assert_eq!(json["verdict"]["id"], "ok", "{json:#}");
+}

@@ -326,3 +326,41 @@ async fn a_server_in_a_container_is_found() {
         child.wait().unwrap();
     }
 }
+
+#[test]
+fn a_system_that_does_not_ask_its_hosts_file_is_named() {
+    Case {
+        needs: "mount",
+        setup: format!(
+            "{LO} f=$(mktemp); echo 'hosts: dns' > $f; mount --bind $f /etc/nsswitch.conf; rm $f;"
+        ),
+        listen: HERE,
+        target: "localhost:45679",
+        id: "name.nsswitch",
+        evidence: "/etc/nsswitch.conf says `hosts: dns`",
+        words: "hosts: files dns",
+        mend: "umount /etc/nsswitch.conf;",
+    }
+    .check();
+}
+
+#[test]
+fn a_machine_without_a_free_port_is_named_and_the_fix_heals() {
+    // Both ports that are lent are held for as long as the subject may take.
+    let hold = "import socket, time; held = [socket.create_server(('0.0.0.0', port)) \
+                for port in (50000, 50001)]; print(1, flush=True); time.sleep(20)";
+    Case {
+        needs: "python3",
+        setup: format!(
+            "{LO} sysctl -qw net.ipv4.ip_local_port_range='50000 50001'; p=$(mktemp -u); \
+             mkfifo $p; python3 -c \"{hold}\" > $p 2>/dev/null & read ready < $p; rm $p;"
+        ),
+        listen: HERE,
+        target: HERE,
+        id: "net.ephemeral_exhausted",
+        evidence: "no free local port left to lend (50000-50001)",
+        words: "sudo sysctl -w net.ipv4.ip_local_port_range='32768 60999'",
+        mend: "sysctl -qw net.ipv4.ip_local_port_range='32768 60999';",
+    }
+    .check();
+}

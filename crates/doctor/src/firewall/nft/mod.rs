@@ -1,4 +1,4 @@
-//! The kernel's packet filter (nftables), read by netlink; rules of iptables-nft are in it as well.
+//! The kernel's packet filter: nftables (rules of iptables-nft are in it), and the older iptables.
 
 mod expression;
 mod legacy;
@@ -7,6 +7,7 @@ mod registers;
 mod set;
 mod text;
 mod walk;
+mod xtables;
 
 #[cfg(test)]
 mod tests;
@@ -72,6 +73,14 @@ impl Family {
 pub(super) struct Home {
     pub(super) family: Family,
     pub(super) table: String,
+    /// Whether the older iptables keeps it, and not nftables.
+    pub(super) is_legacy: bool,
+}
+
+impl Home {
+    fn new(family: Family, table: String) -> Self {
+        Self { family, table, is_legacy: false }
+    }
 }
 
 /// Where a base chain hangs.
@@ -100,8 +109,11 @@ struct Chain {
 struct Rule {
     home: Home,
     chain: String,
+    /// The kernel's number of it; of the older iptables, its number in the chain.
     handle: u64,
     expressions: Vec<Expression>,
+    /// How the older iptables prints it.
+    said: Option<String>,
 }
 
 /// Everything the kernel filters by.
@@ -119,11 +131,22 @@ impl Ruleset {
     }
 }
 
-/// Reads the whole rule set of this network namespace.
+/// Reads the whole rule set of this network namespace, that of the older iptables included.
 ///
 /// # Errors
-/// `PermissionDenied` without root; other errors where the kernel has no nftables.
+/// `PermissionDenied` without root.
 pub(super) fn read() -> io::Result<Ruleset> {
+    let mut rules = match read_nftables() {
+        Ok(rules) => rules,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+        // A kernel without nftables has no such rules.
+        Err(_) => Ruleset::default(),
+    };
+    xtables::add(&mut rules);
+    Ok(rules)
+}
+
+fn read_nftables() -> io::Result<Ruleset> {
     let ask = |kind| dump(Some(NETFILTER), kind, &[0; GENERIC]);
     let chains = ask(GET_CHAIN)?.iter().filter_map(chain).collect::<Vec<_>>();
     if chains.is_empty() {
@@ -161,7 +184,7 @@ fn chain(message: &Message) -> Option<Chain> {
         Some((hook, priority))
     });
     Some(Chain {
-        home: Home { family, table: named(body, 1)? },
+        home: Home::new(family, named(body, 1)?),
         name: named(body, 3)?,
         hook,
         drops_by_default: attribute(body, 5).and_then(|value| be32_at(value, 0)) == Some(0),
@@ -173,7 +196,7 @@ fn rule(message: &Message) -> Option<Rule> {
     let (family, body) = head(message)?;
     let expressions = attribute(body, 4).unwrap_or_default();
     Some(Rule {
-        home: Home { family, table: named(body, 1)? },
+        home: Home::new(family, named(body, 1)?),
         chain: named(body, 2)?,
         handle: attribute(body, 3).and_then(|value| be64_at(value, 0))?,
         expressions: attributes(expressions)
@@ -182,6 +205,7 @@ fn rule(message: &Message) -> Option<Rule> {
                 Some(Expression::read(&named(one, 1)?, data))
             })
             .collect(),
+        said: None,
     })
 }
 
@@ -189,7 +213,7 @@ fn set_of(message: &Message) -> Option<Set> {
     let (family, body) = head(message)?;
     let flags = attribute(body, 3).and_then(|value| be32_at(value, 0)).unwrap_or_default();
     let size = attribute(body, 5).and_then(|value| be32_at(value, 0)).unwrap_or_default();
-    let home = Home { family, table: named(body, 1)? };
+    let home = Home::new(family, named(body, 1)?);
     Some(Set::new(home, named(body, 2)?, flags, usize::try_from(size).unwrap_or_default()))
 }
 

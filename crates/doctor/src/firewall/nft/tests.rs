@@ -9,7 +9,7 @@ use super::{Chain, Family, Home, Hook, Rule, Ruleset, suspects};
 use crate::firewall::Deed;
 
 fn home() -> Home {
-    Home { family: Family::Inet, table: "t".to_owned() }
+    Home::new(Family::Inet, "t".to_owned())
 }
 
 fn chain(name: &str, hook: Option<Hook>, drops_by_default: bool) -> Chain {
@@ -18,7 +18,7 @@ fn chain(name: &str, hook: Option<Hook>, drops_by_default: bool) -> Chain {
 }
 
 fn rule(chain: &str, handle: u64, expressions: Vec<Expression>) -> Rule {
-    Rule { home: home(), chain: chain.to_owned(), handle, expressions }
+    Rule { home: home(), chain: chain.to_owned(), handle, expressions, said: None }
 }
 
 fn load(key: Key) -> Expression {

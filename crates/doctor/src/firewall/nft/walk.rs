@@ -201,7 +201,7 @@ impl<'a> Run<'a> {
             base: self.base.to_owned(),
             hook: self.packet.hook,
             handle: rule.map(|rule| rule.handle),
-            text: rule.map_or_else(|| "policy drop".to_owned(), |r| text::of(r, self.rules)),
+            text: self.text(chain, rule),
             counter,
             is_reply: self.packet.is_reply,
         });
@@ -215,6 +215,14 @@ impl<'a> Run<'a> {
             (Deed::Drop | Deed::Reject, Holds::Yes) if is_sure => Way::Gone,
             // Whoever let it pass before spared it this.
             (Deed::Drop | Deed::Reject, Holds::Yes) => Way::Accepted,
+        }
+    }
+
+    fn text(&self, chain: &Chain, rule: Option<&Rule>) -> String {
+        match rule {
+            Some(rule) => rule.said.clone().unwrap_or_else(|| text::of(rule, self.rules)),
+            None if chain.home.is_legacy => format!("-P {} DROP", chain.name),
+            None => "policy drop".to_owned(),
         }
     }
 

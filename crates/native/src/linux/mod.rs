@@ -1,0 +1,3 @@
+//! What Linux tells only by its C interface.
+
+pub mod tables;

@@ -84,6 +84,15 @@ pub fn folder(path: &Path) -> Report {
     Report::of(&text, understood, verdict)
 }
 
+/// What a program lacks that is not found, and what to do: a path is looked for nowhere else.
+pub(crate) fn absent(command: &str) -> (&'static str, Fix) {
+    if command.contains('/') {
+        return ("is not there", Fix::say("install it, or correct its path"));
+    }
+    let search = Fix::run("install it, or write its full path", format!("which {command}"));
+    ("is not on the PATH", search)
+}
+
 /// Judges a program that is to be started, without starting it.
 #[must_use]
 pub fn program(name: &str, command: &str, search: &[PathBuf]) -> Report {
@@ -97,9 +106,9 @@ pub fn program(name: &str, command: &str, search: &[PathBuf]) -> Report {
         let sentence = format!("the program `{command}` of {name} is there (it was not started)");
         Verdict::certain(HEALTHY, sentence)
     } else {
-        let sentence = format!("the program `{command}` of {name} is not on the PATH");
-        Verdict::certain("config.command_not_found", sentence)
-            .fix(Fix::run("install it, or write its full path", format!("which {command}")))
+        let (lack, fix) = absent(command);
+        let sentence = format!("the program `{command}` of {name} {lack}");
+        Verdict::certain("config.command_not_found", sentence).fix(fix)
     };
     Report::of(name, understood, verdict)
 }

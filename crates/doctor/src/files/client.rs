@@ -242,8 +242,8 @@ fn program_is_there(
             let what = "`command` has arguments in it";
             return Err(place.fault("config.command_has_args", what, Fix::say(fix)));
         }
-        let what = format!("the command `{program}` is not on the PATH");
-        let fix = Fix::run("install it, or write its full path", format!("which {program}"));
+        let (lack, fix) = crate::own::absent(program);
+        let what = format!("the command `{program}` {lack}");
         return Err(place.fault("config.command_not_found", &what, fix));
     }
     let runner = Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned();

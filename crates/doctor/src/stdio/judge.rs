@@ -242,7 +242,7 @@ pub(super) fn not_started(command: &Command, error: &std::io::Error) -> Verdict 
             let sentence = format!("the command `{name}` was not found");
             Verdict::certain("stdio.command_not_found", sentence)
                 .because(said)
-                .fix(Fix::run("install it, or write its full path", format!("which {name}")))
+                .fix(crate::own::absent(name).1)
                 .fix(Fix::say("a desktop program does not have the PATH of your shell"))
         }
         std::io::ErrorKind::PermissionDenied => {

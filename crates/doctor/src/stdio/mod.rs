@@ -46,14 +46,15 @@ impl Command {
         Ok(Self { words, ..Self::default() })
     }
 
-    /// The command as one line.
+    /// The command as one line, as a shell reads it.
     #[must_use]
     pub fn line(&self) -> String {
         let words = self.words.iter().map(|word| {
-            if word.is_empty() || word.contains(char::is_whitespace) {
-                format!("'{word}'")
-            } else {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
+            if !word.is_empty() && word.bytes().all(is_plain) {
                 word.clone()
+            } else {
+                format!("'{}'", word.replace('\'', "'\\''"))
             }
         });
         words.collect::<Vec<String>>().join(" ")

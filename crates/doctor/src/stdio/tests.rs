@@ -22,3 +22,13 @@ fn a_command_line_is_taken_apart_as_a_shell_does() {
 fn a_line_shows_where_its_words_end() {
     assert_eq!(Command::parse("a 'b c' ''").unwrap().line(), "a 'b c' ''");
 }
+
+#[test]
+fn a_shell_reads_the_line_of_a_command_as_the_command() {
+    for words in [["python3", "-c", "print(1/0)"], ["a b", "it's", ""], ["x", "$HOME", "a;b"]] {
+        let words = words.map(str::to_owned).to_vec();
+        let line = Command { words: words.clone(), ..Command::default() }.line();
+        assert_eq!(Command::parse(&line).unwrap().words, words, "{line}");
+        assert!(!line.contains("-c print(1/0)"), "a shell would stumble over {line}");
+    }
+}

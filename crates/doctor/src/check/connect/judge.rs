@@ -296,7 +296,7 @@ fn filtered(scene: &Scene<'_>, dial: &Dial, row: &Listener) -> Verdict {
         );
         let limit = row.queue_limit.map_or(String::new(), |limit| format!(" (limit {limit})"));
         return Verdict::likely("tcp.backlog_full", sentence)
-            .because(format!("{} connections wait at {}{limit}", row.waiting, row.place()))
+            .because(format!("connections that wait at {}: {}{limit}", row.place(), row.waiting))
             .because(listening)
             .fix(Fix::say("restart it, and look for what blocks its main loop"));
     }

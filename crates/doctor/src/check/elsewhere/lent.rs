@@ -15,8 +15,8 @@ pub(super) fn name(port: u16, table: &Table) -> Option<Verdict> {
     }
     let old = own().find(|one| !serves(one))?;
     let sentence = format!(
-        "nothing listens on port {port}, and an old connection keeps the port from a server that \
-         does not set SO_REUSEADDR"
+        "nothing listens on port {port}; it was in use until a moment ago, which keeps it from a \
+         server that does not set SO_REUSEADDR"
     );
     Some(
         Verdict::likely("listen.time_wait", sentence)

@@ -75,8 +75,13 @@ async fn login(endpoint: &Endpoint<'_>, answer: &Answer) -> Verdict {
         }
     }
     let sentence = "the server works and wants to know who asks";
+    let asked = if header.is_empty() {
+        "it does not say how (no `WWW-Authenticate`)".to_owned()
+    } else {
+        format!("it answers `WWW-Authenticate: {header}`")
+    };
     Verdict::certain("mcp.auth_required", sentence)
-        .because(format!("it answers `WWW-Authenticate: {header}`"))
+        .because(asked)
         .fix(Fix::say("log in with the client, or give it `Authorization: Bearer TOKEN`"))
 }
 

@@ -11,6 +11,7 @@
 
 mod ask;
 mod beside;
+mod cast;
 mod content;
 mod control;
 mod dialect;
@@ -23,6 +24,7 @@ mod socket;
 mod strict;
 mod tasks;
 
+pub use cast::{CAST, cast};
 pub use record::Recorded;
 pub use script::{
     Block, ErrorText, Fault, Reply, Rule, Script, ScriptError, StreamError, Thinking, ToolUse,

@@ -1,18 +1,21 @@
 //! Working with a recording: list, show, send again, compare, turn into an archive.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::Context as _;
 use doctor::port::Place;
-use inspect::export::{Secrets, curl, har, read};
+use inspect::export::{Secrets, curl, har, pcap, read, read_har};
 use inspect::{Book, Exchange, Filter, Room, Target, decode, diff};
 
 use super::super::{Frame, block_on};
 use super::price::prices;
 use super::{Options, live, show};
 use crate::print::Exit;
+
+/// So much of a file says what it is.
+const HEAD_BYTES: u64 = 256;
 
 /// Reads a recording and does with it what the flags say.
 pub(super) fn run(
@@ -22,11 +25,8 @@ pub(super) fn run(
 ) -> anyhow::Result<Exit> {
     let all = load(frame, path)?;
     let secrets = live::secrets(options);
-    if let Some(out) = &options.har {
-        let text = serde_json::to_string_pretty(&har(&all, secrets))?;
-        std::fs::write(out, text).with_context(|| format!("cannot write `{}`", out.display()))?;
-        frame.printer.note(&format!("{} exchanges read, {} written", all.len(), out.display()));
-        return Ok(Exit::Fine);
+    if options.har.is_some() || options.pcap.is_some() {
+        return exported(frame, options, (&all, filter));
     }
     if let Some([a, b]) = options.diff.as_deref() {
         let (Some(a), Some(b)) = (find(frame, &all, *a), find(frame, &all, *b)) else {
@@ -85,12 +85,58 @@ fn as_curl(frame: &mut Frame, exchange: &Exchange, secrets: Secrets) -> Exit {
     }
 }
 
-/// All exchanges of a file. A last line that was cut off, as by a kill, is left out and said.
-fn load(frame: &mut Frame, path: &Path) -> anyhow::Result<Vec<Exchange>> {
-    let file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+/// Writes what the filter takes for other tools.
+fn exported(
+    frame: &mut Frame,
+    options: &Options,
+    (all, filter): (&[Exchange], &Filter),
+) -> anyhow::Result<Exit> {
+    let secrets = live::secrets(options);
+    let taken: Vec<Exchange> = all
+        .iter()
+        .filter(|exchange| filter.takes(exchange, &decode::view(exchange)))
+        .cloned()
+        .collect();
+    if let Some(out) = &options.har {
+        let text = serde_json::to_string_pretty(&har(&taken, secrets))?;
+        save(out, text.as_bytes())?;
+        frame.printer.note(&format!("{} exchanges read, {} written", taken.len(), out.display()));
+    }
+    if let Some(out) = &options.pcap {
+        let (bytes, count) = pcap(&taken, secrets);
+        save(out, &bytes)?;
+        frame.printer.note(&format!("{count} exchanges written to {}", out.display()));
+        if count < taken.len() {
+            let text = "what went over a pipe, and streams of HTTP/2 (their connection is there), \
+                        are no packets";
+            frame.printer.note(&format!("{} left out: {text}", taken.len() - count));
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+fn save(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    // Prompts are nobody else's business.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let said = || format!("cannot write `{}`", path.display());
+    options.open(path).and_then(|mut file| file.write_all(bytes)).with_context(said)
+}
+
+/// All exchanges of a recording or an archive. A last line that was cut off, as by a kill, is left
+/// out and said.
+pub(in crate::command) fn load(frame: &mut Frame, path: &Path) -> anyhow::Result<Vec<Exchange>> {
+    let said = || format!("cannot read `{}`", path.display());
+    if is_archive(path).with_context(said)? {
+        let text = std::fs::read_to_string(path).with_context(said)?;
+        return read_har(&text).with_context(|| format!("`{}`", path.display()));
+    }
+    let file = File::open(path).with_context(said)?;
     let mut all: Vec<Exchange> = Vec::new();
     for (place, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.with_context(|| format!("cannot read `{}`", path.display()))?;
+        let line = line.with_context(said)?;
         if line.trim().is_empty() {
             continue;
         }
@@ -110,6 +156,18 @@ fn load(frame: &mut Frame, path: &Path) -> anyhow::Result<Vec<Exchange>> {
         }
     }
     Ok(all)
+}
+
+/// Whether a file begins as an HTTP archive does: an object with `log`.
+fn is_archive(path: &Path) -> std::io::Result<bool> {
+    let mut head = String::new();
+    File::open(path)?.take(HEAD_BYTES).read_to_string(&mut head).or_else(|error| {
+        // Cut in the middle of a letter, or no text: what it is its reader will say.
+        if error.kind() == ErrorKind::InvalidData { Ok(0) } else { Err(error) }
+    })?;
+    let text = head.trim_start_matches('\u{feff}').trim_start();
+    let Some(rest) = text.strip_prefix('{') else { return Ok(false) };
+    Ok(rest.trim_start().starts_with("\"log\""))
 }
 
 fn find<'a>(frame: &mut Frame, all: &'a [Exchange], number: u64) -> Option<&'a Exchange> {

@@ -2,7 +2,7 @@
 
 mod attach;
 mod checks;
-mod file;
+pub(super) mod file;
 mod live;
 mod piped;
 mod price;
@@ -99,7 +99,7 @@ pub(super) struct Options {
     /// Leave keys and tokens in what is shown and written
     #[arg(long)]
     show_secrets: bool,
-    /// Read a recording instead of listening
+    /// Read a recording, or an HTTP archive (HAR), instead of listening
     #[arg(long, value_name = "FILE", conflicts_with = "listen")]
     open: Option<PathBuf>,
     /// Of a recording: show one exchange whole
@@ -121,6 +121,9 @@ pub(super) struct Options {
     /// Of a recording: write an HTTP archive that other tools open
     #[arg(long, value_name = "FILE", requires = "open")]
     har: Option<PathBuf>,
+    /// Of a recording: write a packet capture (pcapng) that Wireshark opens
+    #[arg(long, value_name = "FILE", requires = "open")]
+    pcap: Option<PathBuf>,
     /// The program for `--stdio` and `run`
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,

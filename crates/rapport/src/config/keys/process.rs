@@ -54,6 +54,6 @@ pub(super) const KEYS: &[Key] = &[
         Bool,
         "false",
         Live,
-        "Verbose logs and errors, and the dump endpoint. Never runs code.",
+        "Verbose logs and errors. Never runs code.",
     ),
 ];

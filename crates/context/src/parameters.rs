@@ -49,6 +49,10 @@ const KNOWN: &[&str] = &[
     "transforms", "truncate", "truncation", "typical_p", "user", "verbosity", "web_search_options",
 ];
 
+/// What a context has beside its settings.
+const BESIDE: &[&str] =
+    &["system", "state", "metadata", "title", "messages", "expires_in_seconds", "idle_seconds"];
+
 /// Refuses names that are neither settings nor fields of a model's API: a slip would go to the
 /// model unseen, and what was meant would not happen. A `null` may have any name, so that what was
 /// stored can be taken back.
@@ -67,9 +71,19 @@ pub(crate) fn check(given: &Map) -> Result<(), Fault> {
         if value.is_null() || names().any(|known| known == name) {
             continue;
         }
+        if BESIDE.contains(&name.as_str()) {
+            return Err(beside(name));
+        }
         return Err(unknown(name, wire::nearest(name, names())));
     }
     Ok(())
+}
+
+/// The refusal of what stands beside the settings, and not in them.
+fn beside(name: &str) -> Fault {
+    Fault::new(Code::InvalidInput, format!("`settings.{name}` is not a setting"))
+        .hint(format!("write `{name}` beside `settings`, not in it"))
+        .details(json!({"field": format!("settings.{name}"), "nearest": name}))
 }
 
 fn unknown(name: &str, nearest: Option<&str>) -> Fault {
@@ -116,6 +130,8 @@ mod tests {
             assert!(fault.hint_text().unwrap().contains(&format!("`{near}`")), "{fault:?}");
             assert_eq!(fault.detail_values().unwrap()["field"], format!("settings.{name}"));
         }
+        let beside = check(&map(&json!({"system": "be brief"}))).unwrap_err();
+        assert_eq!(beside.hint_text(), Some("write `system` beside `settings`, not in it"));
         let far = check(&map(&json!({"completely_else": 1}))).unwrap_err();
         assert!(far.hint_text().unwrap().starts_with("A field"), "{far:?}");
     }

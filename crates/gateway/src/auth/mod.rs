@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use wire::{Code, Fault};
 
-pub(crate) use models::{is_shown, may_ask, may_name, may_use, may_use_all_of, shown_models};
+pub(crate) use models::{may_ask, may_name, may_use, may_use_all_of, shown_as, shown_models};
 pub use origin::check as check_origin;
 pub(crate) use origin::{allows, no_host};
 
@@ -79,7 +79,10 @@ impl Caller {
         }
         let text = format!("this key lacks the scope `{}`", scope.as_str());
         Err(Fault::new(Code::Forbidden, text)
-            .hint("use another key, or create one: rapport key create --scope <scope>")
+            .hint(format!(
+                "use another key, or have one made: rapport key create NAME --scope {}",
+                scope.as_str()
+            ))
             .details(serde_json::json!({"reason": "insufficient", "scope": scope.as_str()})))
     }
 
@@ -164,7 +167,10 @@ fn rejected(rejection: Rejection) -> Fault {
 
 fn refuse(reason: &'static str, text: &'static str) -> Fault {
     Fault::new(Code::Unauthorized, text)
-        .hint("send `Authorization: Bearer KEY` or `x-api-key: KEY`; make one: rapport key create")
+        .hint(
+            "send `Authorization: Bearer KEY` or `x-api-key: KEY`; make one: rapport key create \
+             NAME",
+        )
         .details(serde_json::json!({"reason": reason}))
 }
 

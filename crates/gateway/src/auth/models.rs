@@ -74,23 +74,31 @@ pub(crate) fn may_use_all_of(limit: &ModelLimit, provider: &str) -> Result<(), F
         .details(json!({"reason": "model", "provider": provider, "models": limit.patterns()})))
 }
 
-/// Whether a listed model is shown to the caller.
-pub(crate) fn is_shown(limit: &ModelLimit, snapshot: &Snapshot, status: &ModelStatus) -> bool {
+/// A listed model as it is shown to the caller, if it is: a route by what it may ask of it.
+pub(crate) fn shown_as(
+    limit: &ModelLimit,
+    snapshot: &Snapshot,
+    status: ModelStatus,
+) -> Option<ModelStatus> {
     if limit.is_none() {
-        return true;
-    }
-    if status.provider == "route" || snapshot.models.route(&status.name).is_some() {
-        return may_name(limit, snapshot, Some(&status.name)).is_ok();
+        return Some(status);
     }
     let provider = if status.offline { offline::PROVIDER } else { &status.provider };
-    limit.allows(provider, &status.name)
+    match snapshot.models.route(&status.name) {
+        Some(route) if limit.allows_route(&route.name) => Some(status),
+        Some(route) => {
+            let may = |target: &Target| may_ask(limit, target).is_ok();
+            let status = snapshot.models.route_status(&route, &may);
+            status.configured.then_some(status)
+        }
+        None => limit.allows(provider, &status.name).then_some(status),
+    }
 }
 
 /// The models that are shown to the caller.
 pub(crate) fn shown_models(limit: &ModelLimit, snapshot: &Snapshot) -> Vec<ModelStatus> {
-    let mut all = snapshot.models.list();
-    all.retain(|status| is_shown(limit, snapshot, status));
-    all
+    let all = snapshot.models.list().into_iter();
+    all.filter_map(|status| shown_as(limit, snapshot, status)).collect()
 }
 
 /// The refusal of a model or a route.

@@ -19,23 +19,23 @@ const LOOKS: &[Duration] = &[
     Duration::from_secs(1),
 ];
 
-/// What has been done to find it out.
+/// What has been done to find out whether a caller that ended its side is gone.
 #[derive(Debug, Default)]
-pub(super) struct Gone {
+pub struct Gone {
     done: usize,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Gone {
     /// The time of the next look; nothing when nothing more is to be found out.
-    pub(super) fn next_look(&mut self) -> Option<Pin<&mut Sleep>> {
+    pub fn next_look(&mut self) -> Option<Pin<&mut Sleep>> {
         let pause = LOOKS.get(self.done)?;
         let timer = || Box::pin(sleep_until(Instant::now() + *pause));
         Some(self.timer.get_or_insert_with(timer).as_mut())
     }
 
     /// The time has come: a sign is to be sent.
-    pub(super) fn looked(&mut self) {
+    pub fn looked(&mut self) {
         self.timer = None;
         self.done = self.done.saturating_add(1);
     }

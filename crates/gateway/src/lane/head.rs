@@ -115,16 +115,11 @@ fn direct(came: &[u8]) -> Option<Option<Direct>> {
         return None;
     }
     let Some(target) = came.get(POST.len()..) else { return Some(None) };
-    let is_over = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'?'));
-    let mut possible = false;
-    for direct in DIRECT {
-        let path = direct.path.as_bytes();
-        if target.starts_with(path) && is_over(target.get(path.len())) {
-            return Some(Some(*direct));
-        }
-        possible |= path.starts_with(target);
-    }
-    possible.then_some(None)
+    let end = target.iter().position(|byte| matches!(byte, b' ' | b'?'));
+    let Some(path) = end.and_then(|end| target.get(..end)) else {
+        return DIRECT.iter().any(|direct| direct.may_be_at(target)).then_some(None);
+    };
+    DIRECT.iter().find(|direct| direct.is_at(path)).map(|direct| Some(*direct))
 }
 
 fn read(came: &mut BytesMut, end: usize, direct: Direct) -> Found {

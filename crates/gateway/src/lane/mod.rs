@@ -32,9 +32,10 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use wire::frame::body::Framing;
 
+pub use self::gone::Gone;
+
 use self::answer::Answer;
 use self::date::Date;
-use self::gone::Gone;
 use self::head::{Bad, Found, Head, Scan};
 use self::intake::{Intake, Need};
 use self::outbox::Outbox;
@@ -56,7 +57,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// What tells a caller that its body is wanted.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// What says nothing to a caller that waits for an answer, and shows whether it is still there.
-const PROCESSING: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
+pub const PROCESSING: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
 
 /// What a connection may do, and for how long.
 #[derive(Clone, Debug)]

@@ -344,18 +344,30 @@ impl Models {
     #[must_use]
     pub fn list(&self) -> Vec<ModelStatus> {
         let offline = offline::OFFLINE.iter().map(|model| ModelStatus::offline(model.name()));
-        let routes = self.routes.iter().map(|route| {
-            let target = self.named(&route.name);
-            let window = match &target {
-                Ok(Target::Upstream(upstream)) => upstream.window_tokens(),
-                Ok(Target::Offline(_)) | Err(_) => WINDOW_DEFAULT,
-            };
-            // Where none of its targets can be asked, neither can the route.
-            let configured = target.is_ok();
-            ModelStatus { configured, ..ModelStatus::route(&route.name, window) }
-        });
+        let routes = self.routes.iter().map(|route| self.route_status(route, &|_| true));
         let listed = self.sites.iter().flat_map(|site| site.model_statuses());
         offline.chain(routes).chain(listed).collect()
+    }
+
+    /// A route as it is listed: what those of its targets can do that may be asked.
+    pub(crate) fn route_status(
+        &self,
+        route: &RouteSettings,
+        may: &dyn Fn(&Target) -> bool,
+    ) -> ModelStatus {
+        let named = route.targets.iter().filter_map(|target| self.named(&target.model).ok());
+        let targets: Vec<Target> = named.filter(may).collect();
+        let window = match targets.first() {
+            Some(Target::Upstream(upstream)) => upstream.window_tokens(),
+            Some(Target::Offline(_)) | None => WINDOW_DEFAULT,
+        };
+        // Where none of its targets can be asked, neither can the route.
+        let configured = !targets.is_empty();
+        ModelStatus {
+            configured,
+            capabilities: status::shared(&targets),
+            ..ModelStatus::route(&route.name, window)
+        }
     }
 
     /// Starts the health checks of those providers that want them. They end with the models.

@@ -1,13 +1,13 @@
 //! What the API shows of models and providers.
 
-use ledger::{Model, Rate, Rates};
+use ledger::{Capability, Model, Rate, Rates};
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::WINDOW_DEFAULT;
 use super::health::Health;
 use super::live::Seen;
+use super::{Target, WINDOW_DEFAULT};
 use crate::offline;
 
 /// One model and how it fares. Nulls mean that no call has shown it yet.
@@ -101,6 +101,27 @@ impl ModelStatus {
         self.since = seen.since.map(|at| at.to_string());
         self
     }
+}
+
+/// What a model does instead of speaking: calls of such a kind pass over models of another.
+const KINDS: [Capability; 2] = [Capability::Embedding, Capability::Rerank];
+
+/// What can be asked of several models, whichever of them answers.
+pub(super) fn shared(targets: &[Target]) -> Vec<&'static str> {
+    let known = targets.iter().map(|target| match target {
+        Target::Upstream(upstream) => upstream.known(),
+        Target::Offline(_) => None,
+    });
+    let of_kind = |model: &Option<&Model>| {
+        model.is_some_and(|model| KINDS.iter().any(|kind| model.can(*kind)))
+    };
+    let (others, speakers): (Vec<_>, Vec<_>) = known.partition(of_kind);
+    let all = speakers.first().copied().flatten().into_iter().flat_map(|model| &model.can);
+    let can_all = |can: &Capability| speakers.iter().flatten().all(|model| model.can(*can));
+    let is_known = speakers.iter().all(Option::is_some);
+    let words = all.copied().filter(|can| is_known && can_all(can));
+    let others = |kind: &Capability| others.iter().flatten().any(|model| model.can(*kind));
+    words.chain(KINDS.into_iter().filter(others)).map(Capability::as_str).collect()
 }
 
 /// What the tokens of a model cost, in USD per million.

@@ -5,6 +5,7 @@
 //! context's id, by the session that known tools send, by the provider's own cache key, else by the
 //! beginning of the prompt.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -91,13 +92,15 @@ impl Owner {
 pub(crate) struct Affinity {
     owners: moka::sync::Cache<Owner, Arc<str>>,
     hits: AtomicU64,
+    /// Whose turn it is, by the route; routes are configured, so there are few.
+    rounds: parking_lot::Mutex<HashMap<String, usize>>,
 }
 
 impl Default for Affinity {
     fn default() -> Self {
         let owners =
             moka::sync::Cache::builder().max_capacity(OWNERS_MAX).time_to_idle(TTL).build();
-        Self { owners, hits: AtomicU64::new(0) }
+        Self { owners, hits: AtomicU64::new(0), rounds: parking_lot::Mutex::default() }
     }
 }
 
@@ -115,6 +118,18 @@ impl Affinity {
     /// How often one did.
     pub(crate) fn hits(&self) -> u64 {
         self.hits.load(Ordering::Relaxed)
+    }
+
+    /// How many calls of this route took their turn before this one.
+    pub(crate) fn round(&self, route: &str) -> usize {
+        let mut rounds = self.rounds.lock();
+        match rounds.get_mut(route) {
+            Some(count) => {
+                *count = count.wrapping_add(1);
+                *count
+            }
+            None => rounds.insert(route.to_owned(), 0).unwrap_or(0),
+        }
     }
 
     /// This target answered.

@@ -139,6 +139,8 @@ pub(crate) struct Open {
     trail: Arc<Trail>,
     case: Option<Case>,
     usage: Option<Usage>,
+    /// The provider did not say it: it is an estimate.
+    guessed: bool,
     answerer: Option<Arc<Upstream>>,
 }
 
@@ -183,7 +185,8 @@ impl Open {
             cost_note: String::new(),
         };
         let trail = Arc::clone(&plan.trail);
-        Self { cases: Arc::clone(cases), trail, case: Some(case), usage: None, answerer: None }
+        let (cases, case) = (Arc::clone(cases), Some(case));
+        Self { cases, trail, case, usage: None, guessed: false, answerer: None }
     }
 
     /// Writes down a call for which nobody could be asked.
@@ -245,9 +248,18 @@ impl Open {
     pub(crate) fn done(&mut self, usage: Option<Usage>) {
         // A whole answer comes with its first word, and an empty one ends with it.
         self.speaks();
-        self.usage = usage;
+        // An answer that used nothing is one whose provider did not say what it used.
+        self.usage = usage.filter(|usage| *usage != Usage::default());
+        self.guessed = false;
         if let Some(case) = &mut self.case {
             "ok".clone_into(&mut case.outcome);
+        }
+    }
+
+    /// What was used as far as can be told from outside, where the provider does not say it.
+    pub(crate) fn guessed(&mut self, usage: Usage) {
+        if self.usage.is_none() {
+            (self.usage, self.guessed) = (Some(usage), true);
         }
     }
 
@@ -294,6 +306,12 @@ impl Drop for Open {
             (.., None) => "the model's price is not complete".to_owned(),
             (_, _, Some(model), Some(_)) => format!("by the price of `{}` in the table", model.id),
         };
+        if let (true, Some(Value::Object(usage))) = (self.guessed, &mut case.usage) {
+            usage.insert("estimated".to_owned(), true.into());
+            let note = std::mem::take(&mut case.cost_note);
+            case.cost_note =
+                format!("estimated, because the provider did not say its tokens; {note}");
+        }
         case.cost_usd = cost.map(|micro| f64::from(u32::try_from(micro).unwrap_or(u32::MAX)) / 1e6);
         if case.provider.as_deref() == Some("offline") {
             case.cost_usd = Some(0.0);

@@ -56,6 +56,12 @@ pub(super) fn of(
     for setting in &route.targets {
         candidates.extend(take(setting, ""));
     }
+    // Who stays where it is takes nobody's turn.
+    let stays = wanted.owner.filter(|_| route.sticky).and_then(|owner| affinity.find(owner));
+    if route.strategy == Strategy::RoundRobin && stays.is_none() && candidates.len() > 1 {
+        let turn = affinity.round(&route.name) % candidates.len();
+        candidates.rotate_left(turn);
+    }
     sort(route.strategy, &mut candidates, wanted);
     if let Some(canary) = route.canary.as_ref().and_then(|canary| take(canary, "it is the canary"))
     {
@@ -155,6 +161,7 @@ fn sort(strategy: Strategy, candidates: &mut [Candidate], wanted: &Wanted<'_>) {
     };
     match strategy {
         Strategy::Ordered => why(candidates, &|_| "by its place in the list".to_owned()),
+        Strategy::RoundRobin => why(candidates, &|_| "by its turn".to_owned()),
         Strategy::Weighted => {
             weigh(candidates);
             why(candidates, &|candidate| format!("by its weight {}", candidate.weight));

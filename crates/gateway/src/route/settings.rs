@@ -8,6 +8,8 @@ pub enum Strategy {
     /// The first that works, in the order of the list.
     #[default]
     Ordered,
+    /// One after the other, a call each.
+    RoundRobin,
     /// By their weights.
     Weighted,
     /// The one with the fewest calls under way.
@@ -22,6 +24,7 @@ impl Strategy {
     /// Every strategy by its name in the configuration.
     pub const NAMES: &'static [(&'static str, Self)] = &[
         ("ordered", Self::Ordered),
+        ("round_robin", Self::RoundRobin),
         ("weighted", Self::Weighted),
         ("least_in_flight", Self::LeastInFlight),
         ("latency", Self::Latency),

@@ -452,7 +452,11 @@ fn surface_of(path: &str) -> &'static str {
         ("/v1/chat", "cohere"),
         ("/v2/", "cohere"),
         ("/model/", "bedrock"),
-        ("/v1/", "context_third"),
+        ("/v1/predict", "context_third"),
+        ("/v1/context/", "context_third"),
+        ("/v1/model/", "context_third"),
+        // What else begins so is asked for by clients of OpenAI's API.
+        ("/v1/", "openai"),
         ("/provider/", "provider"),
         ("/console/", "console"),
         ("/ws", "websocket"),

@@ -6,6 +6,7 @@ pub mod fields;
 pub mod problem;
 pub mod stream;
 
+mod astray;
 mod base;
 mod first;
 mod health;
@@ -30,7 +31,7 @@ use futures_util::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
-use wire::{Code, Fault};
+use wire::Fault;
 
 use self::problem::Failed;
 use crate::about::Peer;
@@ -109,7 +110,7 @@ impl Gateway {
         let api: Router<()> = api.route("/openapi.json", spec).with_state(self.clone());
         let all = api
             .merge(pages)
-            .fallback(nothing_here)
+            .fallback(astray::nothing_here)
             .layer(tower_http::catch_panic::CatchPanicLayer::custom(panicked));
         // All routing happens behind the door: it cuts the base path off, and it sees the `Allow`
         // header, which the router adds outside of its own layers.
@@ -141,11 +142,6 @@ pub(crate) async fn answer_directly(
         answering.catch_unwind().await.unwrap_or_else(panicked)
     };
     door::answer(gate, request, handler).await
-}
-
-async fn nothing_here(uri: http::Uri) -> Failed {
-    let text = format!("nothing is served at `{}`", uri.path());
-    Fault::new(Code::NotFound, text).hint("the paths are listed at /openapi.json and /docs").into()
 }
 
 /// A handler's bug ends its own request only; the panic itself goes to the log.

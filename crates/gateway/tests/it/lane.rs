@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::house::House;
+use crate::lane_requests::requests;
 use crate::routes::{mock, provider};
 
 /// What takes milliseconds is waited for so long, on a machine that is busy.
@@ -122,7 +123,7 @@ fn settled(answer: &[u8]) -> String {
     format!("{status}\n{}\n\n{body}", lines.join("\n"))
 }
 
-fn post(path: &str, more: &str, body: &str) -> Vec<u8> {
+pub(crate) fn post(path: &str, more: &str, body: &str) -> Vec<u8> {
     format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
          X-Request-Id: r1\r\nConnection: close\r\n{more}Content-Length: {}\r\n\r\n{body}",
@@ -136,7 +137,7 @@ fn kept(path: &str, more: &str, body: &str) -> Vec<u8> {
     post(path, more, body).replace(b"Connection: close\r\n", b"")
 }
 
-fn question(model: &str, stream: bool) -> String {
+pub(crate) fn question(model: &str, stream: bool) -> String {
     json!({"model": model, "max_tokens": 9, "stream": stream,
            "messages": [{"role": "user", "content": "hello"}]})
     .to_string()
@@ -154,50 +155,8 @@ async fn town() -> (Mock, House) {
     (mock, house)
 }
 
-/// Requests of every kind.
-fn requests() -> Vec<Vec<u8>> {
-    let hello = "[{\"role\":\"user\",\"content\":\"hello\"}]";
-    let mut all = Vec::new();
-    for model in ["one-m", "two-m", "demo", "nobody"] {
-        for stream in [false, true] {
-            let question = question(model, stream);
-            for path in ["/v1/messages", "/v1/chat/completions", "/api/chat", "/v2/chat"] {
-                all.push(post(path, "", &question));
-            }
-            let input = json!({"model": model, "input": "hello", "prompt": "hello",
-                               "stream": stream, "store": false})
-            .to_string();
-            for path in ["/v1/completions", "/v1/embeddings", "/api/generate", "/api/embed"] {
-                all.push(post(path, "", &input));
-            }
-        }
-    }
-    let good = question("one-m", false);
-    for more in [
-        "Origin: https://evil.example\r\n",
-        "Origin: http://localhost\r\n",
-        "Authorization: Basic eA==\r\n",
-        "X-Rapport-Api-Version: 7\r\n",
-        "Anthropic-Version: 1999-01-01\r\n",
-        "X-Rapport-Cache: perhaps\r\n",
-    ] {
-        all.push(post("/v1/messages", more, &good));
-        all.push(post("/v1/chat/completions?x=y", more, &good));
-    }
-    for body in ["", "{", "[]", "\u{feff}{}", "{\"model\":7}", "{\"messages\":7}", "null"] {
-        for path in ["/v1/messages", "/v1/chat/completions", "/v1/responses", "/v1/embeddings"] {
-            all.push(post(path, "", body));
-        }
-    }
-    all.push(post("/v1/messages", "", &good).replace(b"application/json", b"text/plain"));
-    all.push(post("/v1/messages", "", &good).replace(b"Host: localhost", b"Host: evil.example"));
-    all.push(post("/v1/messages", "", &format!("{{\"model\":\"one-m\",\"messages\":{hello}}}")));
-    all.push(post("/v1/messages", "", &format!("{{\"x\":\"{}\"}}", "x".repeat(500_000))));
-    all
-}
-
 /// Bytes in which other bytes are put in the place of some.
-trait Replace {
+pub(crate) trait Replace {
     fn replace(self, old: &[u8], new: &[u8]) -> Vec<u8>;
 }
 
@@ -334,6 +293,9 @@ async fn whatever_else_comes_is_given_back_untouched() {
         "POST /v1/messages HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}",
         "POST /v1/messages/count_tokens HTTP/1.1\r\n",
         "POST /v1/message HTTP/1.1\r\n",
+        "POST /v1beta/models/two%2Fx:generateContent HTTP/1.1\r\n",
+        "POST /v1beta/models/one-m:tune HTTP/1.1\r\n",
+        "POST /v1/models/ HTTP/1.1\r\n",
         "POST /v1/messages/ HTTP/1.1\r\n",
         "POST //v1/messages HTTP/1.1\r\n",
         "POST /v1/%6dessages HTTP/1.1\r\n",

@@ -31,6 +31,7 @@ mod house;
 mod joined;
 #[cfg(test)]
 mod lane;
+mod lane_requests;
 #[cfg(test)]
 mod large;
 #[cfg(test)]

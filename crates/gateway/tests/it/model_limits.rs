@@ -299,3 +299,63 @@ async fn a_limit_set_while_a_socket_is_open_counts_for_its_next_message() {
     estate.house.keys.update(&estate.id, change).await.unwrap();
     assert_eq!(estate.house.keys.still(&estate.id).unwrap(), limit(&["demo"]));
 }
+
+#[tokio::test]
+async fn a_route_is_listed_with_what_the_caller_may_ask_of_its_targets() {
+    let mock = mock("default.text = \"a\"").await;
+    let route = |name: &str, targets: &[&str]| RouteSettings {
+        name: name.into(),
+        targets: targets.iter().map(|text| TargetSettings::parse(text).unwrap()).collect(),
+        ..RouteSettings::default()
+    };
+    let (words, vectors) = ("anthropic/claude-haiku-5-5", "openai/text-embedding-3-small");
+    let settings = Settings {
+        providers: vec![
+            provider("anthropic", "anthropic", &mock),
+            provider("openai", "openai_chat", &mock),
+        ],
+        routes: vec![
+            route("words", &[words, "openai/gpt-5.4-mini"]),
+            route("vectors", &[vectors]),
+            route("mixed", &[words, vectors]),
+            route("unknown", &[words, "openai/nobody-knows-it"]),
+        ],
+        ..Settings::default()
+    };
+    let house = House::with(settings).await;
+    let scopes = Scopes::parse("read").unwrap();
+    let models = limit(&["anthropic/*", "words"]);
+    let new = NewKey { name: "limited".into(), scopes, expires_in: None, models };
+    let open = house.call("GET", "/api/v1/models").await.json();
+    let can = |list: &Value, name: &str| {
+        let list = list["models"].as_array().unwrap();
+        list.iter().find(|model| model["name"] == name).map(|model| model["capabilities"].clone())
+    };
+    let shared = can(&open, "words").unwrap().to_string();
+    assert!(shared.contains("tools") && !shared.contains("embedding"), "{open}");
+    assert_eq!(can(&open, "vectors"), Some(json!(["embedding"])), "{open}");
+    let mixed = can(&open, "mixed").unwrap().to_string();
+    assert!(mixed.contains("tools") && mixed.contains("embedding"), "{open}");
+    assert_eq!(can(&open, "unknown"), Some(json!([])), "nobody knows what its second can do");
+    let gemini = house.call("GET", "/v1beta/models").await.json();
+    let methods = |name: &str| {
+        let list = gemini["models"].as_array().unwrap();
+        let found = list.iter().find(|model| model["name"] == format!("models/{name}"));
+        found.unwrap()["supportedGenerationMethods"].clone()
+    };
+    assert_eq!(methods("vectors"), json!(["embedContent", "batchEmbedContents"]));
+    assert_eq!(methods("words"), json!(["generateContent", "countTokens"]));
+    let shown = house.post("/api/show", &json!({"model": "vectors"})).await.json();
+    assert_eq!(shown["capabilities"], json!(["embedding"]), "{shown}");
+
+    let key = house.keys.create(new).await.unwrap().secret.expose().to_owned();
+    let headers = [("x-api-key", key.as_str())];
+    let told = house.with_headers("GET", "/api/v1/models", &headers, &json!(null)).await.json();
+    assert_eq!(can(&told, "vectors"), None, "{told}");
+    assert_eq!(can(&told, "words"), can(&open, "words"), "a route that the key names is whole");
+    let mixed = can(&told, "mixed").unwrap().to_string();
+    assert!(mixed.contains("tools") && !mixed.contains("embedding"), "{told}");
+    let told = house.with_headers("GET", "/v1/models", &headers, &json!(null)).await.json();
+    let row = told["data"].as_array().unwrap().iter().find(|row| row["id"] == "mixed").unwrap();
+    assert!(!row["capabilities"].to_string().contains("embedding"), "{told}");
+}

@@ -205,3 +205,36 @@ async fn without_a_log_the_last_calls_are_remembered() {
     assert_eq!(none.status, StatusCode::NOT_FOUND);
     assert!(none.text.contains("x-request-id"), "{none:?}");
 }
+
+#[tokio::test]
+async fn tokens_that_nobody_tells_are_estimated_and_the_record_says_so() {
+    let mock = mock("default.text = \"a short answer of the model\"").await;
+    let settings = Settings {
+        providers: vec![provider("openai", "openai_chat", &mock)],
+        ..Settings::default()
+    };
+    let house = House::with(settings).await;
+    for (options, is_told) in [(json!(null), false), (json!({"include_usage": true}), true)] {
+        let mut body = json!({"model": "openai/gpt-5.4-mini", "stream": true,
+                              "messages": [{"role": "user", "content": "one two three"}]});
+        if is_told {
+            body["stream_options"] = options;
+        }
+        let sent = body.to_string();
+        let answer = house.post("/v1/chat/completions", &body).await;
+        assert_eq!(answer.text.contains("\"usage\":{"), is_told, "{answer:?}");
+        let got = String::from_utf8(mock.requests().pop().unwrap().body.to_vec()).unwrap();
+        assert!(!got.contains("stream_options") || is_told, "{sent} became {got}");
+        let id = answer.header("x-request-id").to_owned();
+        let told = house.call("GET", &format!("/api/v1/requests/{id}/explain")).await.json();
+        let usage = &told["usage"];
+        assert_eq!(usage["estimated"] == true, !is_told, "{told}");
+        for field in ["input_tokens", "output_tokens"] {
+            let count = usage[field].as_u64().unwrap();
+            assert!((1..40).contains(&count), "{field}: {told}");
+        }
+        assert!(told["cost_usd"].as_f64().unwrap() > 0.0, "{told}");
+        let note = told["cost_note"].as_str().unwrap();
+        assert_eq!(note.starts_with("estimated"), !is_told, "{note}");
+    }
+}

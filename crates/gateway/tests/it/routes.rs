@@ -197,6 +197,24 @@ async fn a_conversation_stays_where_it_was_answered() {
 }
 
 #[tokio::test]
+async fn conversations_take_turns_and_each_stays_where_it_began() {
+    let town = town(
+        ("anthropic", "default.text = \"one\""),
+        ("anthropic", "default.text = \"two\""),
+        |route| route.strategy = Strategy::RoundRobin,
+    )
+    .await;
+    for talk in 0..6 {
+        for _ in 0..2 {
+            let answer = town.ask("/v1/messages", &format!("talk {talk}"), false).await;
+            let wanted = ["one", "two"][talk % 2];
+            assert_eq!(answer.header("x-rapport-provider"), wanted, "talk {talk}");
+        }
+    }
+    assert_eq!(town.asked(), (6, 6));
+}
+
+#[tokio::test]
 async fn conditions_and_canaries_choose_by_the_request() {
     let town = town(
         ("anthropic", "default.text = \"one\""),

@@ -9,10 +9,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
+use gateway::lane::PROCESSING;
 use gateway::{Hostless, Peer};
-use http::header::HOST;
-use http::{Request, Response, StatusCode, Version};
-use http_body::{Frame, SizeHint};
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -21,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt;
 
 use super::door::Door;
+use super::heard::Heard;
 use super::pace::{Pace, Paced};
 use super::words::Worded;
 
@@ -42,7 +44,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let pace = Pace::new();
-    let paced = Paced::new(Worded::new(stream), pace.clone(), door.limits().header_read);
+    let worded = Worded::new(Heard::new(stream, pace.clone()));
+    let paced = Paced::new(worded, pace.clone(), door.limits().header_read);
     let service = service_fn(move |request: Request<Incoming>| {
         let (routes, pace) = (routes.clone(), pace.clone());
         async move { Ok::<_, Infallible>(one(&routes, request, peer, &pace).await) }
@@ -73,8 +76,8 @@ fn builder() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // `Paced` measures this, without counting the silence between requests.
         .header_read_timeout(None)
-        // Who only ends its own side waits for its answer, which a server that reads on meanwhile,
-        // to hear of callers that are gone, would lose.
+        // Who only ends its own side waits for its answer, which hyper would lose otherwise; who is
+        // gone is `Heard`.
         .half_close(true)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEADER_BYTES_MAX)
@@ -102,12 +105,24 @@ async fn one(
     if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
         request.extensions_mut().insert(Hostless);
     }
+    // What reads alone costs nobody anything to its end.
+    let is_heard = request.version() == Version::HTTP_11 && request.method() == Method::POST;
+    pace.expect(is_heard.then_some(PROCESSING));
     let asked = |body| Body::new(Asked { body, pace: (!many).then(|| pace.clone()), whole: false });
     let Ok(response) = routes.clone().oneshot(request.map(asked)).await;
+    pace.expect(sign(&response).filter(|_| is_heard));
     // After an upgrade the connection is a WebSocket, whose silence is not ours to judge.
     let timed = !many && response.status() != StatusCode::SWITCHING_PROTOCOLS;
     let end = timed.then(|| End(pace.clone()));
     response.map(|body| Timed { body, _end: end })
+}
+
+/// What says nothing between two pieces of this answer: a zero before the next length.
+fn sign(response: &Response<Body>) -> Option<&'static [u8]> {
+    let is_chunked = response.status() == StatusCode::OK
+        && !response.headers().contains_key(CONTENT_LENGTH)
+        && response.body().size_hint().exact().is_none();
+    is_chunked.then_some(b"0".as_slice())
 }
 
 /// A request body that tells the pace when its reader lost interest before its end.

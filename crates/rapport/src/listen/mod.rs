@@ -8,6 +8,7 @@ pub(crate) mod bind;
 mod connection;
 mod door;
 mod files;
+mod heard;
 mod http;
 mod pace;
 mod refuse;

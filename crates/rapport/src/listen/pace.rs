@@ -35,13 +35,16 @@ struct Doing {
     now: AtomicU8,
     /// A request was answered before its body had come.
     unread: AtomicBool,
+    /// Bytes without a meaning that the caller may be sent now.
+    sign: parking_lot::Mutex<Option<&'static [u8]>>,
 }
 
 impl Pace {
     /// A connection whose first bytes are there.
     pub(super) fn new() -> Self {
         let now = AtomicU8::new(HEADER);
-        Self(Arc::new(Doing { now, unread: AtomicBool::new(false) }))
+        let unread = AtomicBool::new(false);
+        Self(Arc::new(Doing { now, unread, sign: parking_lot::Mutex::new(None) }))
     }
 
     /// The headers are complete; the request is the gateway's to time.
@@ -52,6 +55,18 @@ impl Pace {
     /// The response is out, or will never be.
     pub(super) fn end(&self) {
         self.0.now.store(SILENT, Ordering::Relaxed);
+        self.expect(None);
+    }
+
+    /// From now on these bytes mean nothing to the caller, between two flushes; without any it is
+    /// not looked whether it is gone.
+    pub(super) fn expect(&self, sign: Option<&'static [u8]>) {
+        *self.0.sign.lock() = sign;
+    }
+
+    /// What means nothing to the caller now.
+    pub(super) fn sign(&self) -> Option<&'static [u8]> {
+        *self.0.sign.lock()
     }
 
     /// The rest of a request's body is of no interest; its caller may still be sending it.

@@ -44,10 +44,14 @@ async fn an_unknown_id_is_404_at_every_door() {
             assert_eq!(answer.json()["error"], "Context not found");
         }
     }
-    for path in ["/api/v1/nothing", "/mcp/nothing", "/v1/", "/%00", "/../../etc/passwd"] {
+    for path in ["/api/v1/nothing", "/mcp/nothing", "/%00", "/../../etc/passwd"] {
         let answer = server.get(path).await;
         assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{path}");
     }
+    // As the clients read errors that ask for such paths.
+    let vendor = server.get("/v1/").await;
+    assert_eq!(vendor.status, 404, "{vendor:?}");
+    assert_eq!(vendor.json()["error"]["code"], "not_found", "{vendor:?}");
     let key = server.send(request("DELETE", "/api/v1/keys/nobody", "")).await;
     assert_eq!((key.status, key.code().as_str()), (404, "not_found"));
 }

@@ -40,6 +40,37 @@ async fn whoever_closes_its_connection_ends_the_models_work() {
     }
 }
 
+/// Turns go by the general server, which does not listen while it answers.
+#[tokio::test]
+async fn whoever_closes_its_connection_ends_a_turn_that_says_so() {
+    for (path, stream) in [
+        ("/api/v1/contexts/c/turns", false),
+        ("/api/v1/contexts/c/turns", true),
+        ("/mcp/context/c/message", false),
+        ("/api/mcp/interact", true),
+    ] {
+        let home = Home::new();
+        let script = if stream { SLOW } else { SILENT };
+        let (mock, server): (Mock, Server) = with_model(&home, script, &[]).await;
+        let body = json!({"id": "c", "settings": {"on_hang_up": "cancel"}});
+        let made = server.post("/api/v1/contexts", &body).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let mut body = json!({"message": "hello", "stream": stream});
+        if path.ends_with("interact") {
+            body["sessionId"] = json!("c");
+        }
+        let mut wire = server.connect().await;
+        wire.say(post(path, &body).as_bytes()).await;
+        if stream {
+            while !wire.line().await.contains("once") {}
+        } else {
+            soon("the question", mock.seen(1)).await;
+        }
+        drop(wire);
+        soon("the end of the model's work", mock.left(1)).await;
+    }
+}
+
 /// Every question has a connection of its own, whose sending side ends with it.
 #[tokio::test]
 async fn whoever_closes_the_half_it_sends_on_gets_its_answer() {

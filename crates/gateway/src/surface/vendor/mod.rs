@@ -15,6 +15,7 @@ mod gemini;
 mod held;
 mod history;
 mod lost;
+mod meter;
 mod models;
 mod ollama;
 mod relay;

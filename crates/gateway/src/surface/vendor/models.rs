@@ -34,9 +34,7 @@ pub(super) fn usable(gate: &Gateway, caller: &Caller) -> Vec<Row> {
         }
         // A name is the first provider's for everybody, also for those who may not use it.
         let is_first = seen.insert(status.name.clone());
-        if !auth::is_shown(&caller.models, &snapshot, &status) {
-            continue;
-        }
+        let Some(status) = auth::shown_as(&caller.models, &snapshot, status) else { continue };
         let id = if is_first {
             status.name.clone()
         } else {
@@ -195,6 +193,8 @@ fn openai(gate: &Gateway, row: &Row) -> Value {
         "owned_by": row.status.provider, "context_length": window,
     });
     set(&mut out, "max_output_tokens", output);
+    let can = &row.status.capabilities;
+    set(&mut out, "capabilities", (!can.is_empty()).then(|| can.clone()));
     out
 }
 
@@ -213,10 +213,21 @@ fn gemini(gate: &Gateway, row: &Row) -> Value {
     let mut out = json!({
         "name": format!("models/{}", row.id), "version": "001", "displayName": row.id,
         "description": format!("served by {}", row.status.provider), "inputTokenLimit": window,
-        "supportedGenerationMethods": ["generateContent", "countTokens"],
+        "supportedGenerationMethods": methods(&row.status.capabilities),
     });
     set(&mut out, "outputTokenLimit", output);
     out
+}
+
+/// What can be asked of a model by Gemini's API.
+fn methods(can: &[&str]) -> Vec<&'static str> {
+    const VECTORS: [&str; 2] = ["embedContent", "batchEmbedContents"];
+    let speaks: &[&str] = match can {
+        ["rerank"] | ["embedding"] => &[],
+        _ => &["generateContent", "countTokens"],
+    };
+    let embeds: &[&str] = if can.contains(&"embedding") { &VECTORS } else { &[] };
+    [speaks, embeds].concat()
 }
 
 fn claude_list(gate: &Gateway, rows: &[Row], page: &Page) -> Result<Value, Fault> {

@@ -195,6 +195,9 @@ pub(super) async fn show(
 
 fn capabilities(known: Option<&ledger::Model>) -> Vec<&'static str> {
     use ledger::Capability;
+    if known.is_some_and(|model| model.can(Capability::Embedding)) {
+        return vec!["embedding"];
+    }
     let mut out = vec!["completion"];
     let rows = [
         (Capability::Tools, "tools"),

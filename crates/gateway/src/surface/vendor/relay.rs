@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER
 use wire::Fault;
 use wire::dialect::{Head, rename};
 
-use super::walk::{self, Meter};
+use super::meter::{self, Meter};
 use crate::client::Answer;
 use crate::model::Upstream;
 
@@ -49,7 +49,7 @@ pub(super) async fn pass(
 /// The upstream's answer, watched on its way.
 pub(super) fn respond(upstream: &Upstream, answer: Answer, meter: Meter) -> Response {
     let mut response = headed(upstream, &answer);
-    *response.body_mut() = walk::metered(answer, meter);
+    *response.body_mut() = meter::metered(answer, meter);
     response
 }
 

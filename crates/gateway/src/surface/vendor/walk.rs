@@ -1,30 +1,24 @@
 //! The walk over the targets of a plan: whoever can answers, in the caller's own dialect.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::response::Response;
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use parking_lot::Mutex;
-use wire::dialect::{Asked, StreamReader, name_model, rename};
+use wire::Fault;
+use wire::dialect::{Asked, name_model, rename};
 use wire::event::Event;
-use wire::reply::Usage;
-use wire::{Fault, fault};
 
-use super::held::Held;
+use super::meter::Meter;
 use super::{Call, answer, relay};
 use crate::client::Answer;
-use crate::gate::{Gateway, Snapshot};
-use crate::model::{Culprit, Door, Flight, Target, Upstream, culprit};
+use crate::gate::Snapshot;
+use crate::model::{Culprit, Door, Target, Upstream, culprit};
 use crate::route::{self, Began, Open, Owner, Plan, Record, Wanted, copy_to};
 
 /// Limit: bytes of an answer that are looked at before it is decided that it is one.
 const PEEK_BYTES_MAX: usize = 1024 * 1024;
-/// Limit: bytes of a whole answer that are read for its token counts.
-const METER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Asks one target after the other until one answers.
 pub(super) async fn ask(call: Call) -> Result<Response, Fault> {
@@ -247,15 +241,8 @@ impl Walk {
                 .await
                 .inspect_err(|fault| flight.failed(culprit(fault)))?;
         }
-        let meter = Meter {
-            gate: call.gate.clone(),
-            record: Arc::clone(&self.record),
-            upstream: Arc::clone(upstream),
-            flight,
-            reading: Reading::of(call, &answer),
-            left: length(&answer),
-            begun: false,
-        };
+        let who = (Arc::clone(upstream), flight);
+        let meter = Meter::new(call, who, (&answer, Arc::clone(&self.record)));
         {
             let mut record = self.record.lock();
             record.answers(Some(upstream));
@@ -355,145 +342,4 @@ fn fault_in(events: &mut Vec<Event>) -> Option<Fault> {
         Event::Fault(fault) => Some(fault),
         _ => None,
     }
-}
-
-/// What goes by, read for its token counts and its end.
-enum Reading {
-    Stream(Box<dyn StreamReader>),
-    Whole(Held),
-    /// Nothing to be learned from it.
-    Blind,
-}
-
-impl Reading {
-    fn of(call: &Call, answer: &Answer) -> Self {
-        let kind = answer.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-        if !answer.status.is_success() {
-            Self::Blind
-        } else if kind.starts_with(call.dialect.stream_type()) {
-            Self::Stream(call.dialect.stream())
-        } else {
-            Self::Whole(Held::default())
-        }
-    }
-}
-
-/// Watches an answer on its way to the caller, and writes down what became of it.
-pub(super) struct Meter {
-    gate: Gateway,
-    record: Record,
-    upstream: Arc<Upstream>,
-    flight: Flight,
-    reading: Reading,
-    /// Bytes that are still to come, where the answer says how many there are.
-    left: Option<u64>,
-    begun: bool,
-}
-
-/// How long an answer says it is.
-fn length(answer: &Answer) -> Option<u64> {
-    answer.headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
-}
-
-impl Meter {
-    fn saw(&mut self, bytes: &Bytes) {
-        self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
-        if !self.begun {
-            self.begun = true;
-            if !matches!(self.reading, Reading::Blind) {
-                self.flight.worked();
-            }
-        }
-        match &mut self.reading {
-            Reading::Stream(reader) => {
-                let mut events = Vec::new();
-                reader.push(bytes, &mut events);
-                for event in events {
-                    if is_content(&event) {
-                        self.record.lock().speaks();
-                    }
-                    match event {
-                        Event::Done(reply) => self.done(Some(reply.usage)),
-                        Event::Fault(fault) => self.failed(&fault),
-                        _ => {}
-                    }
-                }
-            }
-            Reading::Whole(held) if held.len() + bytes.len() <= METER_BYTES_MAX => {
-                held.add(bytes);
-            }
-            Reading::Whole(_) => self.done(None),
-            Reading::Blind => {}
-        }
-    }
-
-    fn ended(&mut self) {
-        match std::mem::replace(&mut self.reading, Reading::Blind) {
-            Reading::Whole(held) => {
-                let usage = self.upstream.dialect().usage(held.bytes());
-                self.done(usage);
-            }
-            Reading::Stream(_) => {
-                // Some dialects say their end only by ending.
-                self.record.lock().done(None);
-            }
-            Reading::Blind => {}
-        }
-    }
-
-    fn done(&mut self, usage: Option<Usage>) {
-        self.reading = Reading::Blind;
-        if let Some(usage) = &usage {
-            self.gate.metrics().spent(self.upstream.model(), usage);
-        }
-        self.record.lock().done(usage);
-    }
-
-    fn failed(&mut self, fault: &Fault) {
-        self.reading = Reading::Blind;
-        self.flight.failed(culprit(fault));
-        self.gate.metrics().fault(fault);
-        if fault.kind() == fault::Kind::Upstream {
-            tracing::warn!(
-                provider = self.upstream.provider(),
-                "the upstream's answer broke off: {}",
-                fault.chain()
-            );
-        }
-        self.record.lock().failed(fault);
-    }
-}
-
-impl Drop for Meter {
-    fn drop(&mut self) {
-        // Who writes a body of known length asks for no more after its last byte: the end is not
-        // seen, but it was reached.
-        if self.left == Some(0) {
-            self.ended();
-        }
-    }
-}
-
-/// The upstream's answer as the body of ours; the call ends when the caller lets go of it.
-pub(super) fn metered(answer: Answer, meter: Meter) -> Body {
-    let stream = futures_util::stream::unfold(Some((answer, meter)), |state| async move {
-        let (mut answer, mut meter) = state?;
-        match answer.chunk().await {
-            Ok(Some(bytes)) => {
-                meter.saw(&bytes);
-                Some((Ok::<Bytes, io::Error>(bytes), Some((answer, meter))))
-            }
-            Ok(None) => {
-                meter.ended();
-                None
-            }
-            Err(ended) => {
-                // The head has gone out: a body that breaks off is all that can still be said, and
-                // it must not look like one that is complete.
-                meter.failed(&ended.fault);
-                Some((Err(io::Error::other(ended.fault.text().to_owned())), None))
-            }
-        }
-    });
-    Body::from_stream(stream)
 }

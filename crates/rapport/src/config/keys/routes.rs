@@ -16,7 +16,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "routes.NAME.strategy",
-        Choice(&["ordered", "weighted", "least_in_flight", "latency", "cheapest"]),
+        Choice(&["ordered", "round_robin", "weighted", "least_in_flight", "latency", "cheapest"]),
         "ordered",
         Live,
         "How the targets share the calls. Whoever fails is followed by the others.",

@@ -67,6 +67,12 @@ pub(super) async fn stable(
     Ok(serve(gate.0, who, &rest, r).await?)
 }
 
+/// The same for whoever has not taken the path apart: what is called stands behind `models/`.
+pub(super) async fn named(gate: Gateway, who: Who, r: Request) -> Result<Response, Failed> {
+    let rest = r.uri().path().split_once("/models/").map_or("", |(_, rest)| rest).to_owned();
+    Ok(serve(gate, who, &rest, r).await?)
+}
+
 async fn serve(
     gate: Gateway,
     (Extension(caller), Extension(id)): Who,

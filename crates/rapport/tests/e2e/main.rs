@@ -36,6 +36,8 @@ mod joined;
 #[cfg(test)]
 mod logins;
 #[cfg(test)]
+mod mock_replay;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod ports;

@@ -78,7 +78,7 @@ pub(crate) fn too_long(what: &str, bytes: u64, limit: u64) -> Fault {
         Code::ContextTooLong,
         format!("{what} has {bytes} bytes, {limit} are allowed; nothing was stored"),
     )
-    .hint("send less, or raise the limit in the configuration")
+    .hint("send less: this limit is the same for everybody")
     .details(json!({ "bytes": bytes, "limit": limit }))
 }
 

@@ -6,6 +6,7 @@ use storage::rusqlite::{Connection, params, params_from_iter};
 use wire::Fault;
 
 use super::ctx::{Row, ctx_columns};
+use super::entry::PAGE_BYTES_MAX;
 use super::parts::{self, Doc};
 use super::seal;
 use super::signed;
@@ -50,8 +51,19 @@ pub(crate) fn page(
     let found = statement.query_map(params_from_iter(query.values), Row::read).stored()?;
     let mut rows = found.collect::<Result<Vec<_>, _>>().stored()?;
     let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
-    let more = rows.len() > limit;
+    let mut more = rows.len() > limit;
     rows.truncate(limit);
+    let mut items = Vec::with_capacity(rows.len());
+    let mut bytes = 0_usize;
+    for row in &rows {
+        if bytes >= PAGE_BYTES_MAX {
+            more = true;
+            break;
+        }
+        bytes = bytes.saturating_add(size(connection, row)?);
+        items.push(listed(connection, row)?);
+    }
+    rows.truncate(items.len());
     let next = rows.last().filter(|_| more).map(|row| {
         let value = match filter.sort {
             Sort::Updated => row.updated,
@@ -60,8 +72,7 @@ pub(crate) fn page(
         };
         format!("{value:x}-{:x}", row.n)
     });
-    let items = rows.iter().map(|row| listed(connection, row));
-    Ok(Page { items: items.collect::<Result<_, _>>()?, next })
+    Ok(Page { items, next })
 }
 
 /// The query of a page: along an index of the order, until the page is full.
@@ -124,6 +135,17 @@ fn is_rare(connection: &Connection, tenant: Tenant, prefix: &str) -> Result<bool
 /// Behind every id with this beginning: no id holds a character above the last.
 fn after(prefix: &str) -> String {
     format!("{prefix}\u{10FFFF}")
+}
+
+/// Bytes of the long parts as they are stored.
+fn size(connection: &Connection, row: &Row) -> Result<usize, Fault> {
+    let sql = "SELECT coalesce((SELECT octet_length(state) FROM ctx_state WHERE n = ?1), 0) +
+                      coalesce((SELECT octet_length(settings) + octet_length(metadata) +
+                                       coalesce(octet_length(system), 0)
+                                FROM ctx_doc WHERE n = ?1), 0)";
+    let mut statement = connection.prepare_cached(sql).stored()?;
+    let bytes: u32 = statement.query_row([row.n], |found| found.get(0)).stored()?;
+    Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 /// One damaged record must not hide the others: it is listed without its long parts.

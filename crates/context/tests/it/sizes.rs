@@ -4,7 +4,7 @@ use context::{Contexts, Filter, Limits, Sort};
 use storage::rusqlite::Connection;
 use storage::{Database, Durability, Place, Schema, Stored as _};
 
-use crate::{LOCAL, both, echo, turn};
+use crate::{LOCAL, both, echo, turn, with_state};
 
 /// The schema as it was before the list by size had a column of its own.
 const BEFORE: Schema = Schema { name: "context", steps: context::SCHEMA.steps.split_at(11).0 };
@@ -42,6 +42,25 @@ async fn the_order_is_that_of_the_sizes_but_for_an_eighth() {
         for pair in list.windows(2) {
             assert!(pair[0].1 * 5 / 4 >= pair[1].1, "{list:?}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_of_contexts_with_long_states_ends_early_and_goes_on() {
+    both(async |contexts| {
+        // The last message is in the state, whatever its length.
+        let long = "x".repeat(14 * 1024 * 1024);
+        for n in 0..4 {
+            echo(&contexts, with_state(turn(&format!("c{n}"), &long), "{}")).await.unwrap();
+        }
+        let first = contexts.list(LOCAL, Filter::default()).await.unwrap();
+        assert_eq!(first.items.len(), 3);
+        assert_eq!(first.items[0].state["last_message"], long.as_str());
+        let filter = Filter { cursor: first.next, ..Filter::default() };
+        let second = contexts.list(LOCAL, filter).await.unwrap();
+        assert_eq!((second.items.len(), second.next), (1, None));
+        assert!(first.items.iter().all(|context| context.id != second.items[0].id));
     })
     .await;
 }

@@ -22,6 +22,30 @@ pub(crate) fn private_folder(folder: &Path) -> anyhow::Result<()> {
     })
 }
 
+/// The text of a file; nothing when there is no file.
+///
+/// # Errors
+/// When there is one that cannot be read: it must not be taken for an empty one, and replaced.
+pub(crate) fn text_of(path: &Path) -> anyhow::Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    }
+}
+
+/// Opens a file to write behind what is in it; one that is made only this user can read (0600).
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn append_private(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// Replaces the file `path` in one step; only this user can read it (0600).
 ///
 /// # Errors
@@ -38,6 +62,10 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
         .open(&aside)
         .and_then(|mut file| file.write_all(content))
         .and_then(|()| std::fs::rename(&aside, path));
+    if written.is_err() {
+        // Half a file is of no use.
+        let _gone = std::fs::remove_file(&aside);
+    }
     written.with_context(|| format!("cannot write `{}`", path.display()))
 }
 
@@ -49,4 +77,30 @@ pub(crate) fn backup_name(path: &Path) -> PathBuf {
         PathBuf::from(name)
     };
     (0..u32::MAX).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_what_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mcp.json");
+        assert_eq!(text_of(&file).unwrap(), None);
+        std::fs::write(&file, b"\xff").unwrap();
+        assert!(text_of(&file).is_err());
+        write_private(&file, b"{}").unwrap();
+        assert_eq!(text_of(&file).unwrap().as_deref(), Some("{}"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        std::fs::create_dir_all(taken.join("full")).unwrap();
+        assert!(write_private(&taken, b"{}").is_err());
+        let names = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(names, 1);
+    }
 }

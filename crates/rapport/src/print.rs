@@ -1,6 +1,6 @@
 //! The one printer: results to standard output, everything else to standard error.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -42,20 +42,22 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 pub(crate) struct Printer {
     json: bool,
-    out: std::io::Stdout,
-    err: std::io::Stderr,
+    out: io::Stdout,
+    err: io::Stderr,
     out_colour: bool,
     err_colour: bool,
+    /// Why a result could not be written.
+    lost: Option<io::Error>,
 }
 
 impl Printer {
     /// A printer for this process; `json` was asked for.
     pub(crate) fn new(json: bool) -> Self {
-        let (out, err) = (std::io::stdout(), std::io::stderr());
+        let (out, err) = (io::stdout(), io::stderr());
         let never = anstream::ColorChoice::Never;
         let out_colour = out.is_terminal() && anstream::AutoStream::choice(&out) != never;
         let err_colour = anstream::AutoStream::choice(&err) != never;
-        Self { json, out, err, out_colour, err_colour }
+        Self { json, out, err, out_colour, err_colour, lost: None }
     }
 
     /// Whether the user wants JSON.
@@ -70,15 +72,28 @@ impl Printer {
 
     /// Writes a result and sends it off at once.
     pub(crate) fn line(&mut self, text: &str) {
-        let mut out = self.out.lock();
-        // Nobody reads any more: the work itself may still matter.
-        let _closed = writeln!(out, "{text}").and_then(|()| out.flush());
+        self.write(format_args!("{text}\n"));
     }
 
     /// Writes a piece of a result as it is, and sends it off at once.
     pub(crate) fn piece(&mut self, text: &str) {
+        self.write(format_args!("{text}"));
+    }
+
+    fn write(&mut self, text: std::fmt::Arguments<'_>) {
         let mut out = self.out.lock();
-        let _closed = write!(out, "{text}").and_then(|()| out.flush());
+        match out.write_fmt(text).and_then(|()| out.flush()) {
+            // Nobody reads any more: the work itself may still matter.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => self.lost = Some(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    /// Says that results were lost, as by a full disk; whether they were.
+    pub(crate) fn has_lost(&mut self) -> bool {
+        let Some(error) = self.lost.take() else { return false };
+        self.error(&format!("what was to be printed could not be written: {error}"));
+        true
     }
 
     /// Asks for the next line; beside the results, so that these can go into a file.

@@ -41,7 +41,14 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         config.data.display()
     );
     ensure!(!to.exists(), "`{}` exists: name a new file", to.display());
-    let part = to.with_extension("part");
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder {
+        ensure!(folder.is_dir(), "there is no folder `{}`: make it first", folder.display());
+    }
+    // Beside the file and under its whole name, so that it is nobody else's.
+    let mut part = to.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
     let copied = copy(&from, &part, frame)
         .and_then(|pages| Ok((pages, beside::pack(&part, &config.data)?)))
         .inspect_err(|_| {

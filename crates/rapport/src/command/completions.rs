@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
-use super::Cli;
+use super::{Cli, Frame};
 use crate::print::Exit;
 
 /// Flags of `completions`.
@@ -14,9 +14,9 @@ pub(super) struct Options {
 }
 
 /// Prints the completions.
-pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
+pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
     generate(options.shell, &mut Cli::command(), "rapport", &mut script);
-    std::io::Write::write_all(&mut std::io::stdout().lock(), &script)?;
+    frame.printer.piece(&String::from_utf8(script)?);
     Ok(Exit::Fine)
 }

@@ -127,6 +127,10 @@ pub(super) fn make(frame: &mut Frame, reach: &Reach, name: &str) -> anyhow::Resu
     Ok(secret)
 }
 
+/// What is said when from now on keys are needed and none may make others.
+const NO_ADMIN: &str = "from now on every caller needs a key, and no key may make others: stop the \
+                        server once (`rapport stop`) and `rapport key create NAME --scope admin`";
+
 /// The server's answer, or the same one from the store when no server runs.
 async fn answer(
     client: &mut Client<'_>,
@@ -138,7 +142,15 @@ async fn answer(
     if options.offline || (folder_named && !there && !running) {
         return offline(client, &options.verb).await;
     }
-    match online(client, &options.verb).await {
+    let done = online(client, &options.verb).await;
+    if let (Ok(_), Verb::Create(create)) = (&done, &options.verb)
+        && !(client.server.shows_key() || client.server.only_shows())
+        && !create.scope.iter().any(|scope| scope == "admin")
+    {
+        // Whoever needed no key to make one has made the first.
+        client.printer.warn(NO_ADMIN);
+    }
+    match done {
         // Nothing listens: then nobody holds the store either.
         Err(failure) if failure.class() == Class::Refused && !there => {
             offline(client, &options.verb).await
@@ -216,11 +228,16 @@ async fn offline(client: &mut Client<'_>, verb: &Verb) -> Result<Value, Failure>
     made.map_err(|error| Failure::new(Class::Unchecked, format!("{error:#}")))?;
     let parts = Parts::open(config, None).await.map_err(|error| of_store(&error))?;
     let done = in_store(&parts, verb).await;
+    let may_make = |key: &catalog::Key| key.scopes.admin && key.revoked_at.is_none();
+    let lacks_admin = matches!(verb, Verb::Create(_)) && !parts.keys.list().iter().any(may_make);
     let closed = parts.close().await.map_err(|error| of_store(&error));
     let value = done?;
     closed?;
     let text = format!("No server runs: worked on the store in {}.", data.display());
     client.printer.note(&text);
+    if lacks_admin {
+        client.printer.warn("no key may make others: `rapport key create NAME --scope admin`");
+    }
     Ok(value)
 }
 

@@ -230,6 +230,7 @@ pub(crate) fn run() -> Exit {
     };
     let printer = Printer::new(cli.globals.json);
     let mut frame = Frame { globals: cli.globals, env: Environment::of_this_process(), printer };
+    let serves = matches!(cli.command, None | Some(Command::Serve(_)));
     let done = match cli.command.unwrap_or_else(|| Command::Serve(serve::Options::default())) {
         Command::Serve(options) => serve::run(&mut frame, &options),
         Command::Start(options) => background::start(&mut frame, &options),
@@ -260,9 +261,11 @@ pub(crate) fn run() -> Exit {
         Command::Backup(options) => backup::run(&mut frame, &options),
         Command::Restore(options) => restore::run(&mut frame, &options),
         Command::Ports(options) => ports::run(&mut frame, &options),
-        Command::Completions(options) => completions::run(&options),
+        Command::Completions(options) => completions::run(&mut frame, &options),
     };
     match done {
+        // What a server prints is for people who look; its work is done all the same.
+        Ok(Exit::Fine) if !serves && frame.printer.has_lost() => Exit::Unchecked,
         Ok(exit) => exit,
         Err(error) => {
             frame.printer.error(&format!("{error:#}"));

@@ -9,8 +9,10 @@ pub(super) fn table(titles: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     // A row in a pipe is one line, whatever its width.
+    // So is one on a terminal that does not say how wide it is.
+    let has_width = table.is_tty() && table.width().is_some_and(|columns| columns > 0);
     let arrangement =
-        if table.is_tty() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
+        if has_width { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
     table.set_content_arrangement(arrangement);
     table.set_header(titles.iter().map(|title| title.to_uppercase()));
     table

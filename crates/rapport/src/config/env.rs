@@ -140,7 +140,7 @@ impl Environment {
         let folder = set
             .filter(|folder| folder.is_absolute())
             .or_else(|| self.home().map(|home| home.join(below_home)))
-            .unwrap_or_else(|| PathBuf::from("."));
+            .unwrap_or_default();
         folder.join("rapport")
     }
 }

@@ -117,7 +117,7 @@ fn every_format_says_the_same() {
 #[test]
 fn all_problems_are_reported_together_each_with_its_place() {
     let file = "server:\n  port: many\n  prot: 1\nlimits:\n  turns: 0\nauth:\n  mode: open\n\
-                data:\n  dir: [a, b]\n";
+                data:\n  dir: [a, b]\nports: x\n";
     let desk = Desk::new(&[("rapport.yaml", file)]).env(&[("RAPPORT_LIMITS_QUEUE", "soon")]).flag(
         "log.level",
         "--log-level",
@@ -130,12 +130,13 @@ fn all_problems_are_reported_together_each_with_its_place() {
         "rapport.yaml:5: `limits.turns` cannot be `0`: write a whole number from 1 to 1000000",
         "rapport.yaml:7: `auth.mode` cannot be `open`: write one of `auto`, `required`, `auto-dev`",
         "rapport.yaml:9: `data.dir` is a list: write a path",
+        "rapport.yaml:10: `ports` is a group: write its keys below it, such as `ports.",
         "environment variable RAPPORT_LIMITS_QUEUE: `limits.queue` cannot be `soon`",
         "flag --log-level: `log.level` cannot be `loud`",
     ] {
         assert!(problems.iter().any(|problem| problem.contains(wanted)), "{wanted}: {problems:#?}");
     }
-    assert_eq!(problems.len(), 7, "{problems:#?}");
+    assert_eq!(problems.len(), 8, "{problems:#?}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! A log file that moves aside when it is full, and keeps a few old ones.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use crate::data::append_private;
 
 /// Limit: bytes of one log file.
 const FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
@@ -26,7 +28,7 @@ impl Rotating {
     }
 
     fn open_with(path: &Path, limit: u64) -> io::Result<Self> {
-        let file = open(path)?;
+        let file = append_private(path)?;
         let bytes = file.metadata()?.len();
         Ok(Self { path: path.to_owned(), file, bytes, limit })
     }
@@ -44,7 +46,7 @@ impl Rotating {
             }
         }
         std::fs::rename(&self.path, old(1))?;
-        self.file = open(&self.path)?;
+        self.file = append_private(&self.path)?;
         self.bytes = 0;
         Ok(())
     }
@@ -65,14 +67,6 @@ impl Write for Rotating {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 #[cfg(test)]

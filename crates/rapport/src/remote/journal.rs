@@ -34,12 +34,8 @@ impl Journal {
         if std::fs::metadata(file).is_ok_and(|found| found.len() > BYTES_MAX) {
             std::fs::rename(file, file.with_extension("log.1"))?;
         }
-        let mut options = std::fs::OpenOptions::new();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let line = text.replace(['\n', '\r'], " ");
-        let mut opened = options.open(file)?;
+        let mut opened = crate::data::append_private(file)?;
         opened.write_all(format!("{} ERROR {line}\n", crate::clock::now()).as_bytes())?;
         Ok(())
     }

@@ -81,6 +81,11 @@ impl Server {
         self.manner.curl.is_some()
     }
 
+    /// Whether it shows a key.
+    pub(crate) fn shows_key(&self) -> bool {
+        self.manner.key.is_some()
+    }
+
     /// Sends a request and reads its JSON answer.
     ///
     /// # Errors
@@ -319,7 +324,8 @@ fn refused(status: StatusCode, headers: &HeaderMap, raw: &[u8]) -> Failure {
         let failure = Failure::answered(Some(code), object);
         return match failure.code() {
             Some("unauthorized") => failure.hint(
-                "show a key with `--key KEY` or RAPPORT_API_KEY; `rapport key create` makes one",
+                "show a key with `--key KEY` or RAPPORT_API_KEY; `rapport key create NAME` makes \
+                 one, with an `admin` key or while the server is stopped",
             ),
             _ => failure,
         };

@@ -8,6 +8,7 @@ use wire::{Code, Fault};
 use super::keeper::What;
 use super::reload::{Running, stamps};
 use crate::config::added;
+use crate::data::text_of;
 
 impl Running<'_> {
     /// Grants a wish.
@@ -26,14 +27,14 @@ impl Running<'_> {
             let text = format!("server `{}` is configured already: {place}", added.name);
             return Err(Fault::new(Code::Conflict, text).hint("change it there"));
         }
-        let before = std::fs::read_to_string(&file).ok();
+        let before = text_of(&file).map_err(|error| unread(&error))?;
         let text = added::with_server(before.as_deref(), added);
         self.replace(&file, &text.map_err(|error| unwritten(&file, &error))?)
     }
 
     fn forget_server(&mut self, name: &str) -> Result<(), Fault> {
         let file = added::servers(&self.started.config.data);
-        let before = std::fs::read_to_string(&file).ok();
+        let before = text_of(&file).map_err(|error| unread(&error))?;
         let text = added::without_server(before.as_deref(), name)
             .map_err(|error| unwritten(&file, &error))?;
         let Some(text) = text else {
@@ -51,7 +52,7 @@ impl Running<'_> {
     /// Writes a file and reads everything again; if that fails, the file is as it was.
     pub(super) fn replace(&mut self, file: &Path, text: &str) -> Result<(), Fault> {
         let failed = |error: anyhow::Error| unwritten(file, &error);
-        let before = std::fs::read_to_string(file).ok();
+        let before = text_of(file).map_err(|error| unread(&error))?;
         crate::data::write_private(file, text.as_bytes()).map_err(failed)?;
         let problems = self.try_reload().err();
         if problems.is_some() {
@@ -81,6 +82,10 @@ fn within<'a>(file: &Path, problem: &'a str) -> &'a str {
         Some((line, text)) if line.bytes().all(|b| b.is_ascii_digit()) => text,
         _ => problem,
     }
+}
+
+pub(super) fn unread(error: &anyhow::Error) -> Fault {
+    Fault::new(Code::StorageError, format!("{error:#}")).hint("nothing was changed")
 }
 
 pub(super) fn unwritten(file: &Path, error: &anyhow::Error) -> Fault {

@@ -5,9 +5,10 @@ use gateway::provider::{Added, GivenKey, Providers, Wanted};
 use serde_json::{Map, Value, json};
 use wire::{Code, Fault};
 
-use super::added::unwritten;
+use super::added::{unread, unwritten};
 use super::reload::{Running, stamps};
 use crate::config::{added, nearest, sealed};
+use crate::data::text_of;
 use crate::vault;
 
 /// A provider as it is to be kept.
@@ -31,7 +32,7 @@ impl Running<'_> {
     /// Does what is wanted of a provider; if that fails, nothing has changed.
     pub(super) fn provider(&mut self, wanted: &Wanted) -> Result<(), Fault> {
         let (name, file) = (wanted.name(), added::path(&self.started.config.data));
-        let before = std::fs::read_to_string(&file).ok();
+        let before = text_of(&file).map_err(|error| unread(&error))?;
         let failed = |error: anyhow::Error| unwritten(&file, &error);
         let kept = added::provider(before.as_deref(), name).map_err(failed)?;
         let elsewhere = self.loaded.stack.elsewhere(&format!("providers.{name}"), &file);

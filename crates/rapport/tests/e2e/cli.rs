@@ -150,6 +150,7 @@ fn a_key_made_before_the_start_is_asked_for_by_the_server() {
     let key = out(&made).trim().to_owned();
     assert!(key.starts_with("rap_") && key.len() == 42, "{key}");
     assert!(err(&made).contains("only time the key is shown"), "{}", err(&made));
+    assert!(!err(&made).contains("warning"), "{}", err(&made));
     let _server = house.serve(&[]);
     let (code, text) = fails(&house, &["status"]);
     assert!(code == 7 && text.contains("RAPPORT_API_KEY"), "{text}");
@@ -165,6 +166,7 @@ fn a_key_made_before_the_start_is_asked_for_by_the_server() {
     assert!(house.run(&["context", "list", "--key", secret]).status.success());
     let (code, text) = fails(&house, &["context", "new", "--key", secret]);
     assert!(code == 7 && text.contains("`write`"), "{text}");
+    assert!(text.contains("rapport key create NAME --scope write"), "{text}");
     let verbose = with(&["status", "--verbose"]);
     assert!(err(&verbose).contains("> authorization: [hidden]"), "{}", err(&verbose));
     assert!(!err(&verbose).contains(&key), "the key is shown");
@@ -238,4 +240,50 @@ fn tls_is_trusted_when_it_is_our_own_or_named_and_never_else() {
     fine(&stranger, &["status", "--url", &url, "--ca", &ca]);
     let plain = format!("http://localhost:{}", server.port);
     assert_ne!(fails(&stranger, &["status", "--url", &plain]).0, 4);
+}
+
+#[test]
+fn a_first_key_that_can_make_no_other_is_made_with_a_warning() {
+    let house = House::new();
+    let early = House::new();
+    let said = early.run(&["key", "create", "laptop"]);
+    assert!(said.status.success() && err(&said).contains("no key may make others"), "{said:?}");
+    let _server = house.serve(&[]);
+    let said = house.run(&["key", "create", "laptop"]);
+    assert!(said.status.success() && err(&said).contains("no key may make others"), "{said:?}");
+    let (code, text) = fails(&house, &["key", "create", "admin", "--scope", "admin"]);
+    assert!(code == 7 && text.contains("while the server is stopped"), "{text}");
+}
+
+#[test]
+fn numbers_that_are_no_ports_and_folders_that_are_not_there_are_named() {
+    let house = House::new();
+    let (code, text) = fails(&house, &["ports", "list", "99999"]);
+    assert!(code == 3 && text.contains("ports end at 65535"), "{text}");
+    assert!(house.run(&["key", "list"]).status.success());
+    let (code, text) = fails(&house, &["backup", "nowhere/copy.db"]);
+    assert!(code == 1 && text.contains("there is no folder `nowhere`"), "{text}");
+    house.write("copy.part", "mine");
+    assert!(house.run(&["backup", "copy.db"]).status.success());
+    let kept = std::fs::read_to_string(house.path().join("copy.part")).unwrap();
+    assert_eq!(kept, "mine", "a file of another program stays");
+    let (code, text) = fails(&house, &["mcp", "test", "nosuch"]);
+    assert!(code == 2 && text.contains("rapport mcp add NAME"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_printed_is_no_success() {
+    let house = House::new();
+    for arguments in [["config", "show"], ["completions", "bash"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = house.command(&arguments).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(9), "{output:?}");
+        assert!(err(&output).contains("could not be written"), "{output:?}");
+    }
+    // A reader that has seen enough is no problem.
+    let mut child = house.command(&["completions", "bash"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && err(&output).is_empty(), "{output:?}");
 }

@@ -1,7 +1,7 @@
 //! Servers that a command starts, looked at through a client's own configuration; and what the
 //! small commands say of servers that are not there.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
 use crate::house::House;
@@ -156,4 +156,40 @@ fn sockets_greetings_and_sessions_are_spoken_with() {
     assert_eq!((&value["good"], &value["times"]["count"]), (&20.into(), &20.into()), "{value}");
     let wrong = house.run(&["bench", &address, "-n", "2", "--mcp", "--path", "/nothing"]);
     assert_eq!(wrong.status.code(), Some(6), "{wrong:?}");
+}
+
+#[test]
+fn what_was_over_is_shown_and_recorded_though_the_end_comes_before_it_is_told() {
+    let house = House::new();
+    let server = house.serve(&[]);
+    let to = format!("127.0.0.1:{}", server.port);
+    let all =
+        ["inspect", "--listen", "127.0.0.1:0", "--to", &to, "--json", "--record", "all.jsonl"];
+    let mut child = house.command(&all).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    let address = line.trim().rsplit('/').next().unwrap().to_owned();
+    let ask = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    // Nobody reads the lines: the pipe is full long before the last of them.
+    for _ in 0..150 {
+        assert!(ask("/api/v1/status").contains("200 OK"));
+    }
+    let over = || ask("/__rapport__/exchanges").matches("\"ending\":\"whole\"").count();
+    assert!((0..2_000).any(|_| over() == 150));
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    let mut shown = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(shown.lines().count(), 150);
+    let kept = std::fs::read_to_string(house.path().join("all.jsonl")).unwrap();
+    assert_eq!(kept.lines().count(), 150);
 }

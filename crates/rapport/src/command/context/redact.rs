@@ -47,7 +47,11 @@ pub(super) async fn redact(client: &mut Client<'_>, asked: &Redact) -> Result<()
     let ask = Ask::post(path(&id).then("redact"), &Value::Object(body));
     let reply = client.server.json(&ask).await?;
     let at = |path: &str| cell(&reply.value, path);
+    let found = reply.value.get("replaced").and_then(Value::as_object);
+    let found = found.into_iter().flatten().map(|(what, count)| format!("{what} {count}"));
+    let found = found.collect::<Vec<_>>().join(", ");
+    let found = if found.is_empty() { "nothing".to_owned() } else { found };
     let text =
-        format!("changed {} of {} messages: {}", at("/changed"), at("/looked_at"), at("/replaced"));
+        format!("changed {} of {} messages; found: {found}", at("/changed"), at("/looked_at"));
     told(client, &reply, &text)
 }

@@ -155,7 +155,8 @@ pub(super) async fn import(client: &mut Client<'_>, import: &Import) -> Result<(
     }
     let text = if import.dry_run {
         let messages = reply.value.get("messages").and_then(Value::as_u64).unwrap_or_default();
-        format!("would make {} contexts with {messages} messages", ids.len())
+        let contexts = if ids.len() == 1 { "context" } else { "contexts" };
+        format!("would make {} {contexts} with {messages} messages", ids.len())
     } else {
         ids.join("\n")
     };

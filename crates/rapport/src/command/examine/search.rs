@@ -20,30 +20,35 @@ pub(super) fn folders(frame: &Frame) -> Vec<PathBuf> {
 
 /// What to do about a program that is not there.
 pub(super) fn hint(program: &str, folders: &[PathBuf]) -> String {
+    meant(program, folders).unwrap_or_else(|| {
+        let count = folders.len();
+        format!("no folder of the PATH ({count}) has it: install it, or write its whole path")
+    })
+}
+
+/// Which program may have been meant.
+fn meant(program: &str, folders: &[PathBuf]) -> Option<String> {
     if program.contains('/') {
-        let here = Path::new(program);
-        return match here.is_dir() {
+        return Some(match Path::new(program).is_dir() {
             true => format!("`{program}` is a folder: name the program in it"),
             false => format!("there is no file `{program}`: correct the path"),
-        };
+        });
     }
     if Path::new(program).is_file() {
-        return format!("the file `{program}` is here: write ./{program}");
+        return Some(format!("the file `{program}` is here: write ./{program}"));
     }
     let names = names(folders);
-    match nearest(program, names.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`? That one is on the PATH"),
-        None => {
-            let count = folders.len();
-            format!("no folder of the PATH ({count}) has it: install it, or write its whole path")
-        }
-    }
+    let near = nearest(program, names.iter().map(String::as_str))?;
+    Some(format!("did you mean `{near}`? That one is on the PATH"))
 }
 
 /// Adds to a report that a command was not found which one may have been meant.
 pub(super) fn complete(report: &mut Report, program: &str, folders: &[PathBuf]) {
-    if report.verdict.id == "stdio.command_not_found" && !program.contains('/') {
-        report.verdict.fix.insert(0, Fix::say(hint(program, folders)));
+    if report.verdict.id == "stdio.command_not_found"
+        && !program.contains('/')
+        && let Some(text) = meant(program, folders)
+    {
+        report.verdict.fix.insert(0, Fix::say(text));
     }
 }
 

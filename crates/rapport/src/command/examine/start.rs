@@ -201,6 +201,7 @@ fn ended(frame: &mut Frame, (pid, status): (u32, ExitStatus), lines: &[String]) 
                 frame.printer.line(&format!("  {number}. {step}"));
             }
         }
+        None if lines.is_empty() => frame.printer.hint("it said nothing: look for its log"),
         None => frame.printer.hint("its last lines above have the reason"),
     }
     Exit::Problem

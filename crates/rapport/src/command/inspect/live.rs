@@ -13,7 +13,7 @@ use inspect::screen::Screen;
 use inspect::{Book, Exchange, Filter, Proxy, Room, Rule, Settings, Spent, Target};
 use tokio::process::Child;
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::super::Frame;
 use super::super::connect::attach::Place;
@@ -49,6 +49,8 @@ struct Ends<'a> {
     prints: bool,
     /// What has to be said once the live view is over.
     lost: Option<String>,
+    /// Exchanges that were over, or forgotten, before they could be told of.
+    missed: u64,
     checks: Running,
 }
 
@@ -83,7 +85,7 @@ pub(super) async fn proxy(
     };
     let address = proxy.address();
     // Whoever is told the address may ask at once.
-    let news = proxy.book().ends();
+    let mut news = proxy.book().ends();
     announce(frame, &shown, (address, certificate));
     let prices = proxy.prices().clone();
     let stop = crate::serve::stop_asked();
@@ -104,6 +106,7 @@ pub(super) async fn proxy(
         record,
         prints: screen.is_none(),
         lost: None,
+        missed: 0,
         checks: checks.start(),
     };
     let view = async {
@@ -114,10 +117,10 @@ pub(super) async fn proxy(
     };
     tokio::pin!(view);
     let child = checks::start(options, &asked, address)?;
-    let mut exit = follow(&mut ends, (&proxy, news, child), (&mut stop, &mut view)).await?;
-    if let Some(text) = ends.lost.take() {
-        ends.frame.printer.error(&text);
-    }
+    let mut exit = follow(&mut ends, (&proxy, &mut news, child), (&mut stop, &mut view)).await?;
+    // What was over before the end came is told of, whichever was noticed first.
+    rest(&mut ends, proxy.book(), &mut news)?;
+    ends.say_lost();
     let (kept, forgotten, _) = proxy.book().size();
     let total = kept as u64 + forgotten;
     let Ends { frame, checks, .. } = ends;
@@ -131,7 +134,7 @@ pub(super) async fn proxy(
 /// Tells of every exchange until a signal, the view or the command ends it.
 async fn follow(
     ends: &mut Ends<'_>,
-    (proxy, mut news, mut child): (&Proxy, Receiver<u64>, Option<Child>),
+    (proxy, news, mut child): (&Proxy, &mut Receiver<u64>, Option<Child>),
     (stop, view): (
         &mut (impl Future<Output = anyhow::Result<()>> + Unpin),
         &mut (impl Future<Output = io::Result<()>> + Unpin),
@@ -150,18 +153,17 @@ async fn follow(
             ended = ended(&mut child) => {
                 let status = ended?;
                 checks::settled(proxy.book()).await;
-                while let Ok(number) = news.try_recv() {
-                    ends.over(proxy.book(), number)?;
-                }
+                rest(ends, proxy.book(), news)?;
                 if status.success() {
                     return Ok(Exit::Fine);
                 }
                 ends.frame.printer.error(&format!("the command ended with {status}"));
                 return Ok(Exit::Problem);
             }
-            number = next(&mut news) => match number {
-                Some(number) => ends.over(proxy.book(), number)?,
-                None => return Ok(Exit::Fine),
+            number = news.recv() => match number {
+                Ok(number) => ends.over(proxy.book(), number)?,
+                Err(RecvError::Lagged(missed)) => ends.missed += missed,
+                Err(RecvError::Closed) => return Ok(Exit::Fine),
             },
         }
     }
@@ -232,7 +234,7 @@ fn screen(frame: &Frame, options: &Options) -> Screen {
 
 /// What was seen and what it cost, in a line.
 fn sum(total: u64, spent: Spent) -> String {
-    let mut text = format!("{total} exchanges");
+    let mut text = format!("{total} {}", if total == 1 { "exchange" } else { "exchanges" });
     if spent.calls > 0 {
         let Spent { calls, tokens_in, tokens_out, .. } = spent;
         text.push_str(&format!(", {calls} calls of models, {tokens_in}→{tokens_out} tokens"));
@@ -263,19 +265,36 @@ async fn ended(child: &mut Option<Child>) -> io::Result<ExitStatus> {
     }
 }
 
-async fn next(news: &mut Receiver<u64>) -> Option<u64> {
+/// Tells of all that is over and was not told of yet.
+fn rest(ends: &mut Ends<'_>, book: &Book, news: &mut Receiver<u64>) -> anyhow::Result<()> {
     loop {
-        match news.recv().await {
-            Ok(number) => return Some(number),
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return None,
+        match news.try_recv() {
+            Ok(number) => ends.over(book, number)?,
+            Err(TryRecvError::Lagged(missed)) => ends.missed += missed,
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return Ok(()),
         }
     }
 }
 
 impl Ends<'_> {
+    /// Says what the lines and the recording lack.
+    fn say_lost(&mut self) {
+        if let Some(text) = self.lost.take() {
+            self.frame.printer.error(&text);
+        }
+        if self.missed > 0 {
+            let missed = self.missed;
+            let text = format!("{missed} more are not shown and not recorded: too many at once");
+            self.frame.printer.warn(&text);
+        }
+    }
+
     fn over(&mut self, book: &Book, number: u64) -> anyhow::Result<()> {
-        let Some(exchange) = book.get(number) else { return Ok(()) };
+        let Some(exchange) = book.get(number) else {
+            // There was no room for it any more.
+            self.missed += 1;
+            return Ok(());
+        };
         self.write(&exchange);
         if !self.prints && !self.checks.wants() {
             return Ok(());

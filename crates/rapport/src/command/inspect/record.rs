@@ -1,10 +1,12 @@
 //! The recording: one line for each exchange, in a file that can be begun anew when it is long.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+
+use crate::data::append_private;
 
 /// A recording that is written to.
 #[derive(Debug)]
@@ -22,7 +24,8 @@ impl Record {
     /// When it cannot be written.
     pub(super) fn open(path: &Path, max_mib: Option<u64>) -> anyhow::Result<Self> {
         let said = || format!("cannot write `{}`", path.display());
-        let file = opened(path).with_context(said)?;
+        // Prompts are nobody else's business.
+        let file = append_private(path).with_context(said)?;
         let bytes = file.metadata().with_context(said)?.len();
         let bytes_max = max_mib.map_or(u64::MAX, |mib| mib.max(1).saturating_mul(1 << 20));
         Ok(Self { path: path.to_owned(), file, bytes, bytes_max })
@@ -38,22 +41,13 @@ impl Record {
             let mut before = self.path.as_os_str().to_owned();
             before.push(".1");
             std::fs::rename(&self.path, before)?;
-            self.file = opened(&self.path)?;
+            self.file = append_private(&self.path)?;
             self.bytes = 0;
         }
         writeln!(self.file, "{line}")?;
         self.bytes = self.bytes.saturating_add(length);
         Ok(())
     }
-}
-
-fn opened(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    // Prompts are nobody else's business.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 #[cfg(test)]

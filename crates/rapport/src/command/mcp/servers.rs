@@ -142,7 +142,7 @@ fn taken(frame: &mut Frame, add: &Add, server: &AddedServer) -> anyhow::Result<O
         Ok(loaded) => loaded,
         Err(exit) => return Ok(Some(exit)),
     };
-    let text = std::fs::read_to_string(added::servers(&loaded.config.data)).ok();
+    let text = crate::data::text_of(&added::servers(&loaded.config.data))?;
     let Some(known) = added::server(text.as_deref(), &add.name)? else { return Ok(None) };
     let differs = differs::between(&known, &serde_json::to_value(server)?);
     if differs.is_empty() || add.replace {
@@ -209,7 +209,7 @@ fn change(
         frame.printer.hint("change it there");
         return Ok(Err(Exit::Usage));
     }
-    let before = std::fs::read_to_string(&file).ok();
+    let before = crate::data::text_of(&file)?;
     let Some(text) = change(before.as_deref())? else {
         frame.printer.error(&format!("no server `{name}` was added"));
         frame.printer.hint("`rapport mcp list` shows which there are");
@@ -264,7 +264,8 @@ async fn watched(client: &mut Client<'_>, name: &str) -> Result<(), Failure> {
     let value = &reply.value;
     let state = cell(value, "/state");
     let count = value.get("tools").and_then(Value::as_array).map_or(0, Vec::len);
-    client.printer.line(&format!("`{name}` is added and {state}, with {count} tools"));
+    let tools = if count == 1 { "tool" } else { "tools" };
+    client.printer.line(&format!("`{name}` is added and {state}, with {count} {tools}"));
     let error = cell(value, "/error");
     if !error.is_empty() {
         client.printer.warn(&error);
@@ -330,7 +331,11 @@ pub(super) fn test(frame: &mut Frame, name: &str) -> anyhow::Result<Exit> {
     let Some(settings) = gateway.mcp.servers.iter().find(|server| server.name == name) else {
         frame.printer.error(&format!("no server `{name}` is configured"));
         let names: Vec<&str> = gateway.mcp.servers.iter().map(|s| s.name.as_str()).collect();
-        frame.printer.hint(&format!("these are: {}", names.join(", ")));
+        let hint = match names.as_slice() {
+            [] => "none is: `rapport mcp add NAME -- COMMAND` joins one".to_owned(),
+            names => format!("these are: {}", names.join(", ")),
+        };
+        frame.printer.hint(&hint);
         return Ok(Exit::Usage);
     };
     let address = match &settings.reach {

@@ -26,6 +26,15 @@ pub(super) struct Options {
 
 /// Prints the table; 1 when a filter finds nothing.
 pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
+    if let Some(filter) = &options.filter
+        && !filter.is_empty()
+        && filter.bytes().all(|byte| byte.is_ascii_digit())
+        && filter.parse::<u16>().is_err()
+    {
+        frame.printer.error(&format!("`{filter}` is no TCP port: ports end at 65535"));
+        frame.printer.hint(&format!("rapport ports explain {filter}"));
+        return Ok(Exit::InvalidPort);
+    }
     let read = match table() {
         Ok(read) => read,
         Err(unavailable) => {

@@ -95,9 +95,13 @@ fn take(layer: &mut Layer, name: &str, leaf: &Leaf<'_>, place: &Place, findings:
     let path = alias.map_or(name, |(_, path)| path);
     let Some(key) = keys::named(path) else {
         // A group that is there but empty says nothing.
-        let is_group = keys::all().any(|key| is_inside(key.path, path));
-        if !(is_group && matches!(leaf.what, What::Nothing | What::Map(_))) {
-            unknown(name, place, findings);
+        match (keys::all().find(|key| is_inside(key.path, path)), leaf.what) {
+            (Some(_), What::Nothing | What::Map(_)) => {}
+            (Some(inside), What::Text(_) | What::List(_)) => {
+                let what = format!("`{name}` is a group: write its keys below it, such as");
+                findings.problem(place, format!("{what} `{}`", inside.path));
+            }
+            (None, _) => unknown(name, place, findings),
         }
         return;
     };

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 use super::program::{Home, Server, soon};
+use super::progress::Progress;
 use super::talk::{request, try_send};
 
 /// Each round kills one server.
@@ -26,9 +26,7 @@ struct Ledger {
     acknowledged: Mutex<HashMap<String, Vec<u32>>>,
     /// The number of the next turn, for all writers.
     next: AtomicU32,
-    /// Acknowledged turns of this round.
-    seen: AtomicU32,
-    progress: Notify,
+    progress: Progress,
 }
 
 impl Ledger {
@@ -39,19 +37,7 @@ impl Ledger {
     fn note(&self, context: &str, number: u32) {
         let mut acknowledged = self.acknowledged.lock().unwrap();
         acknowledged.entry(context.to_owned()).or_default().push(number);
-        self.seen.fetch_add(1, Ordering::Relaxed);
-        self.progress.notify_waiters();
-    }
-
-    /// Waits for so many acknowledged turns in this round.
-    async fn reached(&self, wanted: u32) {
-        loop {
-            let progress = self.progress.notified();
-            if self.seen.load(Ordering::Relaxed) >= wanted {
-                return;
-            }
-            progress.await;
-        }
+        self.progress.note();
     }
 }
 
@@ -96,7 +82,7 @@ async fn a_killed_server_loses_nothing_acknowledged_and_keeps_nothing_half() {
     let home = Home::new();
     let ledger = Ledger::default();
     for round in 0..ROUNDS {
-        ledger.seen.store(0, Ordering::Relaxed);
+        ledger.progress.begin();
         let server = home.serve(&[]).await;
         let addr = server.addr;
         let writers = (0..WRITERS).map(async |writer| {
@@ -109,7 +95,7 @@ async fn a_killed_server_loses_nothing_acknowledged_and_keeps_nothing_half() {
         });
         let kill = async {
             // After a different number of turns each time, in the middle of the next ones.
-            ledger.reached(1 + round * 7 % 60).await;
+            ledger.progress.reached(1 + round * 7 % 60).await;
             server.kill().await;
         };
         let writers = Box::pin(futures_util::future::join_all(writers));

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use mock::{Mock, Script};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::Notify;
 
 use super::program::{Home, Server, soon};
+use super::progress::Progress;
 use super::talk::{request, try_send};
 use super::upstream::before;
 
@@ -20,8 +20,7 @@ const ROUNDS: u32 = 6;
 #[derive(Default)]
 struct Ledger {
     next: AtomicU32,
-    seen: AtomicU32,
-    progress: Notify,
+    progress: Progress,
     /// Forks and imports by id, with their messages.
     made: Mutex<Vec<(String, usize)>>,
 }
@@ -29,18 +28,7 @@ struct Ledger {
 impl Ledger {
     fn note(&self, made: Option<(String, usize)>) {
         self.made.lock().unwrap().extend(made);
-        self.seen.fetch_add(1, Ordering::Relaxed);
-        self.progress.notify_waiters();
-    }
-
-    async fn reached(&self, wanted: u32) {
-        loop {
-            let progress = self.progress.notified();
-            if self.seen.load(Ordering::Relaxed) >= wanted {
-                return;
-            }
-            progress.await;
-        }
+        self.progress.note();
     }
 }
 
@@ -105,10 +93,10 @@ const PRIVATE: &[(&str, &str)] = &[("RAPPORT_WEBHOOKS_PRIVATE", "true")];
 
 async fn rounds(home: &Home, mock: &Mock, ledger: &Ledger) {
     for round in 0..ROUNDS {
-        ledger.seen.store(0, Ordering::Relaxed);
+        ledger.progress.begin();
         let server = before(home, &mock.url(), PRIVATE).await;
         let kill = async {
-            ledger.reached(4 + round * 5).await;
+            ledger.progress.reached(4 + round * 5).await;
             server.signal(rustix::process::Signal::KILL);
         };
         let work = async {

@@ -52,6 +52,8 @@ mod tls;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod progress;
+#[cfg(test)]
 mod talk;
 
 #[cfg(test)]

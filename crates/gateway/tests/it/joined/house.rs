@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use gateway::Gateway;
-use gateway::joined::{Home, McpSettings, Reach, ServerSettings};
+use gateway::joined::{Home, McpSettings, Reach, ServerSettings, Shelf};
 use gateway::settings::Settings;
 use http::Request;
 use mcp::client::Program;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::house::House;
@@ -18,6 +19,20 @@ use crate::house::House;
 pub(super) const WITHIN: Duration = Duration::from_secs(30);
 const SCRIPT: &str = include_str!("script.sh");
 pub(super) const ACCEPT: (&str, &str) = ("accept", "application/json, text/event-stream");
+
+/// A shelf that is a map.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Mutex<std::collections::HashMap<String, String>>);
+
+impl Shelf for Kept {
+    fn load(&self, name: &str) -> Option<String> {
+        self.0.lock().get(name).cloned()
+    }
+
+    fn store(&self, name: &str, text: &str) {
+        self.0.lock().insert(name.to_owned(), text.to_owned());
+    }
+}
 
 /// A folder that goes away with the test.
 pub(super) struct Folder(std::path::PathBuf);

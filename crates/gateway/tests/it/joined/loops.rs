@@ -6,16 +6,7 @@ use mock::{Mock, Script};
 use serde_json::{Value, json};
 
 use super::house::{Joined, script, settings};
-
-const DIALECTS: &[&str] = &[
-    "anthropic",
-    "openai_chat",
-    "openai_responses",
-    "gemini",
-    "ollama_chat",
-    "cohere_chat",
-    "bedrock_converse",
-];
+use crate::matrix::UPSTREAMS;
 
 const MODEL: &str = r#"
 [[rules]]
@@ -54,7 +45,7 @@ fn sent(mock: &Mock) -> Vec<String> {
 
 #[tokio::test]
 async fn every_dialect_with_tools_is_asked_until_it_answers() {
-    for dialect in DIALECTS {
+    for dialect in UPSTREAMS {
         for stream in [false, true] {
             let name = format!("{dialect}, stream {stream}");
             let (mock, house) = with(dialect, MODEL).await;
@@ -259,7 +250,7 @@ impl Door {
 #[tokio::test]
 async fn what_is_ours_is_run_and_what_is_the_callers_is_left_to_it() {
     let headers = [("x-rapport-context", "c"), ("x-rapport-tools", "joined")];
-    for dialect in DIALECTS {
+    for dialect in UPSTREAMS {
         for door in [Door::Chat, Door::Messages] {
             let name = format!("{dialect} by {}", door.path());
             let (mock, house) = with(dialect, MIXED).await;

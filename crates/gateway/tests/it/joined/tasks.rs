@@ -4,12 +4,11 @@
 use std::sync::Arc;
 
 use catalog::{NewKey, Scopes};
-use gateway::joined::{Home, Shelf};
-use parking_lot::Mutex;
+use gateway::joined::Home;
 use serde_json::{Value, json};
 
 use super::far::{Era, Life};
-use super::house::{Joined, WITHIN, settings, text_of};
+use super::house::{Joined, Kept, WITHIN, settings, text_of};
 use super::watching::{next, soon};
 
 /// What a client of the modern era says that knows tasks.
@@ -212,20 +211,6 @@ async fn a_modern_client_is_told_of_its_task_by_a_server_of_either_era() {
         (&done["params"]["taskId"], &done["params"]["status"]),
         (&json!(id), &json!("completed"))
     );
-}
-
-/// A shelf that is a map.
-#[derive(Debug, Default)]
-struct Kept(Mutex<std::collections::HashMap<String, String>>);
-
-impl Shelf for Kept {
-    fn load(&self, name: &str) -> Option<String> {
-        self.0.lock().get(name).cloned()
-    }
-
-    fn store(&self, name: &str, text: &str) {
-        self.0.lock().insert(name.to_owned(), text.to_owned());
-    }
 }
 
 #[tokio::test]

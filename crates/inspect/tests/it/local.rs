@@ -51,6 +51,11 @@ async fn pages_of_elsewhere_get_nothing() {
         b"GET /__rapport__/har HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\
                 Connection: close\r\n\r\n";
     assert!(say(proxy.address(), ask).await.starts_with(b"HTTP/1.1 403 "));
+    for own in ["localhost", "127.0.0.1:8888", "[::1]:8888", "[::1]"] {
+        let with_origin = format!("{own}\r\nOrigin: http://{own}");
+        let (head, _) = get(&proxy, "/__rapport__/exchanges", &with_origin).await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{own}: {head}");
+    }
 }
 
 #[tokio::test]

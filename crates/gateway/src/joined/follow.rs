@@ -81,7 +81,6 @@ impl Joint {
         let mut listing = Listing::of(self.settings.mark(), hello);
         if hello.has("tools") {
             listing.tools = upstream.list("tools/list", "tools").await?;
-            listing.tools.retain(|tool| super::listing::name_of(tool).is_some());
         }
         if hello.has("prompts") {
             listing.prompts = upstream.list("prompts/list", "prompts").await?;
@@ -94,6 +93,12 @@ impl Joint {
                 Err(Failure::Refused(_)) => Vec::new(),
                 other => other?,
             };
+        }
+        let flaws = super::legible::make(&mut listing);
+        if !flaws.is_empty() {
+            // Limit: what a stranger can write into our log.
+            let shown = flaws.iter().take(20).map(String::as_str).collect::<Vec<_>>().join(", ");
+            tracing::warn!(server = self.name(), "not as the protocol has it: {shown}");
         }
         Ok(listing)
     }

@@ -10,6 +10,7 @@
 mod added;
 mod follow;
 mod joint;
+mod legible;
 mod listing;
 mod login;
 mod merged;

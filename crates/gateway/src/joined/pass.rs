@@ -453,7 +453,9 @@ pub(crate) fn down_fault(joint: &Joint, failure: &Failure) -> Fault {
             Fault::new(Code::UpstreamError, text)
         }
         Failure::Lost(lost) => {
-            let text = format!("the joined server `{name}` is not there: {}", lost.why);
+            // What may have been seen may have been done: it is not asked a second time.
+            let how = if lost.unsent { "is not there" } else { "gave no answer" };
+            let text = format!("the joined server `{name}` {how}: {}", lost.why);
             Fault::new(Code::UpstreamUnavailable, text)
                 .hint(format!("`rapport mcp test {name}` shows what it says"))
         }

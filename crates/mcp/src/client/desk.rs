@@ -140,6 +140,17 @@ impl Desk {
         }
     }
 
+    /// Takes what cannot be read: whoever waits for it would wait in vain. Tells whether it was an
+    /// answer to somebody.
+    pub(super) fn unreadable(&self, text: &[u8], refusal: &Refusal) -> bool {
+        let number = rpc::answered(text).and_then(|id| id.as_json().parse().ok());
+        if let Some(number) = number {
+            let why = format!("its answer cannot be read: {}", refusal.message);
+            self.answer(number, Err(Failure::lost(why)));
+        }
+        number.is_some()
+    }
+
     /// Takes a message of the server. `of` is the request on whose stream it came, where there is
     /// such a thing.
     pub(super) fn take(self: &Arc<Self>, message: Message, of: Option<u64>, back: &Arc<dyn Back>) {

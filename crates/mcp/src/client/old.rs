@@ -139,8 +139,12 @@ async fn read(
                 }
                 continue;
             }
-            if let Ok(Incoming::One(message)) = rpc::read(event.data.as_bytes()) {
-                desk.take(message, None, &back);
+            match rpc::read(event.data.as_bytes()) {
+                Ok(Incoming::One(message)) => desk.take(message, None, &back),
+                Ok(Incoming::Batch(_)) => {}
+                Err(refusal) => {
+                    desk.unreadable(event.data.as_bytes(), &refusal);
+                }
             }
         }
     }

@@ -231,7 +231,10 @@ async fn read(
                     desk.take(message, None, &back);
                 }
             }
-            Err(_) => {
+            Err(refusal) => {
+                if desk.unreadable(text, &refusal) {
+                    continue;
+                }
                 let first = String::from_utf8_lossy(text);
                 let mut garbage = garbage.lock();
                 garbage.count += 1;

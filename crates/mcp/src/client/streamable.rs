@@ -251,7 +251,9 @@ impl Endpoint {
                         }
                     }
                     // The event that only says where the stream begins has no data.
-                    Err(_) => {}
+                    Err(refusal) => {
+                        self.desk.unreadable(event.data.as_bytes(), &refusal);
+                    }
                 }
             }
             at.retry = decoder.retry().or(at.retry);

@@ -7,6 +7,7 @@ mod tests;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -145,7 +146,11 @@ fn one(text: &str) -> Result<Message, Refusal> {
     }
     let frame: Frame<'_> = serde_json::from_str(text).map_err(|cause| {
         if serde_json::from_str::<&RawValue>(text).is_ok() {
-            Refusal::request("a message is a JSON object")
+            // An object may be nested too deeply, or say something twice.
+            let is_object = text.trim_start().starts_with('{');
+            let why =
+                if is_object { cause.to_string() } else { "a message is a JSON object".into() };
+            Refusal::request(why)
         } else {
             Refusal::parse(cause.to_string())
         }
@@ -180,6 +185,19 @@ fn one(text: &str) -> Result<Message, Refusal> {
         (_, Some(_)) => Err(Refusal::request("`method` must be a string")),
         (None, None) => Err(Refusal::request("a message has a `method` or an `id`")),
     }
+}
+
+/// The id of an answer that cannot be read as a whole, such as one that is nested too deeply.
+#[must_use]
+pub fn answered(bytes: &[u8]) -> Option<Id> {
+    #[derive(Deserialize)]
+    struct Frame<'a> {
+        #[serde(borrow)]
+        id: &'a RawValue,
+        method: Option<IgnoredAny>,
+    }
+    let frame: Frame<'_> = serde_json::from_slice(bytes).ok()?;
+    if frame.method.is_some() { None } else { Id::read(frame.id) }
 }
 
 /// Writes an answer.

@@ -54,3 +54,17 @@ fn a_batch_is_read_one_by_one() {
     assert_eq!(items[1].as_ref().unwrap_err().code, code::REQUEST);
     assert!(matches!(&items[2], Ok(Message::Response { outcome: Ok(value), .. }) if *value == 1));
 }
+
+#[test]
+fn the_id_of_an_answer_too_deep_to_read_is_found() {
+    let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+    let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{deep}}}");
+    let refused = read(answer.as_bytes()).unwrap_err();
+    assert_eq!(refused.code, code::REQUEST);
+    assert!(refused.message.starts_with("recursion limit"), "{}", refused.message);
+    assert_eq!(answered(answer.as_bytes()), Some(Id::number(7)));
+    let request = format!("{{\"id\":7,\"method\":\"a\",\"params\":{deep}}}");
+    for text in [request.as_str(), "garbage", "{\"result\":1}", "{\"id\":{}}", ""] {
+        assert_eq!(answered(text.as_bytes()), None, "{text}");
+    }
+}

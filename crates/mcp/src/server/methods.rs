@@ -116,6 +116,55 @@ pub(super) fn legacy(mut result: Value) -> Value {
         for name in ["resultType", "ttlMs", "cacheScope"] {
             map.shift_remove(name);
         }
+        structured_as_text(map);
+        for tool in map.get_mut("tools").and_then(Value::as_array_mut).into_iter().flatten() {
+            let schema = tool.get("outputSchema");
+            let is_object = |schema: &Value| schema.get("type") == Some(&Value::from("object"));
+            if let (true, Value::Object(tool)) = (schema.is_some_and(|s| !is_object(s)), tool) {
+                tool.shift_remove("outputSchema");
+            }
+        }
     }
     result
+}
+
+/// Structured output was an object before 2026-07-28; clients of then throw an answer with any
+/// other away.
+fn structured_as_text(map: &mut Map<String, Value>) {
+    if map.get("structuredContent").is_none_or(Value::is_object) {
+        return;
+    }
+    let value = map.shift_remove("structuredContent").unwrap_or_default();
+    let content = map.entry("content").or_insert_with(|| json!([]));
+    if let Value::Array(blocks) = content
+        && blocks.is_empty()
+        && !value.is_null()
+    {
+        blocks.push(json!({"type": "text", "text": value.to_string()}));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn legacy_clients_get_no_structured_output_but_objects() {
+        let tools = json!({"resultType": "complete", "tools": [
+            {"name": "a", "outputSchema": {"type": "array"}}, {"name": "b", "outputSchema": {}},
+            {"name": "c", "outputSchema": {"type": "object"}}, {"name": "d"}, 7]});
+        let plain = json!({"tools": [{"name": "a"}, {"name": "b"},
+            {"name": "c", "outputSchema": {"type": "object"}}, {"name": "d"}, 7]});
+        assert_eq!(legacy(tools), plain);
+        let object = json!({"content": [], "structuredContent": {"a": 1}});
+        assert_eq!(legacy(object.clone()), object);
+        let text = json!({"type": "text", "text": "[1]"});
+        for given in [
+            json!({"structuredContent": [1]}),
+            json!({"content": [text],
+            "structuredContent": [1]}),
+        ] {
+            assert_eq!(legacy(given), json!({"content": [text]}));
+        }
+    }
 }

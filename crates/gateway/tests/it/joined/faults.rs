@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::joined::{Home, Shelf};
-use parking_lot::Mutex;
+use gateway::joined::Home;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::far::{Era, Life};
-use super::house::{Folder, Joined, WITHIN, program, script, set, settings, text_of};
+use super::house::{Folder, Joined, Kept, WITHIN, program, script, set, settings, text_of};
 
 #[tokio::test]
 async fn one_bad_server_never_harms_another() {
@@ -152,20 +151,6 @@ async fn a_child_sees_the_variables_it_was_given_and_no_other() {
     assert!(!names.contains("CARGO"), "{names}");
 }
 
-/// A shelf that is a map.
-#[derive(Debug, Default)]
-struct Kept(Mutex<std::collections::HashMap<String, String>>);
-
-impl Shelf for Kept {
-    fn load(&self, name: &str) -> Option<String> {
-        self.0.lock().get(name).cloned()
-    }
-
-    fn store(&self, name: &str, text: &str) {
-        self.0.lock().insert(name.to_owned(), text.to_owned());
-    }
-}
-
 #[tokio::test]
 async fn the_first_list_after_a_start_is_complete_without_the_servers() {
     let shelf = Arc::new(Kept::default());
@@ -217,4 +202,22 @@ async fn names_that_clash_are_told_apart_and_lead_to_their_own_tool() {
         said.push(text_of(&house.call(name, json!({})).await));
     }
     assert_eq!(said, ["which.one", "which/one"], "{names:?}");
+}
+
+#[tokio::test]
+async fn an_answer_too_deep_to_read_ends_its_call_and_no_other() {
+    let house = Joined::with(vec![script("a", &["deep", "echo"])]).await;
+    let result = house.call("a__deep", json!({})).await;
+    assert_eq!(result["isError"], true, "{result}");
+    assert!(text_of(&result).contains("its answer cannot be read"), "{result}");
+    assert_eq!(text_of(&house.call("a__echo", json!({"say": "hello"})).await), "hello");
+}
+
+#[tokio::test]
+async fn a_definition_that_strict_clients_refuse_spoils_no_list() {
+    let mut settings = script("a", &["echo"]);
+    set(&mut settings, "SCHEMA", r##"{"$ref":"#"}"##);
+    let house = Joined::with(vec![settings]).await;
+    let tool = house.tool("a__echo").await;
+    assert_eq!(tool["inputSchema"], json!({"$ref": "#", "type": "object"}));
 }

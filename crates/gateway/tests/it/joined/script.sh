@@ -49,6 +49,9 @@ while IFS= read -r line; do
     say '{"jsonrpc":"2.0","id":'"$id"',"error":{"code":-32603,"message":"out of ink"}}';;
   *'"name":"slow"'*) sleep 0.3; text slow;;
   *'"name":"garbles"'*) say 'this is no message'; say '{"half":'; text after;;
+  *'"name":"deep"'*)
+    open=$(printf '[%.0s' $(seq 300)) close=$(printf ']%.0s' $(seq 300))
+    gives '{"content":[],"structuredContent":'"$open$close"'}';;
   *'"name":"env"'*) text "$(env | cut -d= -f1 | sort | tr '\n' ' ')";;
   *'"name":"pid"'*) text $$;;
   *'"name":"breeds"'*) sleep 600 <&- >&- 2>&- & text $!;;

@@ -1,10 +1,11 @@
-//! Which server a command means: what was said, else what is configured, else what runs, else home.
+//! Which server a command means: what was said, what is configured, what runs, else home.
 
 use std::net::IpAddr;
 
 use doctor::port::{HOME, LogicalMap, Place};
 
 use super::address::{Address, Rules, read_port};
+use super::client_file;
 use super::failure::{Class, Failure};
 use crate::config::{Config, Environment, TlsMode};
 use crate::runtime;
@@ -33,6 +34,16 @@ pub(crate) struct Found {
     pub(crate) warning: Option<String>,
     /// The user named this address; no other one is meant.
     pub(crate) named: bool,
+    /// Nothing says that a server is there: it is only where one usually is.
+    pub(crate) guessed: bool,
+    /// The settings of a desktop client name it.
+    pub(crate) by_client: bool,
+}
+
+impl Found {
+    fn new(address: Address, warning: Option<String>) -> Self {
+        Self { address, warning, named: false, guessed: false, by_client: false }
+    }
 }
 
 /// Finds the server.
@@ -53,16 +64,27 @@ pub(crate) fn find(
     }
     if let Some(url) = env.get("RAPPORT_URL") {
         let (address, warning) = Address::parse(url, rules)?;
-        return Ok(Found { address, warning, named: true });
+        return Ok(Found { named: true, ..Found::new(address, warning) });
+    }
+    let (settings, broken) = client_file::settings(env);
+    let settings = if said.data { Vec::new() } else { settings };
+    if let Some((address, warning)) = client_file::address(&settings, rules)? {
+        return Ok(Found {
+            named: true,
+            by_client: true,
+            ..Found::new(address, warning.or(broken))
+        });
     }
     let by_folder = config.and_then(|config| runtime::of_folder(&config.data));
     let found = config.and_then(configured).filter(|_| !said.data || by_folder.is_none());
     if let Some(config) = config.filter(|_| said.data && by_folder.is_none()) {
+        let guessed = found.is_none();
         let address = found.unwrap_or_else(|| at(config, HOME));
-        return of_no_other(address, config, env);
+        let found = of_no_other(address, config, env)?;
+        return Ok(Found { guessed, ..found });
     }
     if let Some(address) = found {
-        return Ok(Found { address, warning: None, named: false });
+        return Ok(Found::new(address, broken));
     }
     let running = match by_folder {
         Some(running) => vec![running],
@@ -72,7 +94,7 @@ pub(crate) fn find(
     let newest = running.into_iter().next();
     let Some(newest) = newest else {
         let address = config.map_or_else(|| Address::local(HOME), |config| at(config, HOME));
-        return Ok(Found { address, warning: None, named: false });
+        return Ok(Found { guessed: true, ..Found::new(address, broken) });
     };
     let (mut address, _) = Address::parse(&newest.url, rules)?;
     if let Some(config) = config.filter(|_| address.path.is_empty()) {
@@ -81,7 +103,7 @@ pub(crate) fn find(
     let warning = (several > 1).then(|| {
         format!("{several} servers are running: using {address}; choose another with --url")
     });
-    Ok(Found { address, warning, named: false })
+    Ok(Found::new(address, warning.or(broken)))
 }
 
 /// The address, unless the server there is known to work on another folder than the one that was
@@ -89,7 +111,7 @@ pub(crate) fn find(
 fn of_no_other(address: Address, config: &Config, env: &Environment) -> Result<Found, Failure> {
     let port = address.port;
     let Some(other) = runtime::all(env).into_iter().find(|running| running.port == port) else {
-        return Ok(Found { address, warning: None, named: false });
+        return Ok(Found::new(address, None));
     };
     let (folder, theirs) = (config.data.display(), other.data_dir.display());
     let text = format!("no server works on the data folder `{folder}`");
@@ -126,7 +148,7 @@ fn by_flags(
             (address, warning)
         }
     };
-    Ok(Some(Found { address, warning, named: true }))
+    Ok(Some(Found { named: true, ..Found::new(address, warning) }))
 }
 
 /// The host alone, without the brackets of an IPv6 address.

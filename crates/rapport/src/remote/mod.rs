@@ -3,6 +3,7 @@
 mod address;
 mod answer;
 mod ask;
+pub(crate) mod client_file;
 mod connect;
 mod events;
 mod failure;
@@ -14,6 +15,7 @@ mod show;
 mod tests;
 mod tls;
 
+pub(crate) use address::Address;
 pub(crate) use answer::Reply;
 pub(crate) use ask::{Ask, PathOf};
 pub(crate) use events::{Heard, turn};

@@ -55,7 +55,7 @@ fn manner() -> Manner {
 }
 
 fn to(port: u16) -> Server {
-    Server::new(address::Address::local(port), manner())
+    Server::new(Address::local(port), manner())
 }
 
 fn key_of(request: &str) -> &str {
@@ -85,7 +85,7 @@ async fn silence_is_a_timeout_of_the_answer() {
     let port = listener.local_addr().unwrap().port();
     for (read, total) in [(30, None), (60_000, Some(Duration::from_millis(30)))] {
         let manner = Manner { read: Duration::from_millis(read), total, ..manner() };
-        let server = Server::new(address::Address::local(port), manner);
+        let server = Server::new(Address::local(port), manner);
         let failure = server.json(&Ask::get("/")).await.unwrap_err();
         assert_eq!(failure.class(), Class::Timeout, "{failure}");
         assert!(failure.to_string().starts_with("Connection timeout"), "{failure}");
@@ -201,7 +201,7 @@ async fn a_shown_request_is_not_sent() {
     let (sender, shown) = std::sync::mpsc::channel();
     let curl: Sink = std::sync::Arc::new(move |line| sender.send(line.to_owned()).unwrap());
     // Port 9 is never connected to: whatever is there would get a request.
-    let server = Server::new(address::Address::local(9), Manner { curl: Some(curl), ..manner() });
+    let server = Server::new(Address::local(9), Manner { curl: Some(curl), ..manner() });
     let failure = server.json(&Ask::get("/a")).await.unwrap_err();
     assert_eq!(failure.class(), Class::Shown);
     let line = shown.recv().unwrap();
@@ -259,11 +259,12 @@ fn a_running_server_is_found_without_its_port() {
     let announced = crate::runtime::announce(&announced, &env).unwrap();
     let found = find(&Said::default(), &env, Some(&loaded.config)).unwrap();
     assert_eq!(found.address.to_string(), "http://127.0.0.1:7004");
-    assert!(!found.named);
+    assert!(!found.named && !found.guessed);
     // Whoever names a folder means its server, and never the one of another folder.
     let folder = Said { data: true, ..Said::default() };
     let found = find(&folder, &env, Some(&loaded.config)).unwrap();
     assert_eq!(found.address.to_string(), "http://localhost:61900");
+    assert!(found.guessed, "nothing says that anybody is there");
     let (_, same) = configured(home.path(), "server: {port: 7004}\n", &[]);
     let refused = find(&folder, &env, Some(&same.config)).unwrap_err();
     assert_eq!(refused.class(), Class::Refused);
@@ -271,8 +272,20 @@ fn a_running_server_is_found_without_its_port() {
     drop(announced);
     let found = find(&folder, &env, Some(&same.config)).unwrap();
     assert_eq!(found.address.to_string(), "http://localhost:7004");
+    assert!(!found.guessed, "it is configured");
     let found = find(&Said::default(), &env, Some(&loaded.config)).unwrap();
     assert_eq!(found.address.to_string(), "http://localhost:61900");
+    // A client's settings say more than that; broken ones are named and left out.
+    let file = home.path().join(".claude_desktop/config.json");
+    std::fs::create_dir(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "{").unwrap();
+    let found = find(&Said::default(), &env, Some(&loaded.config)).unwrap();
+    assert_eq!(found.address.to_string(), "http://localhost:61900");
+    assert!(found.warning.unwrap().contains("config.json"), "it is named");
+    std::fs::write(&file, "{\"mcp_port\": 7005}").unwrap();
+    let found = find(&Said::default(), &env, Some(&loaded.config)).unwrap();
+    assert!(found.by_client && found.address.to_string() == "http://localhost:7005");
+    assert!(!find(&folder, &env, Some(&loaded.config)).unwrap().by_client);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `rapport config`: write, check, show, compare and repair the configuration.
 
+mod client;
 mod fix;
 mod init;
 
@@ -39,6 +40,12 @@ enum What {
         #[arg(long)]
         origin: bool,
     },
+    /// The settings of a desktop client that name the server; NAME=VALUE writes one
+    Client {
+        /// `server_address=URL`, `mcp_port=N` or `api_key=KEY`
+        #[arg(value_name = "NAME=VALUE")]
+        settings: Vec<String>,
+    },
     /// What differs between the running server and the files
     Drift,
     /// Replace ports that are none in the configuration file; keeps a copy
@@ -71,6 +78,7 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         What::Init { all, force } => init::run(frame, *all, *force),
         What::Check => check(frame),
         What::Show { origin } => show(frame, *origin),
+        What::Client { settings } => client::run(frame, settings),
         What::Drift => drift(frame),
         What::Fix { yes, file } => fix::run(frame, file.as_deref(), *yes),
         What::Schema => {
@@ -125,7 +133,8 @@ fn show(frame: &mut Frame, origin: bool) -> anyhow::Result<Exit> {
         Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),
     };
-    let rows = show::rows(&loaded);
+    let mut rows = show::rows(&loaded);
+    rows.extend(client::shown(&frame.env));
     if frame.printer.is_json() {
         frame.printer.json(&rows)?;
         return Ok(Exit::Fine);

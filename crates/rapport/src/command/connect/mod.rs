@@ -347,6 +347,36 @@ fn is_name(name: &str) -> bool {
     (1..=32).contains(&name.len()) && name.chars().all(fits)
 }
 
+/// Puts a member into a JSON file of a client; every other byte stays.
+///
+/// # Errors
+/// When the file cannot be read or written, or is no JSON.
+pub(super) fn set_member(path: &Path, name: &str, value: &Value) -> anyhow::Result<()> {
+    let before = file::read(path)?;
+    let after = edit::set_value(&before, &[name], value)
+        .map_err(|wrong| anyhow::anyhow!("`{}`: {wrong}", path.display()))?;
+    replace_text(path, &before, &after)
+}
+
+/// Replaces a file of a client in one step; the one that was there stays beside it.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn replace_text(path: &Path, before: &str, after: &str) -> anyhow::Result<()> {
+    if before == after {
+        return Ok(());
+    }
+    file::replace(path, before, after).map(drop)
+}
+
+/// The text of a file of a client; empty when there is none.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn text_of(path: &Path) -> anyhow::Result<String> {
+    file::read(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::super::background;
 use super::super::reach::Reach;
 use super::Frame;
-use crate::remote::Server;
+use crate::remote::{Address, Server};
 
 /// The endpoint below the server's address.
 const ENDPOINT: &str = "/mcp";
@@ -30,6 +30,8 @@ pub(super) struct Home {
 struct State {
     frame: Frame,
     server: Option<Server>,
+    /// Where it was found first: a bridge does not go over to another one on a guess.
+    first: Option<Address>,
     started: Option<Instant>,
     starting: Option<background::Started>,
     /// Why no server comes up, as of the last exchange.
@@ -41,6 +43,7 @@ impl Home {
         let state = State {
             frame: frame.quiet(),
             server: None,
+            first: None,
             started: None,
             starting: None,
             hopeless: None,
@@ -55,8 +58,13 @@ impl Home {
             return Ok(server.clone());
         }
         let state = &mut *state;
-        match self.reach.server(&mut state.frame) {
-            Ok(server) => {
+        match self.reach.found(&mut state.frame) {
+            Ok((server, found)) => {
+                let first = state.first.get_or_insert_with(|| found.address.clone());
+                if found.guessed && *first != found.address {
+                    // Somebody else's server may be there; ours comes back where it will say.
+                    return Err(Lost { why: format!("no server is at {first} now"), unsent: true });
+                }
                 state.server = Some(server.clone());
                 Ok(server)
             }
@@ -77,7 +85,9 @@ impl Home {
             return state.give_up(why);
         }
         let waited = state.started.is_none_or(|at| at.elapsed() > START_EVERY);
-        if !self.starts || !waited || self.reach.is_elsewhere(&state.frame) {
+        // What does not run on this machine is not ours to start.
+        let far = state.first.as_ref().is_some_and(|first| !first.is_loopback());
+        if far || !self.starts || !waited || self.reach.is_elsewhere(&state.frame) {
             return;
         }
         match background::start_quietly(&mut state.frame) {
@@ -108,7 +118,16 @@ impl Carrier for Home {
         body: Bytes,
     ) -> Result<Carried, Lost> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).hopeless = None;
-        let server = self.server()?;
+        let server = match self.server() {
+            Ok(server) => server,
+            Err(lost) => {
+                // What is hopeless stays so; what is only away is started where that is ours.
+                if self.hopeless().is_none() {
+                    self.missing();
+                }
+                return Err(lost);
+            }
+        };
         match server.raw((method, ENDPOINT), headers, body).await {
             Ok(answer) => Ok(answer.map(|body| {
                 let pieces = BodyDataStream::new(body);

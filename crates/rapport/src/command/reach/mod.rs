@@ -12,7 +12,7 @@ use super::{Frame, block_on};
 use crate::config::{Config, Environment, Loaded, load};
 use crate::print::{Exit, Printer};
 use crate::remote::{
-    Class, Failure, Found, Journal, Manner, Said, Server, Sink, Trace, Trust, find,
+    Class, Failure, Found, Journal, Manner, Said, Server, Sink, Trace, Trust, client_file, find,
 };
 use current::Current;
 
@@ -139,6 +139,15 @@ impl Reach {
         Ok(self.client(frame)?.server)
     }
 
+    /// As [`Reach::server`], with how it was found.
+    ///
+    /// # Errors
+    /// As [`Reach::server`].
+    pub(super) fn found(&self, frame: &mut Frame) -> Result<(Server, Found), Failure> {
+        let client = self.client(frame)?;
+        Ok((client.server, client.found))
+    }
+
     /// The address that was named, for a command to which it means something else, and how the
     /// server is found without it.
     pub(super) fn without_url(&self) -> (Option<String>, Self) {
@@ -192,7 +201,7 @@ impl Reach {
     ) -> Manner {
         let said = self.key.as_ref().map(|Hidden(key)| key.as_str());
         let named = said.or_else(|| env.get("RAPPORT_API_KEY")).map(str::to_owned);
-        let key = named.or_else(|| key_of_file(env));
+        let key = named.or_else(|| key_of_file(env)).or_else(|| key_of_client(env, found));
         let own = config.map(|config| config.data.join("tls").join("certificate.pem"));
         // The pair that the local server made for itself is in nobody's list of trusted ones.
         let own = own.filter(|path| found.address.is_loopback() && path.is_file());
@@ -208,6 +217,12 @@ impl Reach {
             journal: Journal::at(state_folder(env).join("client.log")),
         }
     }
+}
+
+/// The key in the settings of a client, for the server that they name and no other.
+fn key_of_client(env: &Environment, found: &Found) -> Option<String> {
+    let settings = found.by_client.then(|| client_file::settings(env).0).unwrap_or_default();
+    settings.into_iter().find(|setting| setting.name == "api_key").map(|setting| setting.value)
 }
 
 /// The configuration; one that is broken matters only when it has to name the server.

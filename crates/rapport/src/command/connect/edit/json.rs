@@ -70,7 +70,7 @@ pub(in super::super) fn remove(text: &str, path: &[&str]) -> Result<String, Wron
     };
     let (before, rest) = members.split_at(index);
     let Some((member, after)) = rest.split_first() else { return Ok(text.to_owned()) };
-    let mut out = cut(text, member);
+    let mut out = cut(text, member, !after.is_empty());
     let comma = before.last().and_then(|member| member.comma);
     if let (true, None, Some(comma)) = (after.is_empty(), member.comma, comma) {
         out = replaced(&out, comma..comma + 1, "");
@@ -87,8 +87,8 @@ pub(in super::super) fn remove(text: &str, path: &[&str]) -> Result<String, Wron
     Ok(out)
 }
 
-/// Cuts a member out: its line where it has one for itself.
-fn cut(text: &str, member: &Member) -> String {
+/// Cuts a member out: its line where it has one for itself; the gap behind it where more follow.
+fn cut(text: &str, member: &Member, more: bool) -> String {
     let mut end = member.comma.map_or(member.value.span.end, |comma| comma + 1);
     let mut start = member.start;
     let before = text.get(..start).unwrap_or_default();
@@ -100,7 +100,7 @@ fn cut(text: &str, member: &Member) -> String {
     if leads && ends_line {
         start = line;
         end += blank + 1;
-    } else {
+    } else if more {
         end += rest.len() - rest.trim_start_matches([' ', '\t']).len();
     }
     replaced(text, start..end, "")

@@ -59,6 +59,8 @@ fn what_was_there_comes_back_byte_for_byte() {
         "\u{feff}{\n  \"mcpServers\": {}\n}\n",
         "{ // top\n  \"mcpServers\": {\n    /* first */\n    \"x\": {},\n  },\n}\n",
         "{\"mcpServers\":{\"x\":{\"a\":\"\\u00e9 }\"}},\"é\":[1,2]}",
+        "{\"mcpServers\": { \"x\": {} /* one line */ } } // end",
+        "{\"mcpServers\": {\"x\": {}, } }",
     ] {
         there_and_back(Format::Json, PATH, text);
     }

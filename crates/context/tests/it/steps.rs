@@ -7,6 +7,9 @@ use wire::Fault;
 
 use crate::{LOCAL, all, echo, key, texts, turn};
 
+/// The versions before there was an index of words; the next one puts all logs into it.
+const SEARCHED: usize = 3;
+
 /// What the oldest version wrote: a context of two turns, the second of which has failed.
 fn fill(connection: &Connection) -> Result<(), Fault> {
     let sql =
@@ -44,6 +47,13 @@ async fn a_store_of_every_earlier_version_opens_and_goes_on() {
         let before: &'static [&'static Schema] = Box::leak(Box::new([&*Box::leak(schema.into())]));
         let old = Database::open(place(), before).await.unwrap();
         old.write(Durability::Group, fill).await.unwrap();
+        if steps > SEARCHED {
+            // From then on every message notes that the index does not have it.
+            let note = |c: &Connection| {
+                c.execute("INSERT INTO unindexed VALUES (1, 1)", []).map(drop).stored()
+            };
+            old.write(Durability::Group, note).await.unwrap();
+        }
         old.close().await.unwrap();
 
         let new = Database::open(place(), &[&context::SCHEMA]).await.unwrap();

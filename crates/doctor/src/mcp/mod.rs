@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::report::{Fix, Verdict};
 
+/// What some programs write before their first word: EF BB BF.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The revisions that clients know, the oldest first.
 pub(crate) const REVISIONS: &[&str] =
     &["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];

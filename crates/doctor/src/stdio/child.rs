@@ -35,6 +35,8 @@ pub(super) struct Heard {
     pub(super) only_at_the_end: bool,
     /// Whether it ended before it answered, and with which code (`None`: by a signal).
     pub(super) ended: Option<Option<i32>>,
+    /// The same for one that ended after it had answered `initialize`, unasked.
+    pub(super) died: Option<Option<i32>>,
     pub(super) stderr: String,
     pub(super) waited: Duration,
 }
@@ -140,10 +142,7 @@ async fn converse(command: &Command, pipes: &mut Pipes, heard: &mut Heard, child
     pipes.say(&mcp::initialize()).await;
     match answer(pipes, heard, 1, until).await {
         Found::Answer(value) => heard.hello = Some(value),
-        Found::End => {
-            let status = tokio::time::timeout(END, child.wait()).await;
-            heard.ended = Some(status.ok().and_then(Result::ok).and_then(|status| status.code()));
-        }
+        Found::End => heard.ended = Some(code(child).await),
         Found::Late => {
             // What sits in a buffer comes out when the input ends.
             pipes.stdin = None;
@@ -160,10 +159,18 @@ async fn converse(command: &Command, pipes: &mut Pipes, heard: &mut Heard, child
     if has_tools {
         pipes.say(&mcp::initialized()).await;
         pipes.say(&mcp::tools()).await;
-        if let Found::Answer(value) = answer(pipes, heard, 2, Instant::now() + 3 * END).await {
-            heard.tools = Some(value);
+        match answer(pipes, heard, 2, Instant::now() + 3 * END).await {
+            Found::Answer(value) => heard.tools = Some(value),
+            Found::End => heard.died = Some(code(child).await),
+            Found::Late => {}
         }
     }
+}
+
+/// How a server whose output has ended ends itself.
+async fn code(child: &mut Child) -> Option<i32> {
+    let status = tokio::time::timeout(END, child.wait()).await;
+    status.ok().and_then(Result::ok).and_then(|status| status.code())
 }
 
 enum Found {
@@ -179,7 +186,9 @@ async fn answer(pipes: &mut Pipes, heard: &mut Heard, id: i64, until: Instant) -
             Next::End => return Found::End,
             Next::Late => return Found::Late,
             Next::Line(line) => {
-                let value = serde_json::from_str::<serde_json::Value>(&line).ok();
+                // A byte-order mark is a fault, and hides no answer.
+                let text = line.trim_start_matches(mcp::BYTE_ORDER_MARK);
+                let value = serde_json::from_str::<serde_json::Value>(text).ok();
                 if heard.lines.len() < LINES_MAX {
                     heard.lines.push(line);
                 }

@@ -33,7 +33,7 @@ pub(super) fn judge(command: &Command, heard: &Heard) -> Step {
 }
 
 fn fault(command: &Command, heard: &Heard) -> Option<Verdict> {
-    if let Some(verdict) = headers(heard) {
+    if let Some(verdict) = headers(heard).or_else(|| marked(heard)) {
         return Some(verdict);
     }
     let Some(hello) = &heard.hello else {
@@ -54,6 +54,14 @@ fn fault(command: &Command, heard: &Heard) -> Option<Verdict> {
             "flush after each message (Python: print(…, flush=True), or start it with python -u)",
         )));
     }
+    if let Some(code) = heard.died {
+        let sentence = format!("the server answers `initialize`, and then ends {}", how(code));
+        return Some(
+            Verdict::certain("stdio.dies_after_init", sentence)
+                .because("its output ended before it answered `tools/list`")
+                .fix(Fix::run("run it by hand and read what it says", command.line())),
+        );
+    }
     let tools = heard.tools.as_ref().and_then(|value| mcp::tool_list(value).err());
     tools.map(|verdict| *verdict).or_else(|| noise(heard))
 }
@@ -70,6 +78,21 @@ fn headers(heard: &Heard) -> Option<Verdict> {
             .because(format!("its first line is `{}`", shown(first)))
             .fix(Fix::say("write one JSON message per line, and nothing around it")),
     )
+}
+
+/// Its first line begins with a byte-order mark, which most clients refuse.
+fn marked(heard: &Heard) -> Option<Verdict> {
+    let first = heard.lines.first()?;
+    first.starts_with(mcp::BYTE_ORDER_MARK).then(|| {
+        let sentence = "the server's output begins with a byte-order mark, which is no JSON";
+        Verdict::certain("stdio.bom", sentence)
+            .because("its first bytes are EF BB BF, before its first message")
+            .fix(Fix::say("write UTF-8 without it (Python: encoding=\"utf-8\", not utf-8-sig)"))
+    })
+}
+
+fn how(code: Option<i32>) -> String {
+    code.map_or("by a signal".to_owned(), |code| format!("with code {code}"))
 }
 
 fn spread(heard: &Heard) -> Option<Verdict> {
@@ -141,7 +164,7 @@ fn silent(heard: &Heard) -> Verdict {
 }
 
 fn ended(command: &Command, heard: &Heard, code: Option<i32>) -> Verdict {
-    let how = code.map_or("by a signal".to_owned(), |code| format!("with code {code}"));
+    let how = how(code);
     let lower = heard.stderr.to_ascii_lowercase();
     let missing_file = lower.contains("no such file")
         || lower.contains("can't open file")

@@ -214,3 +214,18 @@ async fn nothing_of_the_command_is_left_behind() {
     }
     panic!("process {pid} is still there");
 }
+
+#[tokio::test]
+async fn a_byte_order_mark_before_the_first_message_is_named() {
+    let marked = format!("printf '\\357\\273\\277'; {WELL}");
+    let report = broken(&shell(&marked), "stdio.bom", "EF BB BF").await;
+    fix(&report, "UTF-8 without it");
+    well(&shell(WELL)).await;
+}
+
+#[tokio::test]
+async fn a_server_that_dies_after_its_first_answer_is_not_well() {
+    let dying = format!("read -r line; echo '{HELLO}'; echo 'database is locked' >&2; exit 3");
+    let report = broken(&shell(&dying), "stdio.dies_after_init", "with code 3").await;
+    assert!(verbose(&report).contains("database is locked"), "{}", verbose(&report));
+}

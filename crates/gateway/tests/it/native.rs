@@ -35,7 +35,7 @@ async fn a_revision_that_moved_on_refuses_the_write() {
 #[tokio::test]
 async fn no_write_of_any_kind_ignores_the_revision_it_expects() {
     let house = House::new().await;
-    house.post("/api/v1/contexts", &json!({"id": "c"})).await;
+    house.post("/api/v1/contexts", &json!({"id": "c", "state": {"a": 1}})).await;
     house.post("/api/v1/contexts/c/turns", &json!({"message": "a"})).await;
     let share = house.post("/api/v1/contexts/c/share", &json!({})).await.json()["share"].clone();
     house.post("/api/v1/contexts/c/checkpoints", &json!({"name": "p"})).await;

@@ -171,8 +171,8 @@ impl Meter {
         self.record.lock().done(usage);
     }
 
-    /// Writes down an estimate of what was used, where the provider does not say it: what was asked,
-    /// and as much of the answer as came.
+    /// Writes down an estimate of what was used, where the provider does not say it: what was
+    /// asked, and as much of the answer as came.
     fn guess(&self, said: Option<Message>) {
         let Some(said) = said else { return };
         let said = Prompt { messages: vec![said], ..Prompt::default() };

@@ -221,7 +221,10 @@ impl Reach {
 
 /// The key in the settings of a client, for the server that they name and no other.
 fn key_of_client(env: &Environment, found: &Found) -> Option<String> {
-    let settings = found.by_client.then(|| client_file::settings(env).0).unwrap_or_default();
+    if !found.by_client {
+        return None;
+    }
+    let settings = client_file::settings(env).0;
     settings.into_iter().find(|setting| setting.name == "api_key").map(|setting| setting.value)
 }
 

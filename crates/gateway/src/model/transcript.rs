@@ -111,8 +111,8 @@ mod tests {
         check(
             Transcript::Xml,
             &talk,
-            "<system>\nBe brief.\n</system>\n<user>\nHi\n</user>\n<assistant>\nHello\n</assistant>\n\
-             <user>\nWhy?\n</user>\n<assistant>\n",
+            "<system>\nBe brief.\n</system>\n<user>\nHi\n</user>\n<assistant>\nHello\n\
+             </assistant>\n<user>\nWhy?\n</user>\n<assistant>\n",
         );
         assert!(Transcript::Off.of(&prompt(&talk)).is_none());
     }

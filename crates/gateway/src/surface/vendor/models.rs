@@ -223,7 +223,7 @@ fn gemini(gate: &Gateway, row: &Row) -> Value {
 fn methods(can: &[&str]) -> Vec<&'static str> {
     const VECTORS: [&str; 2] = ["embedContent", "batchEmbedContents"];
     let speaks: &[&str] = match can {
-        ["rerank"] | ["embedding"] => &[],
+        ["rerank" | "embedding"] => &[],
         _ => &["generateContent", "countTokens"],
     };
     let embeds: &[&str] = if can.contains(&"embedding") { &VECTORS } else { &[] };

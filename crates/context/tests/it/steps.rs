@@ -25,10 +25,9 @@ fn fill(connection: &Connection) -> Result<(), Fault> {
     connection.execute(doc, []).stored()?;
     let sql = "INSERT INTO entry(k, role, status, safe, tok, cum, at, hash, model, meta, body)
                VALUES (?1, ?2, ?3, ?4, 7, ?5, ?6, ?7, NULL, NULL, ?8)";
-    for (at, (role, status, safe, cum)) in
-        [(1, 0, 1, 7), (2, 0, 1, 14), (1, 1, 1, 14)].into_iter().enumerate()
-    {
-        let body = said[at].as_bytes();
+    let rows = [(1, 0, 1, 7), (2, 0, 1, 14), (1, 1, 1, 14)];
+    for (at, ((role, status, safe, cum), text)) in rows.into_iter().zip(said).enumerate() {
+        let body = text.as_bytes();
         let digest = blake3::hash(body);
         let hash = i64::from_le_bytes(*digest.as_bytes().first_chunk().unwrap());
         let seq = i64::try_from(at).unwrap() + 1;
@@ -61,7 +60,7 @@ async fn a_store_of_every_earlier_version_opens_and_goes_on() {
         let changed = steps < context::SCHEMA.steps.len();
         assert_eq!(backups, usize::from(changed), "{steps} steps: a backup before a migration");
         let contexts = Contexts::open(new, Limits::default()).await.unwrap();
-        used(&contexts, steps).await;
+        Box::pin(used(&contexts, steps)).await;
         let report = contexts.verify(|_, _| {}).await.unwrap();
         assert!(report.is_sound(), "{steps} steps: {report:?}");
         contexts.database().close().await.unwrap();
@@ -69,6 +68,7 @@ async fn a_store_of_every_earlier_version_opens_and_goes_on() {
 }
 
 /// Everything that later versions added works on what the old one left.
+#[expect(clippy::indexing_slicing, reason = "a test may end by a panic")]
 async fn used(contexts: &Contexts, steps: usize) {
     let found = contexts.get(&key("old")).await.unwrap();
     assert_eq!((found.title.as_deref(), found.user.as_deref()), (Some("An old one"), Some("ada")));

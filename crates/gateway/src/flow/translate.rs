@@ -382,7 +382,7 @@ pub(super) fn content(message: Message) -> Content {
 }
 
 /// Token counts as every surface of ours prints them.
-pub(crate) fn usage_value(usage: &Usage) -> Value {
+pub(super) fn usage_value(usage: &Usage) -> Value {
     json!({
         "input_tokens": usage.input,
         "output_tokens": usage.output,

@@ -1,5 +1,6 @@
 //! Step 7: one call of an upstream with its tries, pauses and deadlines.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -487,6 +488,7 @@ pub(super) fn now() -> Timestamp {
 
 /// A number from 0 to 1, not for secrets.
 pub(crate) fn dice() -> f64 {
-    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
-    f64::from(random) / f64::from(u32::MAX)
+    // The standard library's hash keys: the system is asked for them once a thread, not each time.
+    let random = RandomState::new().hash_one(()) >> 32;
+    f64::from(u32::try_from(random).unwrap_or(u32::MAX / 2)) / f64::from(u32::MAX)
 }

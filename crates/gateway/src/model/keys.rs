@@ -164,6 +164,10 @@ impl Pool {
         let heavy = || good().filter(|(_, held)| held.key.weight > 0);
         if let Some(best) = heavy().map(|(_, held)| held.key.priority).min() {
             let peers = || heavy().filter(|(_, held)| held.key.priority == best);
+            let mut found = peers();
+            if let (Some((only, _)), None) = (found.next(), found.next()) {
+                return Some(only);
+            }
             let total: u32 = peers().map(|(_, held)| held.key.weight).sum();
             let mut mark = dice() * f64::from(total);
             for (n, held) in peers() {

@@ -57,11 +57,37 @@ pub(crate) struct Case {
     /// Until the first word of the answer, in milliseconds.
     pub(crate) first_ms: Option<f64>,
     /// Tokens as the provider counts them.
-    pub(crate) usage: Option<Value>,
+    pub(crate) usage: Option<Used>,
     /// The cost in US dollars; nothing when usage or price are not known.
     pub(crate) cost_usd: Option<f64>,
     /// Why the cost is what it is.
     pub(crate) cost_note: String,
+}
+
+/// Token counts, under the names that every surface of ours has for them.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Used {
+    input_tokens: u64,
+    output_tokens: u64,
+    cache_read_tokens: u64,
+    cache_write_tokens: u64,
+    thinking_tokens: u64,
+    /// The provider did not say it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    estimated: bool,
+}
+
+impl Used {
+    fn new(usage: &Usage, estimated: bool) -> Self {
+        Self {
+            input_tokens: usage.input,
+            output_tokens: usage.output,
+            cache_read_tokens: usage.cache_read,
+            cache_write_tokens: usage.cache_write,
+            thinking_tokens: usage.thinking,
+            estimated,
+        }
+    }
 }
 
 fn as_text<S: Serializer>(at: &Timestamp, out: S) -> Result<S::Ok, S::Error> {
@@ -294,7 +320,7 @@ impl Drop for Open {
         let Some(mut case) = self.case.take() else { return };
         case.took_ms = took;
         case.attempts = self.trail.attempts();
-        case.usage = self.usage.as_ref().map(crate::flow::usage_value);
+        case.usage = self.usage.as_ref().map(|usage| Used::new(usage, self.guessed));
         let known = self.answerer.as_ref().and_then(|upstream| upstream.known());
         let cost = known.zip(self.usage.as_ref());
         let cost = cost.and_then(|(known, usage)| ledger::cost(known, usage, Terms::default()));
@@ -306,8 +332,7 @@ impl Drop for Open {
             (.., None) => "the model's price is not complete".to_owned(),
             (_, _, Some(model), Some(_)) => format!("by the price of `{}` in the table", model.id),
         };
-        if let (true, Some(Value::Object(usage))) = (self.guessed, &mut case.usage) {
-            usage.insert("estimated".to_owned(), true.into());
+        if self.guessed {
             let note = std::mem::take(&mut case.cost_note);
             case.cost_note =
                 format!("estimated, because the provider did not say its tokens; {note}");

@@ -39,6 +39,9 @@ pub struct RequestId(pub std::sync::Arc<str>);
 
 /// Where Anthropic's clients look for the id of a request.
 const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const RATE_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RATE_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 /// What the turn of a request sent of its context.
 const WINDOW_HEADER: HeaderName = HeaderName::from_static("x-rapport-window");
 
@@ -293,9 +296,9 @@ fn decorate(
 }
 
 fn rate_headers(headers: &mut HeaderMap, left: Left) {
-    headers.insert("ratelimit-limit", HeaderValue::from(left.limit));
-    headers.insert("ratelimit-remaining", HeaderValue::from(left.remaining));
-    headers.insert("ratelimit-reset", HeaderValue::from(left.reset_seconds));
+    headers.insert(RATE_LIMIT, HeaderValue::from(left.limit));
+    headers.insert(RATE_REMAINING, HeaderValue::from(left.remaining));
+    headers.insert(RATE_RESET, HeaderValue::from(left.reset_seconds));
 }
 
 /// What is known of a request; written exactly once, when it drops, however the request ends.

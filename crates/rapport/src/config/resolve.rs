@@ -261,8 +261,8 @@ fn lifetime(values: &mut Values<'_>) -> context::Lifetime {
         && lifetime.idle.is_some()
         && let Some(found) = values.found("contexts.idle_days")
     {
-        let text = "`contexts.idle_days` cannot be set together with `contexts.age_days`: a context \
-                    lives so long after it was made, or after its last change";
+        let text = "`contexts.idle_days` cannot be set together with `contexts.age_days`: a \
+                    context lives so long after it was made, or after its last change";
         values.findings.problem(&found.place, text);
     }
     lifetime

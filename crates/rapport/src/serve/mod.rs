@@ -10,6 +10,7 @@ mod reload;
 mod shelf;
 mod signals;
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -187,6 +188,10 @@ fn forget(tasks: &Tasks, door: &Arc<Door>, parts: &Parts, age: Duration) {
 /// When signals cannot be caught.
 pub(crate) async fn stop_asked() -> anyhow::Result<()> {
     let mut signals = signals::Signals::new()?;
-    while !matches!(signals.next().await, signals::Asked::Stop(_)) {}
+    let terminal = std::io::stdin().is_terminal()
+        || std::io::stdout().is_terminal()
+        || std::io::stderr().is_terminal();
+    // A command ends with its terminal; one that was started by `nohup` has none.
+    while matches!(signals.next().await, signals::Asked::Reload) && !terminal {}
     Ok(())
 }

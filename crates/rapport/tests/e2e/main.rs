@@ -86,6 +86,8 @@ mod providers;
 mod responses;
 #[cfg(test)]
 mod secrets;
+#[cfg(all(test, unix))]
+mod terminal;
 #[cfg(test)]
 mod upstream;
 #[cfg(test)]

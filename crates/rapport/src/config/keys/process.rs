@@ -49,11 +49,5 @@ pub(super) const KEYS: &[Key] = &[
         Live,
         "No connection leaves the machine, whatever else is configured.",
     ),
-    key(
-        "debug",
-        Bool,
-        "false",
-        Live,
-        "Verbose logs and errors. Never runs code.",
-    ),
+    key("debug", Bool, "false", Live, "Verbose logs and errors. Never runs code."),
 ];

@@ -138,8 +138,8 @@ pub(super) const KEYS: &[Key] = &[
         Choice(&["off", "human", "xml"]),
         "off",
         Live,
-        "Tells the model a conversation as one text, for models that were trained so: with `Human:` \
-         and `Assistant:`, or with `<user>` and `<assistant>` around what each says.",
+        "Tells the model a conversation as one text, for models that were trained so: with \
+         `Human:` and `Assistant:`, or with `<user>` and `<assistant>` around what each says.",
     ),
     key("providers.NAME.headers.NAME", Secret, "", Live, "A further request header."),
     key(

@@ -74,7 +74,7 @@ fn a_body_without_a_model_gets_one() {
         ("[]", "[]"),
         ("", ""),
     ] {
-        let out = super::name_model(body.as_bytes(), "m \"1\"");
+        let out = name_model(body.as_bytes(), "m \"1\"");
         assert_eq!(String::from_utf8(out).unwrap(), named);
     }
 }

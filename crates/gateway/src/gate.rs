@@ -237,6 +237,12 @@ impl Gateway {
         &self.0.rates
     }
 
+    /// Whether no request is being answered now.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.metrics().in_flight() == 0
+    }
+
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
     }

@@ -212,6 +212,11 @@ impl Metrics {
         r.register("store_ok", "1 while the store can write", self.store_ok.clone());
     }
 
+    /// Requests that are being answered.
+    pub(crate) fn in_flight(&self) -> i64 {
+        self.in_flight.get()
+    }
+
     pub(crate) fn begin(&self) -> InFlight {
         self.in_flight.inc();
         InFlight(self.in_flight.clone())

@@ -228,7 +228,7 @@ fn a_host_without_a_route_is_named() {
 /// Puts other texts in the place of the hosts file and of nsswitch.conf.
 fn files(hosts: &str, switch: &str) -> String {
     format!(
-        "{LO} mkdir /dev/shm/lab$$; mount -t tmpfs lab /dev/shm/lab$$; cd /dev/shm/lab$$; \
+        "{LO} room=$(mktemp -d -p /dev/shm); mount -t tmpfs lab $room; cd $room; \
          printf '{hosts}' > hosts; printf '{switch}' > switch; \
          mount --bind hosts /etc/hosts; \
          touch /etc/nsswitch.conf; mount --bind switch /etc/nsswitch.conf;"

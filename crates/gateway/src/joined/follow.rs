@@ -104,20 +104,26 @@ impl Joint {
     }
 
     /// Makes a listing the one that counts, and tells whoever has to know.
-    pub(super) async fn publish(&self, mut listing: Listing) {
-        listing.follow(&self.listing.load(), &Timestamp::now().to_string());
-        for name in listing.changed.keys() {
+    pub(super) async fn publish(&self, listing: Listing) {
+        let at = Timestamp::now().to_string();
+        let follow = |now: &Listing| {
+            let mut next = listing.clone();
+            next.follow(now, &at);
+            next
+        };
+        self.replace(follow).await;
+        for name in self.listing.load().changed.keys() {
             tracing::warn!(server = self.name(), tool = name, "the definition of a tool changed");
         }
-        self.replace(listing).await;
     }
 
-    async fn replace(&self, listing: Listing) {
-        if **self.listing.load() == listing {
+    /// Makes another list of the present one; of two who do so at once neither is lost.
+    async fn replace(&self, next: impl Fn(&Listing) -> Listing) {
+        let before = self.listing.rcu(|now| next(now));
+        let listing = self.listing.load_full();
+        if before == listing {
             return;
         }
-        let listing = Arc::new(listing);
-        self.listing.store(Arc::clone(&listing));
         if let Some(inside) = self.inside.upgrade() {
             inside.rebuild();
             inside.shelve(self.name(), listing).await;
@@ -126,8 +132,11 @@ impl Joint {
 
     /// From now on its tools are known as they are.
     pub(crate) async fn accept(&self) {
-        let mut listing = Listing::clone(&self.listing.load());
-        listing.accept();
-        self.replace(listing).await;
+        let accept = |now: &Listing| {
+            let mut next = now.clone();
+            next.accept();
+            next
+        };
+        self.replace(accept).await;
     }
 }

@@ -5,6 +5,7 @@ mod announce;
 mod exposure;
 mod jump;
 mod keeper;
+mod memory;
 mod providers;
 mod reload;
 mod shelf;
@@ -81,6 +82,7 @@ pub(crate) async fn run(
     let background = Tasks::default();
     sweep(&background, &door, &parts);
     tell(&background, &door, &parts);
+    memory::give_back(&background, &door, &parts);
     if let Some(age) = config.contexts.audit_for {
         forget(&background, &door, &parts, age);
     }

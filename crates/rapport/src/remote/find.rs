@@ -69,11 +69,9 @@ pub(crate) fn find(
     let (settings, broken) = client_file::settings(env);
     let settings = if said.data { Vec::new() } else { settings };
     if let Some((address, warning)) = client_file::address(&settings, rules)? {
-        return Ok(Found {
-            named: true,
-            by_client: true,
-            ..Found::new(address, warning.or(broken))
-        });
+        let differs = config.and_then(|config| other_port(&address, config));
+        let warning = warning.or(broken).or(differs);
+        return Ok(Found { named: true, by_client: true, ..Found::new(address, warning) });
     }
     let by_folder = config.and_then(|config| runtime::of_folder(&config.data));
     let found = config.and_then(configured).filter(|_| !said.data || by_folder.is_none());
@@ -167,6 +165,22 @@ fn configured(config: &Config) -> Option<Address> {
     let ports = &config.ports;
     let open = ports.port == 0 || ports.range.is_some() || ports.fallback;
     (!open && ports.port != HOME).then(|| at(config, ports.port))
+}
+
+/// What is to be said when a client's settings and the configuration of the server of this machine
+/// name two ports: one of the two is wrong, and a refused connection would not tell which.
+fn other_port(address: &Address, config: &Config) -> Option<String> {
+    let ours = configured(config)?;
+    let host = address.host.trim_matches(['[', ']']);
+    let is_here = host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    (is_here && address.port != ours.port).then(|| {
+        let (theirs, port) = (address.port, ours.port);
+        format!(
+            "the client's settings name port {theirs}, the server's configuration port {port}: \
+             using {theirs}; to change it: `rapport config client server_address={ours}`"
+        )
+    })
 }
 
 /// The server of this configuration, if it listens on `port`.

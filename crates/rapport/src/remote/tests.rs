@@ -285,7 +285,18 @@ fn a_running_server_is_found_without_its_port() {
     std::fs::write(&file, "{\"mcp_port\": 7005}").unwrap();
     let found = find(&Said::default(), &env, Some(&loaded.config)).unwrap();
     assert!(found.by_client && found.address.to_string() == "http://localhost:7005");
+    assert!(found.warning.is_none(), "the configuration names no port");
     assert!(!find(&folder, &env, Some(&loaded.config)).unwrap().by_client);
+    // Where both name a port of this machine, the two are compared before anything connects.
+    let (_, other) = configured(home.path(), "server: {port: 8000}\n", &[]);
+    let told = find(&Said::default(), &env, Some(&other.config)).unwrap().warning.unwrap();
+    for part in ["port 7005", "port 8000", "server_address=http://localhost:8000"] {
+        assert!(told.contains(part), "{told}");
+    }
+    let (_, same) = configured(home.path(), "server: {port: 7005}\n", &[]);
+    assert!(find(&Said::default(), &env, Some(&same.config)).unwrap().warning.is_none());
+    std::fs::write(&file, "{\"server_address\": \"http://there.example:7005\"}").unwrap();
+    assert!(find(&Said::default(), &env, Some(&other.config)).unwrap().warning.is_none());
 }
 
 #[test]

@@ -11,8 +11,8 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, HeaderValue, ORIGIN, SERVER,
-    VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW,
+    HeaderValue, ORIGIN, SERVER, VARY,
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -42,6 +42,9 @@ const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const RATE_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RATE_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+/// The request headers that our own API reads.
+const OWN_HEADERS: &str = "authorization, content-type, x-api-key, idempotency-key, if-match, \
+     x-request-id, x-rapport-api-version, last-event-id";
 /// What the turn of a request sent of its context.
 const WINDOW_HEADER: HeaderName = HeaderName::from_static("x-rapport-window");
 
@@ -73,7 +76,9 @@ where
     let result = match (admit(gate, &request), below) {
         (Err(fault), _) => Err(fault.into()),
         (Ok(()), Some(elsewhere)) => elsewhere,
-        (Ok(()), None) if is_preflight(&request) => Ok(preflight()),
+        (Ok(()), None) if is_preflight(&request) => {
+            Ok(preflight(request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS)))
+        }
         (Ok(()), None) => {
             let answer = inside(gate, request, handler, &record);
             let (answer, told) = Box::pin(flow::listening(answer)).await;
@@ -203,20 +208,18 @@ fn is_preflight(request: &Request) -> bool {
         && request.headers().contains_key("access-control-request-method")
 }
 
-fn preflight() -> Response {
+/// Answers a preflight of an origin that was let in: it may send the headers that it asks for,
+/// because clients of vendors' APIs and of MCP have their own, which no list of ours would keep up
+/// with. Without a question the answer names those of our own API.
+fn preflight(asked: Option<&HeaderValue>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
     headers.insert(
         ACCESS_CONTROL_ALLOW_METHODS,
         HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE, OPTIONS"),
     );
-    headers.insert(
-        ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static(
-            "authorization, content-type, x-api-key, idempotency-key, if-match, x-request-id, \
-             x-rapport-api-version, last-event-id",
-        ),
-    );
+    let own = HeaderValue::from_static(OWN_HEADERS);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.cloned().unwrap_or(own));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     response
 }
@@ -288,10 +291,8 @@ fn decorate(
     if auth::allows(&gate.now().settings.cors_origins, text) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(VARY, HeaderValue::from_static("origin"));
-        headers.insert(
-            ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("etag, location, retry-after, x-request-id"),
-        );
+        // Cookies are not used, so the star counts: also sessions of MCP and our own facts.
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
     }
 }
 

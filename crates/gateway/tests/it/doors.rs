@@ -113,11 +113,12 @@ async fn raw_tcp_answers_every_kind_of_input_and_stays_open() {
         b"\nMCP_HELLO_REQUEST: SESSION_ID=789\n",
         b"\xff\xfe\n",
         b"MCP_INIT: SESSION_ID=101\n",
+        b"MCP_INIT: SESSION_ID=102 VERSION=2.0\n",
         br#"{"message":"one"}{"message":"two"}"#,
     ];
     let out = house.raw(&said.concat()).await;
     let lines: Vec<&str> = out.lines().collect();
-    assert_eq!(lines.len(), 11, "{out}");
+    assert_eq!(lines.len(), 12, "{out}");
     assert_eq!(lines[0], "ERROR: Invalid JSON format");
     assert_eq!(lines[1], "ERROR: Invalid JSON format");
     for (line, code) in lines[2..6].iter().zip(["invalid_input"; 4]) {
@@ -127,7 +128,9 @@ async fn raw_tcp_answers_every_kind_of_input_and_stays_open() {
     assert_eq!(lines[6], "MCP_HELLO_RESPONSE: SESSION_ID=789 STATUS=OK VERSION=1.0");
     assert!(lines[7].starts_with("ERROR: Invalid encoding"));
     assert_eq!(lines[8], "MCP_INIT_ACK: SESSION_ID=101 STATUS=OK VERSION=1.0");
-    for (line, text) in lines[9..].iter().zip(["one", "two"]) {
+    let refused = "MCP_INIT_ACK: SESSION_ID=102 STATUS=UNSUPPORTED_VERSION SUPPORTED=1.0";
+    assert_eq!(lines[9], refused);
+    for (line, text) in lines[10..].iter().zip(["one", "two"]) {
         let reply: Value = serde_json::from_str(line).unwrap();
         assert_eq!(reply["sessionId"], "101");
         assert_eq!(reply["updatedContext"]["last_message"], text);
@@ -250,4 +253,31 @@ async fn every_path_names_its_methods_when_a_wrong_one_comes() {
             assert!(hint.contains(method.as_str()), "{path}: {hint}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_listed_page_may_send_what_its_client_sends_and_read_what_it_gets() {
+    let mut settings = gateway::settings::Settings::default();
+    settings.cors_origins = vec!["http://localhost:3000".into()];
+    let house = House::with(settings).await;
+    let asks = "authorization,content-type,mcp-session-id,mcp-protocol-version,anthropic-version";
+    let preflight = |origin: &'static str, asks: Option<&'static str>| {
+        let mut request = Request::builder().method("OPTIONS").uri("/mcp");
+        request = request.header("host", "localhost:61900").header("origin", origin);
+        request = request.header("access-control-request-method", "POST");
+        if let Some(asks) = asks {
+            request = request.header("access-control-request-headers", asks);
+        }
+        house.send(request.body(Body::empty()).unwrap())
+    };
+    let told = preflight("http://localhost:3000", Some(asks)).await;
+    assert_eq!(told.status, StatusCode::NO_CONTENT);
+    assert_eq!(told.header("access-control-allow-origin"), "http://localhost:3000");
+    assert_eq!(told.header("access-control-allow-headers"), asks);
+    assert_eq!(told.header("access-control-expose-headers"), "*");
+    let plain = preflight("http://localhost:3000", None).await;
+    assert!(plain.header("access-control-allow-headers").starts_with("authorization, "));
+    let stranger = preflight("http://localhost:8080", Some(asks)).await;
+    assert_eq!(stranger.status, StatusCode::FORBIDDEN);
+    assert!(!stranger.headers.contains_key("access-control-allow-headers"));
 }

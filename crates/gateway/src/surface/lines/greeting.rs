@@ -10,6 +10,12 @@ pub(super) const REFUSED_VERSION: &str = "MCP/1.0 426 Upgrade Required\r\nSuppor
 pub(super) const REFUSED_CALLER: &str = "MCP/1.0 401 Unauthorized\r\n\
      Expected: Authorization: Bearer KEY\r\n\r\n";
 
+/// How a verb is answered.
+const OK: &str = "STATUS=OK VERSION=1.0";
+
+/// How a verb is answered that asks for a version that is not spoken here.
+const UNSUPPORTED: &str = "STATUS=UNSUPPORTED_VERSION SUPPORTED=1.0";
+
 /// Limit: the longest session id a verb may name.
 const SESSION_BYTES_MAX: usize = 256;
 
@@ -19,17 +25,20 @@ pub(super) struct Verb {
     pub(super) session: String,
     /// Messages without a session go to this one from now on.
     pub(super) binds: bool,
+    /// The version it asks for is spoken here, or it asks for none.
+    pub(super) is_spoken: bool,
 }
 
 impl Verb {
     /// The answer, one line.
     pub(super) fn reply(&self) -> String {
         let name = if self.binds { "MCP_INIT_ACK" } else { "MCP_HELLO_RESPONSE" };
-        format!("{name}: SESSION_ID={} STATUS=OK VERSION=1.0\n", self.session)
+        let told = if self.is_spoken { OK } else { UNSUPPORTED };
+        format!("{name}: SESSION_ID={} {told}\n", self.session)
     }
 }
 
-/// Reads `MCP_HELLO_REQUEST: SESSION_ID=…` and `MCP_INIT: SESSION_ID=…`.
+/// Reads `MCP_HELLO_REQUEST: SESSION_ID=…` and `MCP_INIT: SESSION_ID=…`; ` VERSION=1.0` may follow.
 pub(super) fn verb(text: &str) -> Option<Verb> {
     let (name, rest) = text.split_once(':')?;
     let binds = match name.trim() {
@@ -37,9 +46,16 @@ pub(super) fn verb(text: &str) -> Option<Verb> {
         "MCP_INIT" => true,
         _ => return None,
     };
-    let session = rest.trim().strip_prefix("SESSION_ID=")?.split_whitespace().next()?;
+    let mut words = rest.trim().strip_prefix("SESSION_ID=")?.split_whitespace();
+    let session = words.next()?;
+    let is_spoken = words.find_map(|word| word.strip_prefix("VERSION=")).is_none_or(is_ours);
     let sane = session.len() <= SESSION_BYTES_MAX && !session.chars().any(char::is_control);
-    sane.then(|| Verb { session: session.to_owned(), binds })
+    sane.then(|| Verb { session: session.to_owned(), binds, is_spoken })
+}
+
+/// Tells whether we speak the version: the major number decides.
+fn is_ours(version: &str) -> bool {
+    version.split('.').next() == Some("1")
 }
 
 /// The head of a handshake, line by line.
@@ -67,9 +83,9 @@ impl Greeting {
         }
     }
 
-    /// Tells whether we speak the version: the major number decides.
+    /// Tells whether we speak the version it asks for.
     pub(super) fn is_spoken(&self) -> bool {
-        self.version.split('.').next() == Some("1")
+        is_ours(&self.version)
     }
 }
 
@@ -86,6 +102,20 @@ mod tests {
         assert_eq!(init.reply(), "MCP_INIT_ACK: SESSION_ID=101 STATUS=OK VERSION=1.0\n");
         for text in ["Hello MCP Server", "MCP_INIT", "MCP_INIT: 5", "MCP_OTHER: SESSION_ID=1", ""] {
             assert!(verb(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_verb_that_asks_for_another_version_is_told_which_are_spoken() {
+        for (version, told) in [
+            ("1.0", "STATUS=OK VERSION=1.0"),
+            ("1.9", "STATUS=OK VERSION=1.0"),
+            ("2.0", "STATUS=UNSUPPORTED_VERSION SUPPORTED=1.0"),
+            ("", "STATUS=UNSUPPORTED_VERSION SUPPORTED=1.0"),
+        ] {
+            let hello = verb(&format!("MCP_HELLO_REQUEST: SESSION_ID=7 VERSION={version}"));
+            let reply = format!("MCP_HELLO_RESPONSE: SESSION_ID=7 {told}\n");
+            assert_eq!(hello.unwrap().reply(), reply, "{version}");
         }
     }
 

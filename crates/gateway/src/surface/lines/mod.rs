@@ -228,7 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
                 return Ok(Next::Stay);
             }
             if let Some(verb) = greeting::verb(text) {
-                if verb.binds {
+                if verb.binds && verb.is_spoken {
                     self.session = Some(verb.session.clone());
                 }
                 self.write(&verb.reply()).await?;

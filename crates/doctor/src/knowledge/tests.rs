@@ -129,6 +129,24 @@ fn the_texts_of_clients_and_servers_have_their_causes() {
 }
 
 #[test]
+fn the_texts_of_browsers_clusters_and_kernels_have_their_causes() {
+    let cases = [
+        ("Invalid URL", "address.port_out_of_range"),
+        ("NS_ERROR_CONNECTION_REFUSED", "listen.none"),
+        ("TypeError: Failed to fetch", "listen.none"),
+        ("error: unable to forward port because pod is not running", "container.not_published"),
+        ("mcp-0   0/1   CrashLoopBackOff   7", "start.crash_loop"),
+        ("Error: ErrImagePull", "start.image_missing"),
+        ("avc:  denied  { name_bind } for  pid=7", "security.selinux"),
+        ("apparmor=\"DENIED\" operation=\"bind\"", "security.apparmor"),
+    ];
+    for (text, id) in cases {
+        let explanation = explain_text(text).unwrap_or_else(|| panic!("not known: {text}"));
+        assert_eq!(explanation.id, id, "{text}");
+    }
+}
+
+#[test]
 fn the_tables_come_in_three_forms_with_the_same_rows() {
     let rows = symptom_tables().iter().flat_map(|table| &table.rows);
     let (text, markdown, json) = (symptoms_text(), symptoms_markdown(), symptoms_json());

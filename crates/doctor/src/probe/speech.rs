@@ -244,18 +244,22 @@ async fn not_tls(ask: &Ask, evidence: String) -> Spoken {
 async fn lines(ask: &Ask, mut stream: TcpStream, line: &[u8]) -> Spoken {
     let reply = exchange(&mut stream, line, TRY).await;
     drop(stream);
-    match recognise(&reply.bytes) {
-        Some(Protocol::Http) | None => {}
-        Some(protocol) => {
-            let evidence = format!("it answered a line with {}", preview(&reply.bytes));
-            return Spoken::said(protocol, evidence);
-        }
+    let said = recognise(&reply.bytes);
+    match said {
+        // A web server may answer a line with a page and no status line: HTTP says what it is.
+        Some(Protocol::Http | Protocol::Unknown) | None => {}
+        Some(protocol) => return Spoken::said(protocol, to_line(&reply)),
     }
     let asked_plain = asked(ask, &get(&ask.host, &ask.path), ANSWER).await;
-    match Answer::read(&asked_plain, &ask.path) {
-        Some(answer) => Spoken::answered(answer, asked_plain),
-        None => other_tongues(ask, &reply).await,
+    match (Answer::read(&asked_plain, &ask.path), said) {
+        (Some(answer), _) => Spoken::answered(answer, asked_plain),
+        (None, Some(Protocol::Unknown)) => Spoken::said(Protocol::Unknown, to_line(&reply)),
+        (None, _) => other_tongues(ask, &reply).await,
     }
+}
+
+fn to_line(reply: &Reply) -> String {
+    format!("it answered a line with {}", preview(&reply.bytes))
 }
 
 /// The last tries for a port that gave no byte to HTTP.
@@ -285,8 +289,7 @@ async fn other_tongues(ask: &Ask, first: &Reply) -> Spoken {
     }
     for reply in [&redis, &line] {
         if let Some(protocol) = recognise(&reply.bytes) {
-            let evidence = format!("it answered a line with {}", preview(&reply.bytes));
-            return Spoken::said(protocol, evidence);
+            return Spoken::said(protocol, to_line(reply));
         }
     }
     let evidence = match first.end {

@@ -76,6 +76,25 @@ async fn an_http_server_is_no_json_lines_mcp_or_websocket_server() {
 }
 
 #[tokio::test]
+async fn a_page_in_answer_to_a_line_is_the_one_of_a_web_server() {
+    let server = serve("127.0.0.1:0", |mut stream| {
+        let answer: &[u8] = if read_some(&mut stream).starts_with(b"GET") {
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        } else {
+            b"<!DOCTYPE HTML>\n<title>Error</title>"
+        };
+        drop(stream.write_all(answer));
+    });
+    for scheme in ["tcp", "mcp"] {
+        check(&format!("{scheme}://localhost:{}", server.port), "protocol.http", 1).await;
+    }
+    let odd = answers("127.0.0.1:0", b"hello there\n");
+    let report = check(&format!("tcp://localhost:{}", odd.port), "protocol.unknown", 3).await;
+    let evidence = report.verdict.evidence.join("\n");
+    assert!(evidence.contains("it answered a line with \"hello there\""), "{evidence}");
+}
+
+#[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "the server has a thread of its own")]
 async fn a_slow_server_that_calls_a_line_bad_at_once_is_slow() {
     let server = serve("127.0.0.1:0", |mut stream| {

@@ -1,6 +1,7 @@
 //! Every door answers with the documented shapes, and all share one store.
 
 use axum::body::Body;
+use gateway::settings::Settings;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
@@ -219,7 +220,7 @@ async fn the_document_names_every_path() {
 
 #[tokio::test]
 async fn behind_a_proxy_everything_is_below_the_base_path() {
-    let settings = gateway::settings::Settings {
+    let settings = Settings {
         base_path: "/home".into(),
         trusted_proxies: vec!["127.0.0.1".parse().unwrap()],
         ..Default::default()
@@ -257,9 +258,8 @@ async fn every_path_names_its_methods_when_a_wrong_one_comes() {
 
 #[tokio::test]
 async fn a_listed_page_may_send_what_its_client_sends_and_read_what_it_gets() {
-    let mut settings = gateway::settings::Settings::default();
-    settings.cors_origins = vec!["http://localhost:3000".into()];
-    let house = House::with(settings).await;
+    let cors_origins = vec!["http://localhost:3000".into()];
+    let house = House::with(Settings { cors_origins, ..Settings::default() }).await;
     let asks = "authorization,content-type,mcp-session-id,mcp-protocol-version,anthropic-version";
     let preflight = |origin: &'static str, asks: Option<&'static str>| {
         let mut request = Request::builder().method("OPTIONS").uri("/mcp");

@@ -59,6 +59,18 @@ fn a_folder_is_looked_into() {
     let mended = house.run(&["doctor", &shown, "--fix", "--yes"]);
     says(&mended, 0, &["works: 2 looked at"]);
     assert_eq!(std::fs::read_to_string(folder.join(".env")).unwrap(), "MCP_PORT=61900\n");
+    let wrong = [
+        ("application.yml", "server:\n  port: 619009\n"),
+        ("config.json", "{\"server_address\": \"localhost:619009\"}"),
+        ("settings.py", "PORT = 619009\n"),
+        ("start.sh", "python app.py --port 619009\n"),
+    ];
+    for (name, content) in wrong {
+        std::fs::write(folder.join(name), content).unwrap();
+        let found = house.run(&["doctor", &shown]);
+        says(&found, 1, &["1 of the 3 things", name, "config.port_out_of_range"]);
+        std::fs::remove_file(folder.join(name)).unwrap();
+    }
 }
 
 #[test]

@@ -30,6 +30,17 @@ fn both_loopback_families_are_served_and_announced() {
 }
 
 #[test]
+fn ping_and_bench_find_the_server_that_runs() {
+    let house = House::new();
+    let server = house.serve(&[]);
+    let pinged = house.run(&["ping", "-c", "1"]);
+    let said = text(&pinged.stdout);
+    assert!(said.contains(&format!("127.0.0.1:{}: connected", server.port)), "{pinged:?}");
+    let measured = house.run(&["bench", "-n", "2"]);
+    assert!(text(&measured.stdout).starts_with("2 answers"), "{measured:?}");
+}
+
+#[test]
 fn a_taken_port_is_refused_with_its_holder_and_a_free_one() {
     let house = House::new();
     let server = house.serve(&[]);

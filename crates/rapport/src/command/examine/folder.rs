@@ -25,9 +25,25 @@ const KNOWN: &[&str] = &[
     "docker-compose.yaml",
     "Dockerfile",
     "application.properties",
-    "nginx.conf",
+    "application.yml",
+    "application.yaml",
+    "appsettings.json",
+    "server.properties",
+    "config.json",
+    "config.yaml",
+    "config.yml",
     "config.toml",
+    "settings.yaml",
+    "settings.json",
+    "settings.py",
+    "nginx.conf",
 ];
+
+/// Limit: scripts of a folder that are looked at.
+const SCRIPTS_MAX: usize = 20;
+
+/// How the name of a script ends, which starts programs with their ports.
+const SCRIPTS: &[&str] = &["sh", "ps1", "bat", "cmd"];
 
 /// The store of a data folder of ours.
 const STORE: &str = "rapport.db";
@@ -40,13 +56,13 @@ pub(super) fn is_folder(text: &str) -> bool {
 
 /// What can be looked at in it.
 pub(super) fn subjects(folder: &Path, search: &[PathBuf], run: bool) -> Vec<Subject> {
-    let files = KNOWN.iter().map(|name| (name, folder.join(name)));
-    let mut found: Vec<Subject> = files
-        .filter(|(_, path)| path.is_file())
-        .map(|(name, path)| {
+    let mut found: Vec<Subject> = files(folder)
+        .into_iter()
+        .map(|path| {
             let place = path.display().to_string();
+            let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
             let file = File { path, run, search: search.to_vec() };
-            Subject { name: (*name).to_owned(), place, work: Work::File(file) }
+            Subject { name, place, work: Work::File(file) }
         })
         .collect();
     if folder.join(STORE).is_file() {
@@ -57,16 +73,31 @@ pub(super) fn subjects(folder: &Path, search: &[PathBuf], run: bool) -> Vec<Subj
     found
 }
 
-/// The files of it that may be mended.
+/// The files of it that are looked at and may be mended: the known names, then scripts.
 pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
-    KNOWN.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect()
+    let known = KNOWN.iter().map(|name| folder.join(name)).filter(|path| path.is_file());
+    known.chain(scripts(folder)).collect()
+}
+
+/// The scripts that stand in it, by name.
+fn scripts(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let is_script = |path: &PathBuf| {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        ending.is_some_and(|ending| SCRIPTS.contains(&ending)) && path.is_file()
+    };
+    let mut found: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(is_script).collect();
+    found.sort();
+    found.truncate(SCRIPTS_MAX);
+    found
 }
 
 /// What is said of a folder in which there is nothing to look at.
 pub(super) fn nothing(folder: &Path) -> String {
     format!(
-        "`{}` is a folder, and none of the files that are known here is in it ({}): name a file, \
-         or an address such as localhost:61900",
+        "`{}` is a folder, and none of the files that are known here is in it ({}, \
+         scripts): name a file, or an address such as localhost:61900",
         folder.display(),
         KNOWN.join(", ")
     )

@@ -16,6 +16,7 @@ use clap::Args;
 use doctor::port;
 use inspect::{Filter, Rule, Target};
 
+use super::reach::Reach;
 use super::{Frame, block_on};
 use crate::config::load;
 use crate::print::Exit;
@@ -204,11 +205,21 @@ fn usage(frame: &mut Frame, text: &str, hint: &str) -> Exit {
     Exit::Usage
 }
 
-/// The address of a command that talks to a server: the one that was written, else what `--host`,
-/// `--port` and the configuration say.
+/// The address of a command that talks to a server: the one that was written, else what `--host`
+/// and `--port` say, else the server that runs here, else what the configuration says.
 pub(super) fn addressed(frame: &mut Frame, text: Option<&str>) -> Result<Target, Exit> {
     if let Some(text) = text {
         return target(frame, text, &port::Place::Argument);
+    }
+    if frame.globals.host.is_none()
+        && frame.globals.port.is_none()
+        && let Ok((_, found)) = Reach::plain(None).found(frame)
+        && !found.guessed
+    {
+        // Only where it is: these commands look at the server, not at one of its paths.
+        let mut address = found.address;
+        address.path.clear();
+        return target(frame, &address.to_string(), &port::Place::Argument);
     }
     let host = frame.globals.host.clone().unwrap_or_else(|| "localhost".to_owned());
     let host =

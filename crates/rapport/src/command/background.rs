@@ -199,8 +199,9 @@ fn end(running: &Runtime) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Asks a process to end; it may take its time.
 #[cfg(unix)]
-fn ask_to_end(pid: u32) -> anyhow::Result<()> {
+pub(super) fn ask_to_end(pid: u32) -> anyhow::Result<()> {
     use rustix::process::{Pid, Signal, kill_process};
     let found = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let found = found.context("the process id in runtime.json is none")?;
@@ -209,7 +210,7 @@ fn ask_to_end(pid: u32) -> anyhow::Result<()> {
 
 /// There is no signal that asks: it ends at once, as by `kill -9`, and what was answered is stored.
 #[cfg(windows)]
-fn ask_to_end(pid: u32) -> anyhow::Result<()> {
+pub(super) fn ask_to_end(pid: u32) -> anyhow::Result<()> {
     if native::windows::process::end(pid) {
         return Ok(());
     }

@@ -57,6 +57,38 @@ fn a_taken_port_is_refused_with_its_holder_and_a_free_one() {
     assert!(other.stdout.is_empty());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_is_asked_to_end_only_when_it_was_seen_and_somebody_agreed() {
+    let house = House::new();
+    let mut server = house.serve(&[]);
+    let (port, pid) = (server.port.to_string(), server.child.id().to_string());
+    let end = |arguments: &[&str]| {
+        let output = House::new().run(&[&["ports", "end"], arguments].concat());
+        let said = text(&[output.stdout, output.stderr].concat());
+        (output.status.code(), said)
+    };
+    let (code, said) = end(&[&port]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&format!("PID {pid} ")) && said.contains("nothing was ended"), "{said}");
+    assert_eq!(end(&[&port, "--yes"]).0, Some(2));
+    let (code, said) = end(&[&port, "--pid", "1", "--yes"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("PID 1 does not listen"), "{said}");
+    assert!(server.get("/health").contains("200 OK"));
+    let (code, said) = end(&[&port, "--pid", &pid, "--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(&format!("port {port} is free")), "{said}");
+    assert!(server.child.wait().unwrap().success());
+    let (code, said) = end(&[&port]);
+    assert!(code == Some(0) && said.contains("nothing listens"), "{said}");
+    let own = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = own.local_addr().unwrap().port().to_string();
+    let (code, said) = end(&[&port, "--pid", &std::process::id().to_string(), "--yes"]);
+    assert!(code == Some(1) && said.contains("runs inside it"), "{said}");
+    assert_eq!(end(&["619009"]).0, Some(3));
+}
+
 #[test]
 fn a_taken_port_gives_way_to_the_next_only_when_that_is_wanted() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -1,5 +1,6 @@
 //! `rapport ports`: free ports, what a number means, and which of our servers run where.
 
+mod end;
 mod list;
 
 use clap::{Args, Subcommand};
@@ -31,6 +32,8 @@ enum What {
     },
     /// Every TCP port that something listens on: who, since when, with which command
     List(list::Options),
+    /// Ends the program that listens on a port, after it was shown and you agreed
+    End(end::Options),
 }
 
 /// Runs `ports`.
@@ -65,5 +68,6 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
             Ok(if invalid.is_some() { Exit::InvalidPort } else { Exit::Fine })
         }
         What::List(options) => list::run(frame, options),
+        What::End(options) => end::run(frame, options),
     }
 }

@@ -103,6 +103,7 @@ fn the_texts_of_clients_and_servers_have_their_causes() {
         ("read ECONNRESET", "tcp.reset"),
         ("curl: (52) Empty reply from server", "tcp.closed_at_once"),
         ("OSError: [Errno 98] Address already in use", "listen.conflict"),
+        ("Port Conflict", "listen.conflict"),
         ("bind: Permission denied", "listen.privileged"),
         ("ModuleNotFoundError: No module named 'Flask'", "start.missing_dependency"),
         ("ClassNotFoundException: a.b", "start.missing_dependency"),

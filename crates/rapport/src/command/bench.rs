@@ -65,7 +65,10 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         }
     };
     let amount = Load {
-        connections: usize::from(options.connections),
+        // No more than there are questions.
+        connections: usize::try_from(options.count)
+            .unwrap_or(usize::MAX)
+            .min(usize::from(options.connections)),
         count: options.count,
         within: Duration::from_secs(options.within),
     };

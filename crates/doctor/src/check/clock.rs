@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn differences_are_said_in_two_units() {
-        let said = [360, 10_800, 11_100, 90_000, 172_800].map(span);
-        assert_eq!(said, ["6 min", "3 h", "3 h 5 min", "1 d 1 h", "2 d"]);
+        let said = [360, 10_799, 10_800, 11_100, 90_000, 172_800].map(span);
+        assert_eq!(said, ["6 min", "3 h", "3 h", "3 h 5 min", "1 d 1 h", "2 d"]);
     }
 }

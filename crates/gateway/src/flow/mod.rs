@@ -41,7 +41,7 @@ pub(crate) use told::listening;
 pub(crate) use tools::JOINED;
 pub use tools::ToolPlan;
 pub use translate::Overrides;
-pub(crate) use translate::{plain, provider_of};
+pub(crate) use translate::{Counts, plain, provider_of};
 pub(crate) use vectors::{ByModel, Vectorising, consider as vectorise};
 
 use crate::gate::{Gateway, Snapshot};

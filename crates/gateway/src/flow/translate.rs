@@ -6,6 +6,7 @@ use context::{
     Budget, Content, Entry, Key, Knowledge, Line, Map, OpenTurn, Plan, Reason, Recalled, Settings,
     Step, Turn, Window,
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 use wire::Fault;
 use wire::prompt::{Block, Knobs, Message, Private, Prompt, Role, Tool};
@@ -382,14 +383,35 @@ pub(super) fn content(message: Message) -> Content {
 }
 
 /// Token counts as every surface of ours prints them.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Counts {
+    input_tokens: u64,
+    output_tokens: u64,
+    cache_read_tokens: u64,
+    cache_write_tokens: u64,
+    thinking_tokens: u64,
+    /// The provider did not say it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    estimated: bool,
+}
+
+impl Counts {
+    /// What was used, as the provider says or by an estimate of ours.
+    pub(crate) fn new(usage: &Usage, estimated: bool) -> Self {
+        Self {
+            input_tokens: usage.input,
+            output_tokens: usage.output,
+            cache_read_tokens: usage.cache_read,
+            cache_write_tokens: usage.cache_write,
+            thinking_tokens: usage.thinking,
+            estimated,
+        }
+    }
+}
+
+/// Token counts as the provider says them, for what is kept beside a reply.
 pub(super) fn usage_value(usage: &Usage) -> Value {
-    json!({
-        "input_tokens": usage.input,
-        "output_tokens": usage.output,
-        "cache_read_tokens": usage.cache_read,
-        "cache_write_tokens": usage.cache_write,
-        "thinking_tokens": usage.thinking,
-    })
+    json!(Counts::new(usage, false))
 }
 
 /// What is kept beside a reply.

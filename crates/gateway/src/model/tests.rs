@@ -284,3 +284,17 @@ async fn the_queue_of_waiting_calls_is_bounded_and_gives_places_back() {
     let mut next = Box::pin(hold.pass("p", after(Duration::from_secs(60))));
     assert!(futures_util::poll!(&mut next).is_pending());
 }
+
+#[test]
+fn dice_fall_on_every_side_about_as_often() {
+    let mut sides = [0_u32; 10];
+    for _ in 0..10_000 {
+        let fell = dice();
+        assert!((0.0..=1.0).contains(&fell), "{fell}");
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 9")]
+        let side = ((fell * 10.0) as usize).min(9);
+        sides[side] += 1;
+    }
+    // Nine standard deviations.
+    assert!(sides.iter().all(|count| (730..1_270).contains(count)), "{sides:?}");
+}

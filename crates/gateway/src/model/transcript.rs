@@ -25,7 +25,7 @@ impl Transcript {
     /// The prompt with its conversation as one message of the user's, and the instructions before
     /// it. Pictures and other parts of the newest message stand beside the text.
     pub(super) fn of(self, prompt: &Prompt) -> Option<Prompt> {
-        let (human, model) = match self {
+        let (stop, turn) = match self {
             Self::Off => return None,
             Self::Human => ("\n\nHuman:", "\n\nAssistant:"),
             Self::Xml => ("</assistant>", "<assistant>\n"),
@@ -40,7 +40,7 @@ impl Transcript {
                 self.add(&mut text, message.role, &said);
             }
         }
-        text.push_str(model);
+        text.push_str(turn);
         let beside = prompt.messages.last().into_iter().flat_map(|message| &message.blocks);
         let beside = beside.filter(|block| {
             matches!(block, Block::Image(_) | Block::Document(_) | Block::Audio(_))
@@ -51,8 +51,8 @@ impl Transcript {
         (out.system, out.system_raw) = (None, None);
         out.messages = vec![Message { role: Role::User, blocks, raw: None }];
         // The model would go on for the user otherwise.
-        if !out.knobs.stop.iter().any(|stop| stop == human) {
-            out.knobs.stop.push(human.to_owned());
+        if !out.knobs.stop.iter().any(|known| known == stop) {
+            out.knobs.stop.push(stop.to_owned());
         }
         Some(out)
     }

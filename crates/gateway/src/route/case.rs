@@ -13,6 +13,7 @@ use wire::reply::Usage;
 
 use super::recorder::Recorder;
 use super::{Considered, Plan};
+use crate::flow::Counts;
 use crate::model::{Attempt, Trail, Upstream, culprit};
 
 /// Limit: calls that are remembered; the oldest go first.
@@ -57,37 +58,11 @@ pub(crate) struct Case {
     /// Until the first word of the answer, in milliseconds.
     pub(crate) first_ms: Option<f64>,
     /// Tokens as the provider counts them.
-    pub(crate) usage: Option<Used>,
+    pub(crate) usage: Option<Counts>,
     /// The cost in US dollars; nothing when usage or price are not known.
     pub(crate) cost_usd: Option<f64>,
     /// Why the cost is what it is.
     pub(crate) cost_note: String,
-}
-
-/// Token counts, under the names that every surface of ours has for them.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Used {
-    input_tokens: u64,
-    output_tokens: u64,
-    cache_read_tokens: u64,
-    cache_write_tokens: u64,
-    thinking_tokens: u64,
-    /// The provider did not say it.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    estimated: bool,
-}
-
-impl Used {
-    fn new(usage: &Usage, estimated: bool) -> Self {
-        Self {
-            input_tokens: usage.input,
-            output_tokens: usage.output,
-            cache_read_tokens: usage.cache_read,
-            cache_write_tokens: usage.cache_write,
-            thinking_tokens: usage.thinking,
-            estimated,
-        }
-    }
 }
 
 fn as_text<S: Serializer>(at: &Timestamp, out: S) -> Result<S::Ok, S::Error> {
@@ -320,7 +295,7 @@ impl Drop for Open {
         let Some(mut case) = self.case.take() else { return };
         case.took_ms = took;
         case.attempts = self.trail.attempts();
-        case.usage = self.usage.as_ref().map(|usage| Used::new(usage, self.guessed));
+        case.usage = self.usage.as_ref().map(|usage| Counts::new(usage, self.guessed));
         let known = self.answerer.as_ref().and_then(|upstream| upstream.known());
         let cost = known.zip(self.usage.as_ref());
         let cost = cost.and_then(|(known, usage)| ledger::cost(known, usage, Terms::default()));

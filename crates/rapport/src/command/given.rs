@@ -2,8 +2,10 @@
 
 use std::io::{IsTerminal, Read};
 
+use anyhow::Context as _;
 use serde_json::Value;
 
+use super::Frame;
 use crate::remote::{Class, Failure};
 
 /// Limit: bytes of a file or of standard input; the server takes no more in one request.
@@ -90,6 +92,17 @@ pub(super) fn read(from: impl Read, name: &str) -> Result<String, Failure> {
 /// Somebody sits at the keyboard.
 pub(super) fn is_typed() -> bool {
     std::io::stdin().is_terminal()
+}
+
+/// Asks somebody at the keyboard; anything but yes is no.
+///
+/// # Errors
+/// When the answer cannot be read.
+pub(super) fn agreed(frame: &mut Frame, question: &str) -> anyhow::Result<bool> {
+    frame.printer.note(&format!("{question} [y/N]"));
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).context("cannot read the answer")?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
 /// A JSON object, named after the place where it was written.

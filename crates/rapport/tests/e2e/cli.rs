@@ -259,7 +259,7 @@ fn a_first_key_that_can_make_no_other_is_made_with_a_warning() {
 fn numbers_that_are_no_ports_and_folders_that_are_not_there_are_named() {
     let house = House::new();
     let (code, text) = fails(&house, &["ports", "list", "99999"]);
-    assert!(code == 3 && text.contains("ports end at 65535"), "{text}");
+    assert!(code == 3 && text.contains("ports are 0-65535"), "{text}");
     assert!(house.run(&["key", "list"]).status.success());
     let (code, text) = fails(&house, &["backup", "nowhere/copy.db"]);
     assert!(code == 1 && text.contains("there is no folder `nowhere`"), "{text}");

@@ -1,7 +1,7 @@
 //! Callers that close their connection, all of it or the half they send on.
 
 use mock::{Mock, Script};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::program::{Home, Server, soon};
 use super::upstream::with_model;
@@ -11,13 +11,27 @@ const SILENT: &str = "default.fault = \"hang\"";
 /// A model that says a word and then thinks for ten minutes.
 const SLOW: &str = "default.fragments = [\"once \", \"upon \"]\ndefault.pause_ms = 600000";
 
-fn post(path: &str, body: &serde_json::Value) -> String {
+fn post(path: &str, body: &Value) -> String {
     let body = body.to_string();
     format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     )
+}
+
+/// Asks, closes the connection in the middle of the answer, and waits for the end of the model's.
+async fn leave((mock, server): (&Mock, &Server), (path, body): (&str, &Value), stream: bool) {
+    let mut wire = server.connect().await;
+    wire.say(post(path, body).as_bytes()).await;
+    if stream {
+        while !wire.line().await.contains("once") {}
+    } else {
+        soon("the question", mock.seen(1)).await;
+    }
+    // Everything that came was read: the end of the connection is no reset.
+    drop(wire);
+    soon("the end of the model's work", mock.left(1)).await;
 }
 
 #[tokio::test]
@@ -27,20 +41,11 @@ async fn whoever_closes_its_connection_ends_the_models_work() {
         let (mock, server): (Mock, Server) = with_model(&home, script, &[]).await;
         let body = json!({"model": "claude-sonnet-5", "max_tokens": 9, "stream": stream,
                           "messages": [{"role": "user", "content": "hello"}]});
-        let mut wire = server.connect().await;
-        wire.say(post("/v1/messages", &body).as_bytes()).await;
-        if stream {
-            while !wire.line().await.contains("once") {}
-        } else {
-            soon("the question", mock.seen(1)).await;
-        }
-        // Everything that came was read: the end of the connection is no reset.
-        drop(wire);
-        soon("the end of the model's work", mock.left(1)).await;
+        leave((&mock, &server), ("/v1/messages", &body), stream).await;
     }
 }
 
-/// Turns go by the general server, which does not listen while it answers.
+/// Turns go by the general server, which does not listen itself while it answers.
 #[tokio::test]
 async fn whoever_closes_its_connection_ends_a_turn_that_says_so() {
     for (path, stream) in [
@@ -59,15 +64,7 @@ async fn whoever_closes_its_connection_ends_a_turn_that_says_so() {
         if path.ends_with("interact") {
             body["sessionId"] = json!("c");
         }
-        let mut wire = server.connect().await;
-        wire.say(post(path, &body).as_bytes()).await;
-        if stream {
-            while !wire.line().await.contains("once") {}
-        } else {
-            soon("the question", mock.seen(1)).await;
-        }
-        drop(wire);
-        soon("the end of the model's work", mock.left(1)).await;
+        leave((&mock, &server), (path, &body), stream).await;
     }
 }
 

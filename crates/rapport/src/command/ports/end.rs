@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Args;
 use doctor::port;
 use doctor::sockets::{Listener, Process, listeners, why_hidden};
@@ -63,11 +62,7 @@ pub(super) struct Options {
 pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
     let port = match port::parse(&options.port, port::Place::Argument) {
         Ok(port) => port,
-        Err(invalid) => {
-            frame.printer.error(&invalid.to_string());
-            frame.printer.hint(&format!("rapport ports explain {}", options.port));
-            return Ok(Exit::InvalidPort);
-        }
+        Err(invalid) => return Ok(super::refused(frame, &invalid)),
     };
     let rows = match listeners() {
         Ok(rows) => rows.into_iter().filter(|row| row.port == port).collect::<Vec<_>>(),
@@ -114,7 +109,8 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
     }
     let since = found.started.as_deref().map(|at| format!(", since {at}")).unwrap_or_default();
     frame.printer.note(&format!("port {port} is held by {found}{since}"));
-    if !options.yes && !agreed(frame)? {
+    let agrees = options.yes || given::is_typed() && given::agreed(frame, "ask it to end?")?;
+    if !agrees {
         let sure = format!("rapport ports end {port} --pid {} --yes", found.pid);
         frame.printer.hint(&format!("nothing was ended; without a question: {sure}"));
         return Ok(Exit::Problem);
@@ -172,16 +168,6 @@ fn parent(pid: u32) -> Option<u32> {
         return u32::try_from(parent).ok();
     }
     told
-}
-
-fn agreed(frame: &mut Frame) -> anyhow::Result<bool> {
-    if !given::is_typed() {
-        return Ok(false);
-    }
-    frame.printer.note("ask it to end? [y/N]");
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).context("cannot read the answer")?;
-    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
 fn end(frame: &mut Frame, port: u16, found: &Process) -> anyhow::Result<Exit> {

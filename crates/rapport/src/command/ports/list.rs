@@ -1,6 +1,7 @@
 //! `rapport ports list`: every listening socket of this machine, and the program behind it.
 
 use clap::Args;
+use doctor::port;
 use doctor::sockets::{Listener, table, why_hidden};
 use serde_json::{Value, json};
 
@@ -29,11 +30,9 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
     if let Some(filter) = &options.filter
         && !filter.is_empty()
         && filter.bytes().all(|byte| byte.is_ascii_digit())
-        && filter.parse::<u16>().is_err()
+        && let Err(invalid) = port::parse(filter, port::Place::Argument)
     {
-        frame.printer.error(&format!("`{filter}` is no TCP port: ports end at 65535"));
-        frame.printer.hint(&format!("rapport ports explain {filter}"));
-        return Ok(Exit::InvalidPort);
+        return Ok(super::refused(frame, &invalid));
     }
     let read = match table() {
         Ok(read) => read,

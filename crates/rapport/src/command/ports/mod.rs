@@ -71,3 +71,10 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         What::End(options) => end::run(frame, options),
     }
 }
+
+/// Says why a number is no port, and where to ask more.
+fn refused(frame: &mut Frame, invalid: &port::InvalidPort) -> Exit {
+    frame.printer.error(&invalid.to_string());
+    frame.printer.hint(&format!("rapport ports explain {}", invalid.value));
+    Exit::InvalidPort
+}

@@ -171,7 +171,7 @@ fn carry_out(frame: &mut Frame, path: &Path, plan: &Plan, how: How) -> anyhow::R
     let agreed = match how {
         How::Make => true,
         How::Show => false,
-        How::Ask => asked(frame)?,
+        How::Ask => given::agreed(frame, "make these changes?")?,
     };
     if !agreed {
         frame.printer.hint("nothing was changed; --fix --yes makes these changes");
@@ -218,11 +218,4 @@ fn only_for_owner(path: &Path) -> anyhow::Result<()> {
 #[expect(clippy::unnecessary_wraps, reason = "on Unix it can fail")]
 fn only_for_owner(_path: &Path) -> anyhow::Result<()> {
     Ok(())
-}
-
-fn asked(frame: &mut Frame) -> anyhow::Result<bool> {
-    frame.printer.note("make these changes? [y/N]");
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).context("cannot read the answer")?;
-    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }

@@ -11,6 +11,7 @@ use crate::case::Case;
 use crate::firewall::{self, Look, Way};
 use crate::probe::dial::{Dialed, classify};
 use crate::report::{Fix, Verdict};
+use crate::routes;
 
 /// See the module.
 pub(crate) struct Loopback;
@@ -36,6 +37,8 @@ impl Check for Loopback {
                 "net.ephemeral_exhausted",
                 "net.lo_down",
                 "net.loopback_blocked",
+                "net.loopback_diverted",
+                "net.route_forbidden",
                 "sandbox.landlock",
                 "sandbox.seccomp",
             ],
@@ -66,7 +69,12 @@ async fn look(case: &Case) -> Step {
             Step::name(exhausted())
         }
         (Err(broken), six) => {
-            let verdict = of_rule(name(broken, six.is_ok())).await;
+            let six_works = six.is_ok();
+            let way = tokio::task::spawn_blocking(move || of_way(broken, six_works)).await;
+            let verdict = match way.ok().flatten() {
+                Some(verdict) => verdict,
+                None => of_rule(name(broken, six_works)).await,
+            };
             let is_six = case.host().parse::<Ipv6Addr>().is_ok();
             let concerns = six.is_err() || !is_six;
             if concerns && super::is_loopback_host(case.host()) {
@@ -119,9 +127,66 @@ fn exhausted() -> Verdict {
     verdict.fix(close)
 }
 
+/// Whether the way to 127.0.0.1 itself is closed or led elsewhere, as VPNs and their kill switches
+/// do; asks the system's tables.
+fn of_way(broken: Dialed, six_works: bool) -> Option<Verdict> {
+    if matches!(broken, Dialed::Forbidden) {
+        return None;
+    }
+    let seen = seen(broken);
+    if routes::loopback_is_up() == Some(false) {
+        return (!six_works).then(|| is_down(seen, "the interface lo is switched off"));
+    }
+    let to = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let Some(path) = routes::path(to) else {
+        let barrier = routes::barriers(to).into_iter().next()?;
+        let sentence = format!(
+            "this machine's own routing forbids the way to 127.0.0.1 (`{}`), as VPNs and their \
+             kill switches do",
+            barrier.text
+        );
+        return Some(
+            Verdict::certain("net.route_forbidden", sentence)
+                .because(format!("the routing table has `{}`, and no other way", barrier.text))
+                .because(seen)
+                .fix(Fix::run_as_root(
+                    "end the VPN that set it, or take it away when nobody needs it",
+                    barrier.removal,
+                )),
+        );
+    };
+    if path.interface == "lo" {
+        return None;
+    }
+    let interface = &path.interface;
+    let kind = if path.is_tunnel() { "the VPN interface" } else { "the interface" };
+    let sentence =
+        format!("packets to 127.0.0.1 leave through {kind} {interface} and not through loopback");
+    Some(
+        Verdict::certain("net.loopback_diverted", sentence)
+            .because(format!("the route to 127.0.0.1 is {interface}"))
+            .because(seen)
+            .fix(Fix::say("let the VPN leave 127.0.0.0/8 out (split tunnelling), or end it"))
+            .fix(Fix::run("see which rule or route does it", "ip rule; ip route show table all")),
+    )
+}
+
+fn seen(broken: Dialed) -> String {
+    format!("a connection of this program to itself on 127.0.0.1: {}", broken.word())
+}
+
+fn is_down(seen: String, proof: &str) -> Verdict {
+    let sentence =
+        "the loopback interface is down, so nothing on this machine can be reached locally";
+    Verdict::certain("net.lo_down", sentence)
+        .because(seen)
+        .because(proof)
+        .fix(Fix::run_as_root("bring it up", "sudo ip link set lo up"))
+}
+
 /// Why 127.0.0.1 does not work, while `::1` does or does not.
 fn name(broken: Dialed, six_works: bool) -> Verdict {
-    let seen = format!("a connection of this program to itself on 127.0.0.1: {}", broken.word());
+    let seen = seen(broken);
     match broken {
         Dialed::Forbidden => Verdict::certain(
             "sandbox.seccomp",
@@ -150,13 +215,7 @@ fn name(broken: Dialed, six_works: bool) -> Verdict {
             .because(seen)
             .because("the routing table has no entry for 127.0.0.1")
             .fix(Fix::run_as_root("give it back", "sudo ip addr add 127.0.0.1/8 dev lo")),
-            Some(false) => Verdict::certain(
-                "net.lo_down",
-                "the loopback interface is down, so nothing on this machine can be reached locally",
-            )
-            .because(seen)
-            .because("the routing table has no entry for 127.0.0.1")
-            .fix(Fix::run_as_root("bring it up", "sudo ip link set lo up")),
+            Some(false) => is_down(seen, "the routing table has no entry for 127.0.0.1"),
             Some(true) | None => Verdict::likely(
                 "net.loopback_blocked",
                 "this machine cannot talk to itself on 127.0.0.1: a packet filter blocks loopback",

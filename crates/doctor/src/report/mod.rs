@@ -172,7 +172,7 @@ pub struct Neighbour {
     pub listening: bool,
     /// Who, when known.
     pub listeners: Vec<String>,
-    /// What answers there: `rapport`, `http`, `silent`, `other` or `nothing`.
+    /// What answers there: `rapport`, `mcp`, `http`, `silent`, `other` or `nothing`.
     pub answers: &'static str,
     /// The same in one line.
     pub summary: String,
@@ -183,6 +183,7 @@ impl Neighbour {
     pub(crate) fn brief(&self) -> String {
         let said = match self.answers {
             "rapport" => "rapport answers there",
+            "mcp" => "an MCP server answers there",
             "http" => "an HTTP server answers there",
             "other" => "a server answers there, and not with HTTP",
             "silent" => "a server listens there and says nothing",

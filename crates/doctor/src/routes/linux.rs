@@ -54,6 +54,19 @@ pub(super) fn path(to: IpAddr) -> Option<Path> {
     })
 }
 
+/// The flag of an interface that was switched on.
+const IS_UP: u32 = 1;
+
+pub(super) fn loopback_is_up() -> Option<bool> {
+    let links = dump(None, GET_LINK, &[0; LINK_HEAD]).ok()?;
+    let is_lo = |body: &[u8]| {
+        let attributes = body.get(LINK_HEAD..)?;
+        (attribute(attributes, 3).map(text)? == "lo").then(|| u32_at(body, 8))?
+    };
+    let flags = links.iter().find_map(|link| is_lo(&link.body))?;
+    Some(flags & IS_UP != 0)
+}
+
 pub(super) fn barriers(to: IpAddr) -> Vec<Barrier> {
     let (family, _) = octets(to);
     let mut question = vec![family];
@@ -118,7 +131,7 @@ fn covers(network: Option<IpAddr>, bits: u8, address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{PROHIBIT, barrier, path};
+    use super::{PROHIBIT, barrier, loopback_is_up, path};
     use crate::netlink::bytes::write;
 
     #[test]
@@ -126,6 +139,7 @@ mod tests {
         let path = path("127.0.0.1".parse().unwrap()).unwrap();
         assert_eq!(path.interface, "lo");
         assert!(!path.is_tunnel() && path.gateway.is_none());
+        assert_eq!(loopback_is_up(), Some(true));
     }
 
     #[test]

@@ -48,6 +48,18 @@ pub(crate) fn barriers(to: IpAddr) -> Vec<Barrier> {
     linux::barriers(to)
 }
 
+/// Whether the loopback interface is switched on; `None` where this system does not say.
+#[cfg(target_os = "linux")]
+pub(crate) fn loopback_is_up() -> Option<bool> {
+    linux::loopback_is_up()
+}
+
+/// Other systems are not asked.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn loopback_is_up() -> Option<bool> {
+    None
+}
+
 /// Other systems are not asked.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn path(_to: IpAddr) -> Option<Path> {

@@ -1,10 +1,11 @@
 //! Numbers that are no ports: what is said, what is looked at, what is found.
 
+use std::io::Write as _;
 use std::net::TcpListener;
 
 use doctor::{Request, diagnose};
 
-use super::servers::{closed_port, http_with, sleeper};
+use super::servers::{closed_port, http_with, read_some, sleeper};
 use super::{check, report, verbose};
 
 #[tokio::test]
@@ -49,6 +50,34 @@ async fn a_server_on_the_wrapped_port_is_found() {
     let found = report.ports.iter().find(|found| found.port == server.port).unwrap();
     assert_eq!((found.listening, found.answers), (true, "http"), "{}", verbose(&report));
     assert!(report.verdict.sentence.contains(&format!("really uses {}", server.port)));
+}
+
+/// Ways in which servers of MCP show themselves to a `GET` that opens nothing.
+const REFUSALS: &[(&str, &str)] = &[
+    ("GET /mcp ", r#"405 No#{"jsonrpc":"2.0","error":{"code":-32000,"message":"no"},"id":null}"#),
+    ("GET /api/mcp/status ", r#"200 OK#{"status":"running","sessions":0}"#),
+    ("GET /mcp/context/0 ", r#"404 No#{"error":"Context not found"}"#),
+];
+
+#[tokio::test]
+async fn a_server_of_mcp_on_the_wrapped_port_is_the_one_that_was_meant() {
+    for (asked, answer) in REFUSALS {
+        let (status, body) = answer.split_once('#').unwrap();
+        let server = super::servers::serve("127.0.0.1:0", move |mut stream| {
+            let text = String::from_utf8_lossy(&read_some(&mut stream)).into_owned();
+            let is_asked = text.starts_with(asked);
+            let (status, body) = if is_asked { (status, body) } else { ("404 No", "none") };
+            let length = body.len();
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+            drop(stream.write_all(head.as_bytes()));
+        });
+        let number = u32::from(server.port) + 65_536;
+        let report = check(&format!("localhost:{number}"), "address.port_truncated", 1).await;
+        let sentence = &report.verdict.sentence;
+        assert!(sentence.contains("an MCP server answers there"), "{}", verbose(&report));
+        let found = report.ports.iter().find(|found| found.port == server.port).unwrap();
+        assert_eq!(found.answers, "mcp", "{}", verbose(&report));
+    }
 }
 
 #[cfg(target_os = "linux")]

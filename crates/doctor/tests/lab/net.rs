@@ -129,6 +129,18 @@ fn a_loopback_that_is_down_is_named() {
         mend: "",
     }
     .check();
+    // Switched off again, it still has its address.
+    Case {
+        needs: "ip",
+        setup: format!("{LO} ip link set lo down;"),
+        listen: "",
+        target: HERE,
+        id: "net.lo_down",
+        evidence: "switched off",
+        words: "ip link set lo up",
+        mend: "",
+    }
+    .check();
     if possible("ip") {
         let json = diagnosed(LO, HERE, HERE);
         assert_eq!(json["verdict"]["id"], "ok", "{json:#}");
@@ -187,6 +199,33 @@ fn ways_that_the_routing_forbids_are_named_and_their_fix_heals() {
     let json = diagnosed(&setup, "", "10.9.9.9:80");
     assert_eq!(json["verdict"]["id"], "net.route_forbidden", "{json:#}");
     assert!(json["verdict"]["fix"].to_string().contains("route del prohibit 10.9.9.0/24"));
+}
+
+/// A rule before that of the local addresses, which takes 127.0.0.0/8 along.
+const BEFORE_LOCAL: &str = "ip rule add priority 1 lookup local; ip rule del priority 0;";
+
+#[test]
+fn a_loopback_that_a_vpn_takes_along_or_forbids_is_named() {
+    let case = |barrier: &str, id, evidence, words, mend| {
+        let setup = format!("{LO} {BEFORE_LOCAL} {barrier}");
+        Case { needs: "ip", setup, listen: HERE, target: HERE, id, evidence, words, mend }.check();
+    };
+    case(
+        "ip tuntap add tun9 mode tun; ip link set tun9 up; ip addr add 10.8.0.2/24 dev tun9; \
+         ip route add 127.0.0.0/8 dev tun9 table 77; \
+         ip rule add priority 0 to 127.0.0.0/8 lookup 77;",
+        "net.loopback_diverted",
+        "VPN interface tun9",
+        "leave 127.0.0.0/8 out",
+        "ip link del tun9;",
+    );
+    case(
+        "ip rule add priority 0 to 127.0.0.1 prohibit;",
+        "net.route_forbidden",
+        "rule 0: to 127.0.0.1/32 prohibit",
+        "sudo ip rule del priority 0",
+        "ip rule del priority 0;",
+    );
 }
 
 #[test]

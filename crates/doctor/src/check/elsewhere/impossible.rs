@@ -70,7 +70,7 @@ impl Scene<'_> {
         let wrapped = self.invalid.wrapped.unwrap_or_default();
         let truncated = self.started_with_the_number(wrapped);
         let answering = self.answering(wrapped);
-        let wrapped_listens = self.neighbours.iter().any(|n| n.port == wrapped && n.listening);
+        let on_wrapped = self.neighbours.iter().find(|n| n.port == wrapped && n.listening);
         let verdict = if let Some(process) = truncated {
             let verdict = self.named("address.port_truncated", Confidence::Certain, self.meant);
             let command = url(wrapped);
@@ -82,22 +82,39 @@ impl Scene<'_> {
                     "give it a real port: write {} instead of {}, and the same in every client",
                     self.meant, self.invalid.value
                 )))
+        } else if let Some(found) = on_wrapped.filter(|found| {
+            // Nothing better answers, and a server of the kind that is looked for does.
+            let best = answering.map_or(0, |other| rank(other.answers));
+            speaks_mcp(found) && best < rank(found.answers)
+        }) {
+            let verdict = self.named("address.port_truncated", Confidence::Likely, self.meant);
+            let sentence = format!(
+                "{}; an MCP server answers there, so it is probably the one that was meant",
+                verdict.sentence
+            );
+            Verdict { sentence, ..verdict }
+                .because(found.brief())
+                .fix(Fix::run("the server answers here now", format!("curl {}", url(wrapped))))
+                .fix(Fix::say(format!(
+                    "give it a real port: write {} instead of {}, and the same in every client",
+                    self.meant, self.invalid.value
+                )))
         } else if let Some(found) = answering {
             let sure =
                 if found.port == self.meant { Confidence::Certain } else { Confidence::Likely };
             self.named("address.port_typo", sure, found.port)
                 .because(found.brief())
                 .fix(Fix::run("use the real port", format!("curl {}", url(found.port))))
-        } else if wrapped_listens {
+        } else if on_wrapped.is_some() {
             self.named("address.port_truncated", Confidence::Likely, self.meant)
                 .because(format!("something listens on {wrapped} (the number modulo 65536)"))
                 .fix(Fix::run("see whether it is the server", format!("curl {}", url(wrapped))))
                 .fix(Fix::say(format!("then give it a real port, for example {}", self.meant)))
         } else {
-            let nothing = "nothing listens on any port that may have been meant".to_owned();
             let verdict = self.named("address.port_out_of_range", Confidence::Certain, self.meant);
             let looked = !self.neighbours.is_empty();
-            start(verdict.because_all(looked.then_some(nothing)), self.meant, &url(self.meant))
+            let seen = looked.then(|| self.listening());
+            start(verdict.because_all(seen), self.meant, &url(self.meant))
         };
         self.others(verdict, wrapped)
     }
@@ -126,12 +143,22 @@ impl Scene<'_> {
         self.naming.iter().find(|process| owners.contains(&process.pid))
     }
 
-    /// The candidate that answers best; the wrapped number only when it answers as this product.
+    /// What listens on the ports that may have been meant, in one line.
+    fn listening(&self) -> String {
+        let others: Vec<String> =
+            self.neighbours.iter().filter(|n| n.listening).map(Neighbour::brief).collect();
+        if others.is_empty() {
+            return "nothing listens on any port that may have been meant".to_owned();
+        }
+        format!("no MCP server answers on a port that may have been meant; {}", others.join("; "))
+    }
+
+    /// The candidate that answers best; the wrapped number is judged apart.
     fn answering(&self, wrapped: u16) -> Option<&Neighbour> {
         let mut best: Option<&Neighbour> = None;
         for found in self.neighbours.iter().filter(|found| found.listening) {
-            // A logical name means its port; only this product itself elsewhere outweighs that.
-            let outweighs = found.port == self.meant || found.answers == "rapport";
+            // A logical name means its port; only a server of MCP elsewhere outweighs that.
+            let outweighs = found.port == self.meant || speaks_mcp(found);
             if found.port == wrapped || (self.is_logical && !outweighs) {
                 continue;
             }
@@ -153,6 +180,11 @@ impl Scene<'_> {
         verdict
             .because_all(idle.map(|process| format!("{process} has {number} in its command line")))
     }
+}
+
+/// Whether this product or another server of MCP answers there.
+fn speaks_mcp(found: &Neighbour) -> bool {
+    matches!(found.answers, "rapport" | "mcp")
 }
 
 /// How to get a server on a port where nothing listens.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::probe::dial::open;
-use crate::probe::first::recognise;
+use crate::probe::first::{Protocol, recognise};
 use crate::probe::http::{Answer, End, exchange, get};
 use crate::report::Neighbour;
 use crate::sockets::Listener;
@@ -20,6 +20,11 @@ pub(super) async fn look_at(
     listeners: Option<&[Listener]>,
 ) -> Vec<Neighbour> {
     join_all(ports.into_iter().map(|(port, reason)| one(port, reason, listeners))).await
+}
+
+/// Whether a server of this product answers on a port of this machine, on any loopback address.
+pub(crate) async fn answers_as_ours(port: u16) -> bool {
+    one(port, String::new(), None).await.answers == "rapport"
 }
 
 async fn one(port: u16, reason: String, listeners: Option<&[Listener]>) -> Neighbour {
@@ -62,11 +67,54 @@ fn reachable(address: IpAddr) -> IpAddr {
 /// How much an answer says.
 pub(super) fn rank(answers: &str) -> u8 {
     match answers {
-        "rapport" => 4,
+        "rapport" => 5,
+        "mcp" => 4,
         "http" => 3,
         "other" => 2,
         "silent" => 1,
         _ => 0,
+    }
+}
+
+/// Paths at which MCP servers answer a plain `GET`, which opens no session.
+const MCP_PATHS: &[&str] = &["/mcp", "/api/mcp/status", "/mcp/context/0"];
+
+/// How an HTTP server shows that it is one of MCP, when it does.
+async fn mcp(address: SocketAddr, host: &str) -> Option<String> {
+    let asked = MCP_PATHS.iter().map(|path| async move {
+        let (_, stream) = open(address, LOOK).await;
+        let reply = exchange(&mut stream?, &get(host, path), LOOK).await;
+        Answer::read(&reply, path)
+    });
+    let answers = join_all(asked).await;
+    answers
+        .iter()
+        .flatten()
+        .find(|answer| is_mcp(answer))
+        .map(|answer| format!("GET {} gave HTTP {} as such servers do", answer.path, answer.status))
+}
+
+/// The refusal of a `GET` that every Streamable HTTP server words as JSON-RPC, its stream, or the
+/// status of a server of contexts.
+fn is_mcp(answer: &Answer) -> bool {
+    if answer.path.ends_with("/status") {
+        let count = ["sessions_count", "active_sessions", "sessions", "contexts"];
+        return answer.status == 200
+            && answer.json().is_some_and(|value| {
+                value.get("status").is_some_and(serde_json::Value::is_string)
+                    && count.iter().any(|name| value.get(name).is_some())
+            });
+    }
+    let names_context =
+        || answer.json().and_then(|value| Some(value.get("error")?.as_str()?.to_ascii_lowercase()));
+    if answer.path.starts_with("/mcp/context/") {
+        return answer.status == 404 && names_context().is_some_and(|e| e.contains("context"));
+    }
+    let is_rpc = || answer.json().is_some_and(|value| value.get("jsonrpc").is_some());
+    match answer.status {
+        200 => answer.kind() == "text/event-stream" && answer.header("mcp-session-id").is_some(),
+        400..=499 => is_rpc() || answer.header("mcp-session-id").is_some(),
+        _ => false,
     }
 }
 
@@ -81,13 +129,16 @@ async fn ask(address: SocketAddr) -> (&'static str, String) {
     let reply = exchange(&mut stream, &get(&host, "/health"), LOOK).await;
     if let Some(answer) = Answer::read(&reply, "/health") {
         let status = answer.status;
-        return if answer.is_rapport() {
-            ("rapport", format!("it answers as rapport (HTTP {status})"))
-        } else {
-            ("http", format!("it answers as an HTTP server (HTTP {status})"))
-        };
+        if answer.is_rapport() {
+            return ("rapport", format!("it answers as rapport (HTTP {status})"));
+        }
+        if let Some(seen) = mcp(address, &host).await {
+            return ("mcp", format!("it answers as an MCP server ({seen})"));
+        }
+        return ("http", format!("it answers as an HTTP server (HTTP {status})"));
     }
     match (recognise(&reply.bytes), reply.end) {
+        (Some(Protocol::Mcp), _) => ("mcp", "it speaks MCP/1.0".to_owned()),
         (Some(protocol), _) => ("other", format!("it speaks {}", protocol.name())),
         (None, End::Silent) => ("silent", "it takes a connection and says nothing".to_owned()),
         (None, _) => ("silent", "it takes a connection and closes it".to_owned()),

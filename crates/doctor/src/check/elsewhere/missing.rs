@@ -127,7 +127,9 @@ fn shorter(digits: &str) -> impl Iterator<Item = String> {
 /// The one other port that answers as a server; several are no evidence for any.
 fn answering(neighbours: &[Neighbour]) -> Option<&Neighbour> {
     let ours = neighbours.iter().filter(|found| found.answers == "rapport").collect::<Vec<_>>();
-    let http = neighbours.iter().filter(|found| found.answers == "http" && found.port != HOME);
+    let http = neighbours
+        .iter()
+        .filter(|found| matches!(found.answers, "http" | "mcp") && found.port != HOME);
     let http = http.collect::<Vec<_>>();
     match (ours.as_slice(), http.as_slice()) {
         ([only], _) => Some(only),

@@ -10,6 +10,8 @@ mod missing;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use look::answers_as_ours;
+
 use std::time::Duration;
 
 use super::{About, Check, Pending};

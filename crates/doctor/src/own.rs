@@ -21,6 +21,7 @@ pub fn about() -> About {
         verdicts: &[
             "config.refused",
             "config.command_not_found",
+            "listen.taken",
             "store.disk_full",
             "store.no_inode",
             "store.read_only",
@@ -44,6 +45,32 @@ pub fn configuration(place: &str, problems: &[String]) -> Report {
         .fix(Fix::run("see them all, with what would be right", "rapport config check"))
         .fix(Fix::run("see what can be mended safely", "rapport doctor --config FILE --fix"));
     Report::of(place, understood, verdict)
+}
+
+/// Whether a server of this product answers on a port of this machine.
+pub async fn answers_at(port: u16) -> bool {
+    crate::check::answers_as_ours(port).await
+}
+
+/// Judges the port that this product's server is configured for, when another program has it;
+/// `None` when nobody has.
+#[must_use]
+pub fn port(port: u16) -> Option<Report> {
+    let rows = crate::sockets::listeners().ok()?;
+    let row = rows.iter().find(|row| row.port == port)?;
+    let sentence =
+        format!("port {port}, which this product's server is to use, is taken by another program");
+    let verdict = Verdict::certain("listen.taken", sentence)
+        .because(format!("{} is held by {}", row.place(), row.holder_text()))
+        .fix(Fix::run(
+            "move the server and all its clients to a free port (shows the changes first)",
+            "rapport doctor --fix",
+        ))
+        .fix(Fix::run(
+            "or see who it is, and end it when you agree",
+            format!("rapport ports end {port}"),
+        ));
+    Some(Report::of(&format!("localhost:{port}"), "this product's own port", verdict))
 }
 
 /// Judges the folder in which contexts are kept.

@@ -22,6 +22,8 @@ mod stream;
 mod tls;
 mod websocket;
 
+pub(crate) use elsewhere::answers_as_ours;
+
 use std::pin::Pin;
 use std::time::Duration;
 

@@ -13,8 +13,8 @@ use crate::print::Exit;
 /// Flags of `doctor`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The address: a URL, host:port, a port; the server's own when left out. Or a configuration
-    /// file; `explain` and the text of an error; `run` and a command; `claude-desktop`
+    /// The address: a URL, host:port, a port; the server's own when left out. Or configuration
+    /// files; `explain` and the text of an error; `run` and a command; `claude-desktop`
     #[arg(allow_negative_numbers = true)]
     target: Option<String>,
     /// After `explain`: the text of an error, as it was shown; `-` reads it from standard input.
@@ -55,6 +55,10 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
             return Ok(Exit::Usage);
         }
         (Some("run"), _) => {}
+        (target, false)
+            if examine::are_files(
+                target.into_iter().chain(options.text.iter().map(String::as_str)),
+            ) => {}
         (_, false) => {
             let more = options.text.join(" ");
             frame.printer.error(&format!("one address at a time: `{more}` is one more"));
@@ -94,7 +98,7 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
     if options.target.as_deref() == Some("run") {
         return examine::start(frame, &request, &options.text);
     }
-    examine::run(frame, &request, &options.more)
+    examine::run(frame, &request, &options.more, &options.text)
 }
 
 /// Says what the text of an error means: its cause, and what to do. 3 when nobody here knows it.

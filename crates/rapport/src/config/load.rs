@@ -55,6 +55,13 @@ pub(crate) struct Loaded {
     pub(crate) watched: Vec<PathBuf>,
 }
 
+impl Loaded {
+    /// Where what counts for the key `path` was written.
+    pub(crate) fn place(&self, path: &str) -> Place {
+        self.stack.given(path).map_or(Place::Default, |given| given.place.clone())
+    }
+}
+
 /// Reads and resolves everything.
 ///
 /// # Errors

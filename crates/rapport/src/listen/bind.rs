@@ -37,6 +37,8 @@ pub(crate) struct Bound {
 pub(crate) enum Refusal {
     /// The port is taken; the others may try the next.
     Taken(String),
+    /// This program may not have the port.
+    Denied(String),
     /// Anything else.
     Other(String),
 }
@@ -45,7 +47,7 @@ impl Refusal {
     /// The text for the user.
     pub(crate) fn into_text(self) -> String {
         match self {
-            Self::Taken(text) | Self::Other(text) => text,
+            Self::Taken(text) | Self::Denied(text) | Self::Other(text) => text,
         }
     }
 }
@@ -81,6 +83,14 @@ pub(crate) fn bind(wanted: &[Wanted], ports: &Ports) -> Result<Bound, Refusal> {
         alias(wanted, &mut bound);
     }
     Ok(bound)
+}
+
+/// Whether a server could listen on `port` of `wanted` now; tries it and lets it go.
+///
+/// # Errors
+/// As [`bind`].
+pub(crate) fn try_port(wanted: &[Wanted], port: u16) -> Result<(), Refusal> {
+    all(wanted, port).map(drop)
 }
 
 /// The extra listener of `ports.wrap_alias`; without it the server still works.
@@ -161,7 +171,7 @@ fn refuse(want: &Wanted, address: SocketAddr, error: &std::io::Error) -> Refusal
     let port = address.port();
     match error.kind() {
         ErrorKind::AddrInUse => Refusal::Taken(taken(address)),
-        ErrorKind::PermissionDenied => Refusal::Other(format!(
+        ErrorKind::PermissionDenied => Refusal::Denied(format!(
             "Permission denied: cannot listen on {address}, because {}",
             if port != 0 && port < 1024 {
                 "ports below 1024 are for privileged programs: use a port from 1024 up, or allow \

@@ -15,6 +15,8 @@ mod connections;
 #[cfg(test)]
 mod doctor_all;
 #[cfg(test)]
+mod doctor_moved;
+#[cfg(test)]
 mod doctor_slips;
 #[cfg(test)]
 mod doctor_store;

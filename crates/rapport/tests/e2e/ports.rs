@@ -30,6 +30,14 @@ fn both_loopback_families_are_served_and_announced() {
 }
 
 #[test]
+fn ping_says_why_it_cannot_know_the_server() {
+    let house = House::with("server: {port: 70000}\n");
+    let pinged = house.run(&["ping", "-c", "1"]);
+    assert_eq!(pinged.status.code(), Some(3), "{pinged:?}");
+    assert!(text(&pinged.stderr).contains("70000"), "{pinged:?}");
+}
+
+#[test]
 fn ping_and_bench_find_the_server_that_runs() {
     let house = House::new();
     let server = house.serve(&[]);

@@ -69,6 +69,19 @@ pub(super) fn fixed(text: &str) -> String {
     fix(text, &LogicalMap::default()).0
 }
 
+/// The text with `to` where one of `writings` stands as the port of this machine, or as the value
+/// of a name that ends with `port`; ports of other machines stay.
+pub(super) fn moved(text: &str, writings: &[String], to: u16) -> String {
+    let new = |number: &str, spot: &Spot| {
+        let is_here = match spot {
+            Spot::Named => true,
+            Spot::Host(host) => is_this_machine(host),
+        };
+        (is_here && writings.iter().any(|written| written == number)).then_some(to)
+    };
+    text.split_inclusive('\n').map(|line| with_numbers(line, &new)).collect()
+}
+
 /// Replaces every number that stands where a port does and is none.
 fn fix(text: &str, map: &LogicalMap) -> (String, Vec<Change>) {
     let mut fixed = String::with_capacity(text.len());
@@ -87,54 +100,79 @@ fn fix(text: &str, map: &LogicalMap) -> (String, Vec<Change>) {
     (fixed, changes)
 }
 
-/// A port stands after a name with `port` in it, or after the colon of an address.
 fn fix_line(line: &str, map: &LogicalMap) -> String {
-    let mut new = String::with_capacity(line.len());
+    with_numbers(line, &|number, _| match parse(number, Place::Argument) {
+        Err(_) => map.port(number).or_else(|| candidates(number).first().copied()),
+        Ok(_) => None,
+    })
+}
+
+/// Why a number is taken for a port.
+#[derive(Debug, PartialEq, Eq)]
+enum Spot {
+    /// It is the value of a name that ends with `port`.
+    Named,
+    /// It stands behind the colon of this host.
+    Host(String),
+}
+
+/// The line with what `new` says in the places of ports.
+fn with_numbers(line: &str, new: &dyn Fn(&str, &Spot) -> Option<u16>) -> String {
+    let mut out = String::with_capacity(line.len());
     let mut rest = line;
     while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
         let (before, digits) = rest.split_at(start);
         let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
         let (number, after) = digits.split_at(end);
-        new.push_str(before);
-        let replacement = match parse(number, Place::Argument) {
-            Err(_) if is_port_place(&new, after) => {
-                map.port(number).or_else(|| candidates(number).first().copied())
-            }
-            _ => None,
-        };
-        match replacement {
-            Some(port) => new.push_str(&port.to_string()),
-            None => new.push_str(number),
+        out.push_str(before);
+        match spot(&out, after).and_then(|spot| new(number, &spot)) {
+            Some(port) => out.push_str(&port.to_string()),
+            None => out.push_str(number),
         }
         rest = after;
     }
-    new.push_str(rest);
-    new
+    out.push_str(rest);
+    out
 }
 
-fn is_port_place(before: &str, after: &str) -> bool {
+/// A port stands after a name with `port` in it, or after the colon of an address.
+fn spot(before: &str, after: &str) -> Option<Spot> {
     if after.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '.')) {
-        return false;
+        return None;
     }
     let bare = before.trim_end_matches([' ', '\t', '"', '\'', '=', ':']);
     // A number that is part of a word or a decimal is no port.
     if bare.len() == before.len() {
-        return false;
+        return None;
     }
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let name: String = bare.chars().rev().take_while(|c| is_name(*c)).collect();
     let name: String = name.chars().rev().collect::<String>().to_ascii_lowercase();
-    let after_colon = before.ends_with(':');
-    name.ends_with("port") || (after_colon && (is_host(&name) || bare.ends_with(']')))
+    if name.ends_with("port") {
+        return Some(Spot::Named);
+    }
+    if !before.ends_with(':') {
+        return None;
+    }
+    if let Some(inside) = bare.strip_suffix(']') {
+        return Some(Spot::Host(inside.rsplit('[').next().unwrap_or(inside).to_owned()));
+    }
+    is_host(&name).then_some(Spot::Host(name))
 }
 
 fn is_host(name: &str) -> bool {
     name == "localhost" || name.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
+/// Whether a host is this machine, whatever its other names are.
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::fix_line;
+    use super::{fix_line, moved};
     use doctor::port::LogicalMap;
 
     #[track_caller]
@@ -159,6 +197,24 @@ mod tests {
             "port: 619009.5",
         ] {
             check(same, same);
+        }
+    }
+
+    #[test]
+    fn a_port_moves_where_it_is_the_one_of_this_machine() {
+        let writings = ["61900".to_owned(), "619009".to_owned()];
+        for (line, expected) in [
+            ("url: http://localhost:61900/mcp\n", "url: http://localhost:8001/mcp\n"),
+            ("MCP_PORT=61900", "MCP_PORT=8001"),
+            ("port: 619009 # home", "port: 8001 # home"),
+            ("at [::1]:61900 and 127.0.0.1:61900", "at [::1]:8001 and 127.0.0.1:8001"),
+        ] {
+            assert_eq!(moved(line, &writings, 8001), expected);
+        }
+        for same in
+            ["http://192.168.1.5:61900/", "port: 61901", "tokens: 61900", "[2001:db8::1]:61900"]
+        {
+            assert_eq!(moved(same, &writings, 8001), same);
         }
     }
 }

@@ -72,6 +72,11 @@ pub(super) fn with_ports(text: &str) -> String {
     fix::fixed(text)
 }
 
+/// The text with `to` where one of `writings` is the port of this machine.
+pub(super) fn with_moved_port(text: &str, writings: &[String], to: u16) -> String {
+    fix::moved(text, writings, to)
+}
+
 /// Runs `config`.
 pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> {
     match &options.what {

@@ -36,35 +36,115 @@ pub(super) fn read(path: &Path) -> anyhow::Result<String> {
     }
 }
 
+/// A file that is to be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::command) struct Change {
+    pub(in crate::command) path: PathBuf,
+    /// What it was when the change was made up; empty for a file that is not there.
+    pub(in crate::command) before: String,
+    pub(in crate::command) after: String,
+}
+
 /// Replaces the text `before` by `after`, in one step; the copy's path when there was a file.
 ///
 /// # Errors
 /// When the file changed since it was read, or cannot be written.
 pub(super) fn replace(path: &Path, before: &str, after: &str) -> anyhow::Result<Option<PathBuf>> {
-    // A link stays a link: what it leads to is replaced.
-    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().context("the file has no folder")?;
-    data::private_folder(folder)?;
-    let there = path.exists();
-    let copy = there.then(|| data::backup_name(&path));
-    if let Some(copy) = &copy {
-        std::fs::copy(&path, copy).with_context(|| format!("cannot write `{}`", copy.display()))?;
+    let (before, after) = (before.to_owned(), after.to_owned());
+    let change = Change { path: path.to_owned(), before, after };
+    let copies = replace_all(std::slice::from_ref(&change), || Ok(()))?;
+    Ok(copies.into_iter().next().flatten())
+}
+
+/// Replaces all of these files, or none: when one cannot be written, or `check` refuses what came
+/// of it, those that were written are put back. The paths of the copies of what was there.
+///
+/// # Errors
+/// What was in the way. When a file could not be put back either, that too, with its copy.
+pub(in crate::command) fn replace_all(
+    changes: &[Change],
+    check: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<Option<PathBuf>>> {
+    let mut steps = Vec::new();
+    let done = changes
+        .iter()
+        .try_for_each(|change| {
+            // What cannot be written at all shows here, before anything changed.
+            steps.push(Step::prepare(change)?);
+            Ok(())
+        })
+        .and_then(|()| steps.iter_mut().try_for_each(Step::make))
+        .and_then(|()| check());
+    let Err(error) = done else { return Ok(steps.into_iter().map(|step| step.copy).collect()) };
+    let lost = steps.iter().filter_map(|step| step.undo().err());
+    let lost: Vec<String> = lost.map(|error| format!("{error:#}")).collect();
+    if lost.is_empty() { Err(error) } else { Err(error.context(lost.join("; "))) }
+}
+
+/// One file on its way.
+struct Step<'c> {
+    change: &'c Change,
+    /// The file itself, when the path is a link to it.
+    path: PathBuf,
+    /// The new text, beside the file.
+    aside: PathBuf,
+    copy: Option<PathBuf>,
+    made: bool,
+}
+
+impl<'c> Step<'c> {
+    fn prepare(change: &'c Change) -> anyhow::Result<Self> {
+        // A link stays a link: what it leads to is replaced.
+        let path = std::fs::canonicalize(&change.path).unwrap_or_else(|_| change.path.clone());
+        let failed = || format!("cannot write `{}`", path.display());
+        let folder = path.parent().context("the file has no folder")?;
+        data::private_folder(folder)?;
+        let copy = path.exists().then(|| data::backup_name(&path));
+        if let Some(copy) = &copy {
+            let failed = || format!("cannot write `{}`", copy.display());
+            std::fs::copy(&path, copy).with_context(failed)?;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = folder.join(format!(".{name}.{}", std::process::id()));
+        let written = write(&aside, &path, &change.after).with_context(failed);
+        let step = Self { change, path, aside, copy, made: false };
+        if written.is_err() {
+            step.undo()?;
+        }
+        written.map(|()| step)
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = folder.join(format!(".{name}.{}", std::process::id()));
-    let written = write(&aside, &path, after).and_then(|()| {
-        let now = read(&path)?;
-        ensure!(now == before, "`{}` was changed at this moment: try again", path.display());
-        std::fs::rename(&aside, &path)?;
+
+    fn make(&mut self) -> anyhow::Result<()> {
+        let shown = self.path.display();
+        let failed = || format!("cannot write `{shown}`");
+        let now = read(&self.path)?;
+        let same = now == self.change.before;
+        ensure!(same, "cannot write `{shown}`: it was changed at this moment: try again");
+        std::fs::rename(&self.aside, &self.path).with_context(failed)?;
+        self.made = true;
         Ok(())
-    });
-    if written.is_err() {
-        // What is left aside is of no use.
-        let _gone = std::fs::remove_file(&aside);
-        let _gone = copy.as_ref().map(std::fs::remove_file);
     }
-    written.with_context(|| format!("cannot write `{}`", path.display()))?;
-    Ok(copy)
+
+    /// The file is what it was, and nothing lies beside it.
+    fn undo(&self) -> anyhow::Result<()> {
+        match (&self.copy, self.made) {
+            (Some(copy), true) => {
+                let lost = || {
+                    let (path, copy) = (self.path.display(), copy.display());
+                    format!("`{path}` could not be put back: what it was is in `{copy}`")
+                };
+                write(&self.aside, copy, &self.change.before).with_context(lost)?;
+                std::fs::rename(&self.aside, &self.path).with_context(lost)?;
+            }
+            (None, true) => std::fs::remove_file(&self.path)
+                .with_context(|| format!("`{}` could not be removed again", self.path.display()))?,
+            (_, false) => {}
+        }
+        // What is left aside is of no use.
+        let _gone = std::fs::remove_file(&self.aside);
+        let _gone = self.copy.as_ref().map(std::fs::remove_file);
+        Ok(())
+    }
 }
 
 fn write(aside: &Path, path: &Path, text: &str) -> anyhow::Result<()> {
@@ -76,9 +156,19 @@ fn write(aside: &Path, path: &Path, text: &str) -> anyhow::Result<()> {
     file.write_all(text.as_bytes())?;
     if let Ok(found) = std::fs::metadata(path) {
         std::fs::set_permissions(aside, found.permissions())?;
+        #[cfg(unix)]
+        keep_owner(aside, &found);
     }
     file.sync_all()?;
     Ok(())
+}
+
+/// A file of somebody else stays his when root writes it.
+#[cfg(unix)]
+fn keep_owner(aside: &Path, found: &std::fs::Metadata) {
+    use std::os::unix::fs::MetadataExt as _;
+    // Only root may give files away, and for others they are their own already.
+    let _kept = std::os::unix::fs::chown(aside, Some(found.uid()), Some(found.gid()));
 }
 
 /// The lines that differ, with a few around them; one change in one place, as our edits are.
@@ -120,6 +210,40 @@ mod tests {
         std::fs::write(&path, b"\xff\xfe{\0}\0").unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("no UTF-8 text: byte 0"));
         assert!(read(dir.path()).is_err());
+    }
+
+    #[test]
+    fn all_files_change_or_none_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for name in ["a", "b"] {
+            std::fs::write(path(name), "old").unwrap();
+        }
+        let change = |name: &str, before: &str| Change {
+            path: path(name),
+            before: before.to_owned(),
+            after: "new".to_owned(),
+        };
+        let texts = || ["a", "b"].map(|name| std::fs::read_to_string(path(name)).unwrap());
+        let left = || std::fs::read_dir(dir.path()).unwrap().count();
+        // The second was changed by somebody else: the first is put back.
+        let both = [change("a", "old"), change("c", ""), change("b", "other")];
+        let error = replace_all(&both, || Ok(())).unwrap_err();
+        assert!(format!("{error:#}").contains("b`: it was changed at this moment"), "{error:#}");
+        assert_eq!((texts(), left()), (["old", "old"].map(str::to_owned), 2));
+        // The second cannot be written: the first is not touched.
+        let error = replace_all(&[change("a", "old"), change("b/c", "")], || Ok(())).unwrap_err();
+        assert!(format!("{error:#}").contains("b"), "{error:#}");
+        assert_eq!((texts(), left()), (["old", "old"].map(str::to_owned), 2));
+        // What came of it is refused.
+        let both = [change("a", "old"), change("c", ""), change("b", "old")];
+        let error = replace_all(&both, || bail!("no good")).unwrap_err();
+        assert_eq!(format!("{error:#}"), "no good");
+        assert_eq!((texts(), left()), (["old", "old"].map(str::to_owned), 2));
+        let copies = replace_all(&both, || Ok(())).unwrap();
+        assert_eq!(texts(), ["new", "new"].map(str::to_owned));
+        assert_eq!(copies, [Some(path("a.bak")), None, Some(path("b.bak"))]);
+        assert_eq!(std::fs::read_to_string(path("b.bak")).unwrap(), "old");
     }
 
     #[cfg(unix)]

@@ -8,6 +8,7 @@ mod edit;
 mod entry;
 mod file;
 mod key;
+pub(super) mod led;
 mod list;
 mod machine;
 mod running;
@@ -28,7 +29,7 @@ use machine::Machine;
 
 pub(super) use doctor::run as claude_desktop;
 
-pub(super) use file::difference;
+pub(super) use file::{Change, difference, replace_all};
 
 /// The JSON text with this value at this path, everything else byte for byte; `None` when it cannot
 /// be read.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use doctor::{Report, Request, diagnose, files};
+use doctor::{Report, Request, diagnose, files, own};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -50,6 +50,10 @@ async fn one(subject: Subject, request: &Request) -> Row {
     let report = match work {
         Work::Done(report) => *report,
         Work::File(file) => files::diagnose(&file, request).await,
+        Work::Home(port, request) => match own::port(port) {
+            Some(taken) if !own::answers_at(port).await => taken,
+            Some(_) | None => diagnose(&request).await,
+        },
         Work::Address(request) => {
             let report = diagnose(&request).await;
             let is_base = request.target.is_some() && !request.mcp;

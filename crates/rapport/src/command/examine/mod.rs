@@ -79,8 +79,22 @@ enum Patient {
     Everything,
     Command(stdio::Command),
     File(File),
+    /// Several files.
+    Files(Vec<File>),
     /// The configurations in a folder.
     Folder(PathBuf, bool),
+}
+
+impl Patient {
+    /// The files that were named on the command line.
+    fn named(&self) -> Vec<PathBuf> {
+        match self {
+            Self::File(file) => vec![file.path.clone()],
+            Self::Files(files) => files.iter().map(|file| file.path.clone()).collect(),
+            Self::Folder(path, _) => folder::files(path),
+            Self::Address | Self::Command(_) | Self::Everything => Vec::new(),
+        }
+    }
 }
 
 /// Reads how long to wait.
@@ -121,7 +135,12 @@ fn origin(text: &str) -> Result<String, String> {
 }
 
 /// Looks as often as it was told to, prints the reports, and gives the exit code.
-pub(super) fn run(frame: &mut Frame, request: &Request, more: &More) -> anyhow::Result<Exit> {
+pub(super) fn run(
+    frame: &mut Frame,
+    request: &Request,
+    more: &More,
+    others: &[String],
+) -> anyhow::Result<Exit> {
     let is_id = |text: &&str| !Path::new(text).exists() && conversation::is_id(text);
     let named = request.target.as_deref().filter(is_id);
     if let Some(id) = more.context.as_deref().or(named) {
@@ -131,7 +150,7 @@ pub(super) fn run(frame: &mut Frame, request: &Request, more: &More) -> anyhow::
         print(frame, &report)?;
         return Ok(exit(&report));
     }
-    let patient = match patient(frame, request, more) {
+    let patient = match patient(frame, request, more, others) {
         Ok(patient) => patient,
         Err(text) => {
             frame.printer.error(&text);
@@ -167,8 +186,8 @@ pub(super) fn run(frame: &mut Frame, request: &Request, more: &More) -> anyhow::
             tokio::time::sleep(PAUSE).await;
         }
     })??;
-    if more.fix && mend::run(frame, &files(frame, &patient), mend::How::of(more.yes, more.dry_run))?
-    {
+    let how = mend::How::of(more.yes, more.dry_run);
+    if more.fix && mend::run(frame, &files(frame, &patient), &patient.named(), how)? {
         seen = block_on(look(frame, &patient, request))?;
     }
     seen.print(frame)?;
@@ -257,14 +276,12 @@ impl Seen {
 /// The files that may be mended.
 fn files(frame: &Frame, patient: &Patient) -> Vec<PathBuf> {
     match patient {
-        Patient::File(file) => vec![file.path.clone()],
         Patient::Everything => {
             let clients = super::connect::client_files(&frame.env);
             let clients = clients.into_iter().map(|(_, path)| path);
             super::config::own_file(frame).into_iter().chain(clients).collect()
         }
-        Patient::Folder(path, _) => folder::files(path),
-        Patient::Address | Patient::Command(_) => Vec::new(),
+        _ => patient.named(),
     }
 }
 
@@ -294,6 +311,11 @@ async fn look(frame: &Frame, patient: &Patient, request: &Request) -> Seen {
             report
         }
         Patient::File(file) => files::diagnose(file, request).await,
+        Patient::Files(files) => {
+            let subjects = files.iter().map(subjects::of_file).collect();
+            let place = "in the files that were named".to_owned();
+            return Seen::All(everything::of(subjects, request, place).await);
+        }
     };
     report.verbose = request.verbose;
     Seen::One(Box::new(report))
@@ -308,7 +330,25 @@ fn print(frame: &mut Frame, report: &Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn patient(frame: &Frame, request: &Request, more: &More) -> Result<Patient, String> {
+/// Whether all these words are files, so that more than one of them makes sense.
+pub(super) fn are_files<'t>(mut words: impl Iterator<Item = &'t str>) -> bool {
+    words.all(is_file)
+}
+
+fn patient(
+    frame: &Frame,
+    request: &Request,
+    more: &More,
+    others: &[String],
+) -> Result<Patient, String> {
+    if !others.is_empty() {
+        let words = request.target.iter().chain(others);
+        let file = |path: &String| {
+            let path = PathBuf::from(path);
+            File { path, run: more.run, search: search::folders(frame) }
+        };
+        return Ok(Patient::Files(words.map(file).collect()));
+    }
     if let Some(text) = &more.stdio {
         let command = stdio::Command::parse(text).map_err(|error| format!("--stdio: {error}"))?;
         return Ok(Patient::Command(stdio::Command {

@@ -49,7 +49,15 @@ pub(super) enum Work {
     /// It has been judged already.
     Done(Box<Report>),
     Address(Box<Request>),
+    /// The port of our own server, which does not run: another program may have it.
+    Home(u16, Box<Request>),
     File(File),
+}
+
+/// A file that was named.
+pub(super) fn of_file(file: &File) -> Subject {
+    let place = file.path.display().to_string();
+    Subject { name: "file".to_owned(), place, work: Work::File(file.clone()) }
 }
 
 /// What there is, the server first.
@@ -111,14 +119,16 @@ fn of_configuration(frame: &Frame, request: &Request, loaded: &Loaded, found: &m
 fn server(frame: &Frame, request: &Request, config: &Config) -> Subject {
     let running = runtime::of_folder(&config.data);
     let port = config.ports.port;
+    let is_home = running.is_none() && frame.globals.host.is_none() && port != 0;
     let (port, target) = match (running, &frame.globals.host) {
         (Some(running), _) => (running.port, Some(running.url)),
         (None, Some(host)) => (port, Some(format!("{host}:{port}"))),
         (None, None) => (port, None),
     };
     let place = target.clone().unwrap_or_else(|| format!("localhost:{port}"));
-    let request = Request { target, default_port: port, ..request.clone() };
-    Subject { name: "server".to_owned(), place, work: Work::Address(Box::new(request)) }
+    let request = Box::new(Request { target, default_port: port, ..request.clone() });
+    let work = if is_home { Work::Home(port, request) } else { Work::Address(request) };
+    Subject { name: "server".to_owned(), place, work }
 }
 
 fn address(request: &Request, name: String, place: &str, target: &str) -> Subject {

@@ -79,7 +79,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "MIB", requires = "record")]
     record_max: Option<u64>,
     /// Do something to the traffic, such as `path=/v1/* status=529 every=3` (can be repeated)
-    #[arg(long = "rule", value_name = "RULE")]
+    #[arg(long = "rule", value_name = "RULE", conflicts_with_all = ["stdio", "open"])]
     rules: Vec<String>,
     /// Show only what fits, such as `status:5xx`, `model:claude`, `slow:2s`, `bad`
     #[arg(long, value_name = "FILTER", default_value = "")]
@@ -211,15 +211,17 @@ pub(super) fn addressed(frame: &mut Frame, text: Option<&str>) -> Result<Target,
     if let Some(text) = text {
         return target(frame, text, &port::Place::Argument);
     }
-    if frame.globals.host.is_none()
-        && frame.globals.port.is_none()
-        && let Ok((_, found)) = Reach::plain(None).found(frame)
-        && !found.guessed
-    {
-        // Only where it is: these commands look at the server, not at one of its paths.
-        let mut address = found.address;
-        address.path.clear();
-        return target(frame, &address.to_string(), &port::Place::Argument);
+    if frame.globals.host.is_none() && frame.globals.port.is_none() {
+        let (_, found) = Reach::plain(None).found(frame).map_err(|failure| {
+            super::reach::complain(&mut frame.printer, &failure);
+            super::reach::exit(failure.class())
+        })?;
+        if !found.guessed {
+            // Only where it is: these commands look at the server, not at one of its paths.
+            let mut address = found.address;
+            address.path.clear();
+            return target(frame, &address.to_string(), &port::Place::Argument);
+        }
     }
     let host = frame.globals.host.clone().unwrap_or_else(|| "localhost".to_owned());
     let host =

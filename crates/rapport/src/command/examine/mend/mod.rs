@@ -4,6 +4,7 @@
 //! of this product, are written, each with a copy beside it; nothing else on the machine changes.
 
 mod entry;
+mod moved;
 mod own;
 mod text;
 
@@ -41,13 +42,20 @@ impl How {
     }
 }
 
-/// Mends files; true when one was changed.
+/// Mends files, after the server and its clients were moved from a port that cannot be had; `named`
+/// are those of the command line. True when a file was changed.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub(super) fn run(frame: &mut Frame, files: &[PathBuf], how: How) -> anyhow::Result<bool> {
-    let mut changed = false;
-    let mut found = false;
+pub(super) fn run(
+    frame: &mut Frame,
+    files: &[PathBuf],
+    named: &[PathBuf],
+    how: How,
+) -> anyhow::Result<bool> {
+    let moved = moved::run(frame, named, how)?;
+    let mut changed = moved == Some(true);
+    let mut found = moved.is_some();
     for path in files {
         let Some(plan) = plan(frame, path) else { continue };
         found = true;
@@ -191,7 +199,7 @@ fn carry_out(frame: &mut Frame, path: &Path, plan: &Plan, how: How) -> anyhow::R
 
 /// A text for people: what follows a name that sounds like a secret is left out.
 fn without_secrets(text: &str) -> String {
-    let names = ["key", "token", "secret", "password"];
+    let names = ["key", "token", "secret", "password", "authorization"];
     let shown = text.lines().map(|line| {
         let lower = line.to_ascii_lowercase();
         let place = names.iter().filter_map(|name| lower.find(name)).min();

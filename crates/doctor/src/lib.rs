@@ -15,6 +15,7 @@ pub mod sockets;
 pub mod stdio;
 pub mod target;
 
+mod behind;
 mod case;
 mod check;
 mod confined;
@@ -29,6 +30,7 @@ mod proxies;
 pub mod report;
 mod request;
 mod routes;
+mod tail;
 mod wsl;
 
 pub use check::About;

@@ -1,6 +1,5 @@
 //! `SELinux` and `AppArmor`: what they denied a program, from logs and files that may be read.
 
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::report::{Fix, Verdict};
@@ -21,7 +20,8 @@ pub(crate) enum Wish {
 
 /// Why a security module forbids the port, when a denial was written down; `pid` is the program.
 pub(crate) fn denied(root: &Path, wish: Wish, port: u16, pid: Option<u32>) -> Option<Verdict> {
-    let logs = LOGS.iter().filter_map(|path| Some((*path, tail(&root.join(path))?)));
+    let logs =
+        LOGS.iter().filter_map(|path| Some((*path, crate::tail::tail(&root.join(path), TAIL)?)));
     logs.filter_map(|(path, text)| {
         // The newest denial is the one that counts.
         let found = text
@@ -47,15 +47,6 @@ pub(crate) fn of_process(root: &Path, pid: u32) -> Option<String> {
         Some(false) => format!("SELinux only warns; the process runs as {label}"),
         None => format!("AppArmor confines the process: {label}"),
     })
-}
-
-fn tail(path: &Path) -> Option<String> {
-    let mut file = std::fs::File::open(path).ok()?;
-    let length = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL))).ok()?;
-    let mut bytes = Vec::new();
-    file.take(TAIL).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The value of `key=value` or `key="value"`.

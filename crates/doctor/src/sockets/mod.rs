@@ -10,7 +10,7 @@ mod linux;
 mod macos;
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 mod other;
-mod redact;
+pub(crate) mod redact;
 #[cfg(test)]
 mod tests;
 #[cfg(any(windows, test))]

@@ -16,6 +16,8 @@ mod credentials;
 #[cfg(target_os = "linux")]
 mod firewall;
 #[cfg(target_os = "linux")]
+mod gateway;
+#[cfg(target_os = "linux")]
 mod healthy;
 #[cfg(target_os = "linux")]
 mod held;

@@ -21,7 +21,7 @@ const FAST_MS: f64 = 3000.0;
 
 /// Starts a program and waits until it accepts connections; `None` when it is not installed.
 #[expect(clippy::disallowed_methods, reason = "the test waits in real time for a real program")]
-fn start(port: u16, program: &str, args: &[&str]) -> Option<Held> {
+pub(super) fn start(port: u16, program: &str, args: &[&str]) -> Option<Held> {
     let port_text = port.to_string();
     let args = args.iter().map(|word| word.replace("PORT", &port_text));
     let mut command = Command::new(program);

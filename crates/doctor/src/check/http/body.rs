@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Seen;
 use crate::probe::http::Answer;
 use crate::report::{Fix, Verdict};
+use crate::sockets::redact;
 
 /// Limit: how much of a server's own words is shown.
 const SHOWN_MAX: usize = 160;
@@ -17,9 +18,21 @@ pub(super) fn said(answer: &Answer) -> Option<String> {
 /// The message of an error, or the first line of the body.
 pub(super) fn message(answer: &Answer) -> Option<String> {
     let json = answer.json();
-    let text = json.as_ref().and_then(in_json).unwrap_or_else(|| answer.body.clone());
+    let text = json.as_ref().and_then(in_json).unwrap_or_else(|| words(&answer.body));
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-    Some(line.chars().filter(|c| !c.is_control()).take(SHOWN_MAX).collect())
+    Some(redact::line(line).chars().take(SHOWN_MAX).collect())
+}
+
+/// A text, or the title of a web page: its first line is a tag.
+fn words(body: &str) -> String {
+    let start = body.trim_start();
+    if !start.starts_with('<') {
+        return body.to_owned();
+    }
+    let lower = start.to_ascii_lowercase();
+    let from = lower.find("<title>").map(|at| at + "<title>".len());
+    let title = from.and_then(|from| start.get(from..lower.find("</title>")?));
+    title.map_or_else(String::new, str::to_owned)
 }
 
 fn in_json(value: &Value) -> Option<String> {

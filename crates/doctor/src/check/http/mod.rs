@@ -1,5 +1,6 @@
 //! Rung 4: the HTTP answer says that the server is well, or what is wrong with it.
 
+mod behind;
 mod body;
 mod framing;
 pub(super) mod ours;
@@ -115,7 +116,9 @@ const VERDICTS: &[&str] = &[
     "store.disk_full",
     "store.locked",
     "store.read_only",
+    "upstream.auth",
     "upstream.dns",
+    "upstream.protocol",
     "upstream.refused",
     "upstream.timeout",
     "upstream.tls",
@@ -165,8 +168,10 @@ async fn look(case: &Case) -> Step {
     let mut step = status::judge(&seen);
     step.verdict =
         step.verdict.map(|found| credential::named(found, case.environment.credentials()));
-    if let Some(verdict) = &step.verdict {
+    if let Some(verdict) = step.verdict.take() {
+        let verdict = behind::named(verdict, case).await;
         step.summary.clone_from(&verdict.sentence);
+        step.verdict = Some(verdict);
     }
     if let Some(verdict) = &mut step.verdict
         && verdict.id == "http.wrong_path"
@@ -195,7 +200,25 @@ async fn look(case: &Case) -> Step {
     {
         step = Step::warn(summary);
     }
-    step.seen([stages(case)])
+    step.seen([stages(case)]).seen(limits(answer))
+}
+
+/// Headers in which a server says how much more it may be asked, in the words of several vendors.
+const LIMITS: &[&str] = &[
+    "anthropic-ratelimit-requests-remaining",
+    "anthropic-ratelimit-tokens-remaining",
+    "ratelimit-remaining",
+    "retry-after",
+    "x-ratelimit-remaining",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+];
+
+/// What the answer says of limits; `None` when it says nothing.
+fn limits(answer: &Answer) -> Option<String> {
+    let said = LIMITS.iter().filter_map(|name| Some(format!("{name} {}", answer.header(name)?)));
+    let said: Vec<String> = said.collect();
+    (!said.is_empty()).then(|| format!("limits: {}", said.join(", ")))
 }
 
 /// Adds what the whole machine is short of, and who uses most of it.

@@ -109,8 +109,24 @@ pub(super) fn malformed(answer: &Answer) -> Verdict {
     }
 }
 
+/// Words of a service that refuses the key of the gateway before it.
+pub(super) const KEYS: &[&str] = &[
+    "incorrect api key",
+    "invalid api key",
+    "invalid x-api-key",
+    "invalid_api_key",
+    "api key not valid",
+    "authentication_error",
+];
+
 /// Words of errors between a gateway and the service behind it.
 const BEHIND: &[(&[&str], &str, &str, &str)] = &[
+    (
+        KEYS,
+        "upstream.auth",
+        "refuses the gateway's key",
+        "give the gateway a key that the service knows, then restart or reload it",
+    ),
     (
         &["econnrefused", "connection refused"],
         "upstream.refused",

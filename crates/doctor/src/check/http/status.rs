@@ -24,7 +24,9 @@ pub(super) fn judge(seen: &Seen<'_>) -> Step {
         400..=499 => malformed(answer),
         _ => failure(answer),
     };
-    Step::name(verdict.because(line).because_all(body::said(answer)))
+    Step::name(
+        verdict.because(line).because_all(body::said(answer)).because_all(super::limits(answer)),
+    )
 }
 
 fn redirect(seen: &Seen<'_>) -> Step {
@@ -115,5 +117,6 @@ fn failure(answer: &Answer) -> Verdict {
 }
 
 fn names_upstream(text: &str) -> bool {
-    text.contains("upstream") || text.contains("econnrefused") || text.contains("enotfound")
+    let words = ["upstream", "econnrefused", "enotfound"];
+    words.iter().chain(super::refusal::KEYS).any(|word| text.contains(word))
 }

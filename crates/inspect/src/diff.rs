@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::capture::Exchange;
+use crate::capture::{Exchange, Kind};
 use crate::decode;
 use crate::http::Head;
 use crate::redact;
@@ -33,12 +33,21 @@ pub fn diff(first: &Exchange, second: &Exchange) -> Vec<Difference> {
     let line = |head: &Head| format!("{} {}", head.method(), redact::path(head.path()));
     put(&mut all, "request.line", one(first.ask.as_ref(), line), one(second.ask.as_ref(), line));
     headers(&mut all, "request", first.ask.as_ref(), second.ask.as_ref());
-    bodies(&mut all, "request", &first.ask_body(), &second.ask_body());
+    let (view_a, view_b) = (decode::view(first), decode::view(second));
+    let talks = |exchange: &Exchange| exchange.kind != Kind::Http && exchange.kind != Kind::Tls;
     let status = |head: &Head| head.status().to_string();
     let (a, b) = (first.answer.as_ref(), second.answer.as_ref());
+    if talks(first) || talks(second) {
+        put(&mut all, "answer.status", one(a, status), one(b, status));
+        headers(&mut all, "answer", a, b);
+        for (side, from_caller) in [("request", true), ("answer", false)] {
+            messages(&mut all, side, (&said(&view_a, from_caller), &said(&view_b, from_caller)));
+        }
+        return all;
+    }
+    bodies(&mut all, "request", &first.ask_body(), &second.ask_body());
     put(&mut all, "answer.status", one(a, status), one(b, status));
     headers(&mut all, "answer", a, b);
-    let (view_a, view_b) = (decode::view(first), decode::view(second));
     match (&view_a.model, &view_b.model) {
         (Some(a), Some(b)) => {
             let pairs = [
@@ -56,6 +65,28 @@ pub fn diff(first: &Exchange, second: &Exchange) -> Vec<Difference> {
     }
     all.truncate(DIFFERENCES_MAX);
     all
+}
+
+/// What one side of a connection said, message by message; pings come and go as they please.
+fn said(view: &decode::View, from_caller: bool) -> Vec<String> {
+    let is_said = |item: &&decode::Item| {
+        item.from_caller == from_caller && !matches!(item.name.as_deref(), Some("ping" | "pong"))
+    };
+    let items = view.items.iter().filter(is_said);
+    items.map(|item| item.text.clone()).collect()
+}
+
+/// Messages one by one, in their order.
+fn messages(all: &mut Vec<Difference>, side: &str, (first, second): (&[String], &[String])) {
+    for place in 0..first.len().max(second.len()) {
+        let (a, b) = (first.get(place), second.get(place));
+        let place = format!("{side}.message {}", place + 1);
+        let read = |text: Option<&String>| serde_json::from_str::<Value>(text?).ok();
+        match (read(a), read(b)) {
+            (Some(a), Some(b)) => values(all, (&place, ""), Some(&a), Some(&b)),
+            _ => put(all, &place, a.cloned(), b.cloned()),
+        }
+    }
 }
 
 /// All differences between the bodies of two requests.
@@ -94,7 +125,9 @@ fn headers(all: &mut Vec<Difference>, side: &str, first: Option<&Head>, second: 
 fn bodies(all: &mut Vec<Difference>, side: &str, first: &[u8], second: &[u8]) {
     let read = |bytes| serde_json::from_slice::<Value>(bytes);
     match (read(first), read(second)) {
-        (Ok(first), Ok(second)) => values(all, (side, ""), Some(&first), Some(&second)),
+        (Ok(first), Ok(second)) => {
+            values(all, (&format!("{side}.body"), ""), Some(&first), Some(&second));
+        }
         _ if first != second => {
             let text = |bytes| Some(String::from_utf8_lossy(bytes).into_owned());
             put(all, &format!("{side}.body"), text(first), text(second));
@@ -105,7 +138,7 @@ fn bodies(all: &mut Vec<Difference>, side: &str, first: &[u8], second: &[u8]) {
 
 fn values(
     all: &mut Vec<Difference>,
-    (side, path): (&str, &str),
+    (place, path): (&str, &str),
     first: Option<&Value>,
     second: Option<&Value>,
 ) {
@@ -118,17 +151,17 @@ fn values(
             keys.sort();
             keys.dedup();
             for key in keys {
-                values(all, (side, &format!("{path}/{key}")), a.get(key), b.get(key));
+                values(all, (place, &format!("{path}/{key}")), a.get(key), b.get(key));
             }
         }
         (Some(Value::Array(a)), Some(Value::Array(b))) => {
-            for place in 0..a.len().max(b.len()) {
-                values(all, (side, &format!("{path}/{place}")), a.get(place), b.get(place));
+            for at in 0..a.len().max(b.len()) {
+                values(all, (place, &format!("{path}/{at}")), a.get(at), b.get(at));
             }
         }
         (first, second) => {
             let text = |value: Option<&Value>| value.map(ToString::to_string);
-            put(all, &format!("{side}.body {path}"), text(first), text(second));
+            put(all, format!("{place} {path}").trim_end(), text(first), text(second));
         }
     }
 }

@@ -30,6 +30,7 @@ mod stdio;
 mod tasks;
 mod tell;
 mod visible;
+mod websocket;
 
 pub use capture::{Book, Ending, Exchange, Kind, News, Room};
 pub use claim::{Claim, Judgement, junit};
@@ -37,7 +38,7 @@ pub use collector::Collector;
 pub use diff::{Difference, diff};
 pub use filter::Filter;
 pub use player::{Fit, LeftOut, Pace, Player, Playing};
-pub use proxy::{Proxy, Settings, Spent, Target, Verdict};
+pub use proxy::{Proxy, ReadTarget, Settings, Spent, Target, Verdict};
 pub use replay::{replay, replay_with};
 pub use rule::{Rule, Unreadable};
 pub use stdio::wrap;

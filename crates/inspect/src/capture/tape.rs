@@ -8,6 +8,8 @@ pub struct Tape {
     bytes: Vec<u8>,
     arrivals: Vec<Arrival>,
     total: u64,
+    /// Where it is not `total`: what went by, before something was taken out of it.
+    passed: Option<u64>,
 }
 
 /// A piece that arrived: where it ended, and when.
@@ -55,7 +57,13 @@ impl Tape {
 
     /// A tape as it was stored.
     pub(crate) fn restore(bytes: Vec<u8>, arrivals: Vec<Arrival>, total: u64) -> Self {
-        Self { bytes, arrivals, total }
+        Self { bytes, arrivals, total, passed: None }
+    }
+
+    /// The tape of something that went by in so many bytes, whatever was taken out of it since.
+    pub(crate) fn passing(mut self, bytes: u64) -> Self {
+        self.passed = Some(bytes).filter(|bytes| *bytes != self.total);
+        self
     }
 
     /// The bytes that were kept, from the beginning.
@@ -64,10 +72,16 @@ impl Tape {
         &self.bytes
     }
 
-    /// How many bytes went by.
+    /// How many bytes there are to read here, those that were not kept included.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total
+    }
+
+    /// How many bytes went by; others than [`total`](Self::total) where secrets were taken out.
+    #[must_use]
+    pub fn passed(&self) -> u64 {
+        self.passed.unwrap_or(self.total)
     }
 
     /// Whether all that went by was kept.
@@ -80,6 +94,40 @@ impl Tape {
     #[must_use]
     pub fn arrivals(&self) -> &[Arrival] {
         &self.arrivals
+    }
+
+    /// Calls `each` with every piece behind the first `skip` bytes, and the time it came.
+    pub(crate) fn each_piece(&self, skip: usize, mut each: impl FnMut(&[u8], Duration)) {
+        let mut from = skip;
+        for arrival in &self.arrivals {
+            let end = usize::try_from(arrival.end).unwrap_or(usize::MAX).min(self.bytes.len());
+            if let Some(piece) = self.bytes.get(from..end).filter(|piece| !piece.is_empty()) {
+                each(piece, arrival.at);
+                from = end;
+            }
+        }
+    }
+
+    /// Calls `each` with every whole frame behind the first `skip` bytes, and the time its last
+    /// byte came; `length` says how long the frame is that begins with these bytes.
+    pub(crate) fn each_whole(
+        &self,
+        skip: usize,
+        length: impl Fn(&[u8]) -> Option<usize>,
+        mut each: impl FnMut(&[u8], Duration),
+    ) {
+        let mut held = Vec::new();
+        self.each_piece(skip, |piece, at| {
+            held.extend_from_slice(piece);
+            let mut from = 0;
+            while let Some(rest) = held.get(from..).filter(|rest| !rest.is_empty()) {
+                let Some(end) = length(rest).filter(|end| *end > 0) else { break };
+                let Some(frame) = rest.get(..end) else { break };
+                each(frame, at);
+                from += end;
+            }
+            held.drain(..from.min(held.len()));
+        });
     }
 
     /// When the byte before this place had come.

@@ -7,7 +7,7 @@ use wire::frame::lines::{Item as Piece, Splitter};
 use wire::frame::sse::Decoder;
 
 use super::frames;
-use crate::capture::{Exchange, Kind, Tape};
+use crate::capture::{Exchange, Kind};
 use crate::http::{Framing, Meter, Unpacker};
 
 /// Limit: bytes of one message.
@@ -72,7 +72,7 @@ fn arrived(exchange: &Exchange, mut each: impl FnMut(&[u8], Duration)) {
         _ => Framing::Close,
     });
     let mut unpacker = exchange.answer.as_ref().and_then(Unpacker::of);
-    pieces(&exchange.answered, head, |piece, at| {
+    exchange.answered.each_piece(head, |piece, at| {
         let mut payload = Vec::new();
         meter.take(piece, &mut |part, _| payload.extend_from_slice(part));
         match &mut unpacker {
@@ -80,18 +80,6 @@ fn arrived(exchange: &Exchange, mut each: impl FnMut(&[u8], Duration)) {
             None => each(&payload, at),
         }
     });
-}
-
-/// The pieces of a tape after its first `skip` bytes.
-pub(super) fn pieces(tape: &Tape, skip: usize, mut each: impl FnMut(&[u8], Duration)) {
-    let mut from = skip;
-    for arrival in tape.arrivals() {
-        let end = usize::try_from(arrival.end).unwrap_or(usize::MAX).min(tape.bytes().len());
-        if let Some(piece) = tape.bytes().get(from..end).filter(|piece| !piece.is_empty()) {
-            each(piece, arrival.at);
-            from = end;
-        }
-    }
 }
 
 fn events(exchange: &Exchange) -> Vec<Item> {
@@ -126,7 +114,7 @@ fn both_ways(exchange: &Exchange) -> Vec<Item> {
     for (tape, from_caller) in [(&exchange.asked, true), (&exchange.answered, false)] {
         let mut splitter = Splitter::new(MESSAGE_BYTES_MAX);
         let mut last = Duration::ZERO;
-        pieces(tape, 0, |piece, at| {
+        tape.each_piece(0, |piece, at| {
             last = at;
             let mut came = Vec::new();
             splitter.push(piece, &mut came);
@@ -137,7 +125,7 @@ fn both_ways(exchange: &Exchange) -> Vec<Item> {
         }
     }
     let mut aside = String::new();
-    pieces(&exchange.aside, 0, |piece, at| {
+    exchange.aside.each_piece(0, |piece, at| {
         aside.push_str(&String::from_utf8_lossy(piece));
         while let Some((line, rest)) = aside.split_once('\n') {
             items.push(Item {

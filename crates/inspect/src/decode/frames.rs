@@ -1,115 +1,42 @@
 //! Frames of WebSocket (RFC 6455) and HTTP/2 (RFC 9113).
 
-use std::time::Duration;
-
-use super::events::{Item, ms, pieces};
-use crate::capture::{Exchange, Tape};
+use super::events::{Item, ms};
+use crate::capture::Exchange;
 use crate::http2::{Frame, Frames, Hpack, PREFACE, reason};
+use crate::websocket::{BINARY, CLOSE, Message, PING, PONG, TEXT, messages};
 
 /// Limit: bytes of a frame that are shown.
 const SHOWN_MAX: usize = 1 << 20;
 
-/// The messages of a WebSocket, fragments put together.
+/// The messages of a WebSocket, fragments put together, unpacked.
 pub(super) fn websocket(exchange: &Exchange) -> Vec<Item> {
-    let heads = [
-        (&exchange.asked, exchange.ask.as_ref(), true),
-        (&exchange.answered, exchange.answer.as_ref(), false),
-    ];
-    let mut items = Vec::new();
-    for (tape, head, from_caller) in heads {
-        let mut message: Option<(u8, Vec<u8>)> = None;
-        let skip = head.map_or(0, |head| head.length);
-        each_whole(tape, skip, ws_length, |frame, at| {
-            let Some((first, payload)) = ws_payload(frame) else { return };
-            let (last, kind) = (first & 0x80 != 0, first & 0x0f);
-            let whole = match kind {
-                0..=2 => {
-                    let (_, held) = message.get_or_insert((kind, Vec::new()));
-                    held.extend_from_slice(&payload);
-                    if last { message.take() } else { None }
-                }
-                _ => Some((kind, payload)),
-            };
-            if let Some((kind, payload)) = whole {
-                items.push(ws_item(kind, &payload, from_caller, at));
-            }
-        });
-    }
-    items
+    messages(exchange).iter().map(ws_item).collect()
 }
 
-fn ws_item(kind: u8, payload: &[u8], from_caller: bool, at: Duration) -> Item {
-    let name = match kind {
-        1 => "text",
-        2 => "binary",
-        8 => "close",
-        9 => "ping",
-        10 => "pong",
+fn ws_item(message: &Message) -> Item {
+    let name = match message.kind {
+        TEXT => "text",
+        BINARY => "binary",
+        CLOSE => "close",
+        PING => "ping",
+        PONG => "pong",
         _ => "unknown",
     };
-    let text = match (kind, payload) {
-        (8, [high, low, reason @ ..]) => {
+    let text = match (message.kind, message.payload.as_slice()) {
+        (_, payload) if message.is_broken => {
+            format!("{} packed bytes that cannot be unpacked", payload.len())
+        }
+        (CLOSE, [high, low, reason @ ..]) => {
             let code = u16::from_be_bytes([*high, *low]);
             format!("{code} {}", String::from_utf8_lossy(reason)).trim_end().to_owned()
         }
-        (2, payload) => format!("{} bytes", payload.len()),
+        (BINARY, payload) => format!("{} bytes", payload.len()),
         (_, payload) => {
             String::from_utf8_lossy(payload.get(..SHOWN_MAX).unwrap_or(payload)).into_owned()
         }
     };
-    Item { from_caller, at_ms: ms(at), name: Some(name.to_owned()), text }
-}
-
-/// How long the frame is that begins here; nothing when its head is not complete.
-fn ws_length(bytes: &[u8]) -> Option<usize> {
-    let second = *bytes.get(1)?;
-    let mask = if second & 0x80 != 0 { 4 } else { 0 };
-    let (head, length) = match second & 0x7f {
-        126 => (4, u64::from(u16::from_be_bytes(array(bytes, 2)?))),
-        127 => (10, u64::from_be_bytes(array(bytes, 2)?)),
-        short => (2, u64::from(short)),
-    };
-    usize::try_from(length).ok()?.checked_add(head + mask)
-}
-
-fn ws_payload(frame: &[u8]) -> Option<(u8, Vec<u8>)> {
-    let (first, second) = (*frame.first()?, *frame.get(1)?);
-    let head = match second & 0x7f {
-        126 => 4,
-        127 => 10,
-        _ => 2,
-    };
-    if second & 0x80 == 0 {
-        return Some((first, frame.get(head..)?.to_vec()));
-    }
-    let mask: [u8; 4] = array(frame, head)?;
-    let masked = frame.get(head + 4..)?;
-    Some((first, masked.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()))
-}
-
-fn array<const N: usize>(bytes: &[u8], from: usize) -> Option<[u8; N]> {
-    bytes.get(from..from.checked_add(N)?)?.try_into().ok()
-}
-
-/// Calls `each` with every whole frame and the time its last byte came.
-fn each_whole(
-    tape: &Tape,
-    skip: usize,
-    length: impl Fn(&[u8]) -> Option<usize>,
-    mut each: impl FnMut(&[u8], Duration),
-) {
-    let mut held = Vec::new();
-    pieces(tape, skip, |piece, at| {
-        held.extend_from_slice(piece);
-        let mut from = 0;
-        while let Some(rest) = held.get(from..).filter(|rest| !rest.is_empty()) {
-            let Some(end) = length(rest).filter(|end| *end > 0) else { break };
-            let Some(frame) = rest.get(..end) else { break };
-            each(frame, at);
-            from += end;
-        }
-        held.drain(..from.min(held.len()));
-    });
+    let (from_caller, at_ms) = (message.from_caller, ms(message.at));
+    Item { from_caller, at_ms, name: Some(name.to_owned()), text }
 }
 
 /// The frames of an HTTP/2 connection, with their headers unpacked.
@@ -118,7 +45,7 @@ pub(super) fn http2(exchange: &Exchange) -> Vec<Item> {
     for (tape, from_caller) in [(&exchange.asked, true), (&exchange.answered, false)] {
         let (mut frames, mut hpack) = (Frames::default(), Hpack::default());
         let skip = if from_caller { PREFACE.len() } else { 0 };
-        pieces(tape, skip, |piece, at| {
+        tape.each_piece(skip, |piece, at| {
             frames.push(piece, |frame| {
                 let (name, text) = told(frame, &mut hpack);
                 let name = Some(name.to_owned());
@@ -194,7 +121,7 @@ pub(super) fn grpc(exchange: &Exchange) -> Vec<Item> {
     ];
     let mut items = Vec::new();
     for (tape, head, from_caller) in sides {
-        each_whole(tape, head.map_or(0, |head| head.length), grpc_length, |frame, at| {
+        tape.each_whole(head.map_or(0, |head| head.length), grpc_length, |frame, at| {
             let (is_packed, message) = (frame.first() == Some(&1), frame.get(5..));
             let message = message.unwrap_or_default();
             let packed = if is_packed { ", packed" } else { "" };
@@ -212,7 +139,8 @@ pub(super) fn grpc(exchange: &Exchange) -> Vec<Item> {
 }
 
 fn grpc_length(bytes: &[u8]) -> Option<usize> {
-    usize::try_from(u32::from_be_bytes(array(bytes, 1)?)).ok()?.checked_add(5)
+    let length: [u8; 4] = bytes.get(1..5)?.try_into().ok()?;
+    usize::try_from(u32::from_be_bytes(length)).ok()?.checked_add(5)
 }
 
 /// The name of a status of gRPC.

@@ -111,8 +111,8 @@ fn line(exchange: &Exchange, (items, rpc, model): Read<'_>, findings: &[Finding]
     }
     text.push_str(&format!(
         "  {} up, {} down",
-        size(exchange.asked.total()),
-        size(exchange.answered.total())
+        size(exchange.asked.passed()),
+        size(exchange.answered.passed())
     ));
     let about = about(items, rpc, model);
     if !about.is_empty() {

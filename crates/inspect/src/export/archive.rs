@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::Broken;
 use crate::capture::{Arrival, Ending, Exchange, Kind, Tape, Times};
 use crate::http::{Framing, Head, Side};
+use crate::websocket::{self, BINARY};
 
 #[derive(Deserialize)]
 struct Archive {
@@ -32,6 +33,19 @@ struct Entry {
     timings: Timings,
     #[serde(default, rename = "_events")]
     events: Vec<Event>,
+    #[serde(default, rename = "_webSocketMessages")]
+    messages: Vec<Message>,
+}
+
+/// A message of a WebSocket, as Chrome writes it.
+#[derive(Deserialize)]
+struct Message {
+    #[serde(rename = "type")]
+    from: String,
+    /// In seconds since 1970.
+    time: f64,
+    opcode: u8,
+    data: String,
 }
 
 #[derive(Deserialize)]
@@ -137,7 +151,7 @@ fn exchange(number: u64, entry: &Entry) -> Result<Exchange, Broken> {
     let framing = |head: &Head| head.answer_framing(&entry.request.method);
     let status = answer.as_ref().map_or(0, Head::status);
     let head_length = answer.as_ref().map_or(0, |head| head.length);
-    Ok(Exchange {
+    let mut exchange = Exchange {
         number,
         kind: if status == 101 { Kind::WebSocket } else { Kind::Http },
         begun,
@@ -163,7 +177,25 @@ fn exchange(number: u64, entry: &Entry) -> Result<Exchange, Broken> {
         },
         answer,
         rules: Vec::new(),
-    })
+    };
+    talked(&mut exchange, &entry.messages);
+    Ok(exchange)
+}
+
+/// Writes the messages of a WebSocket behind the heads, as frames.
+fn talked(exchange: &mut Exchange, messages: &[Message]) {
+    let begun = exchange.begun.as_microsecond() as f64 / 1e6;
+    for message in messages.iter().filter(|_| exchange.kind == Kind::WebSocket) {
+        let bytes = match STANDARD.decode(&message.data) {
+            Ok(bytes) if message.opcode == BINARY => bytes,
+            Ok(_) | Err(_) => message.data.clone().into_bytes(),
+        };
+        let at = Duration::try_from_secs_f64(message.time - begun).unwrap_or_default();
+        let from_caller = message.from == "send";
+        let frame = websocket::write(message.opcode & 0x0f, &bytes, from_caller);
+        let tape = if from_caller { &mut exchange.asked } else { &mut exchange.answered };
+        tape.push(&frame, at, usize::MAX);
+    }
 }
 
 fn ms(value: Option<f64>) -> Duration {
@@ -210,7 +242,8 @@ fn answer(response: &Response) -> Result<Option<Vec<u8>>, String> {
 
 /// Head and body; the body's length is said anew, since its framing and packing are gone.
 fn written(line: &str, headers: &[Pair], body: &[u8]) -> Vec<u8> {
-    const OF_THE_WAY: &[&str] = &["content-length", "content-encoding", "transfer-encoding"];
+    const OF_THE_WAY: &[&str] =
+        &["content-length", "content-encoding", "transfer-encoding", "sec-websocket-extensions"];
     let mut text = format!("{line}\r\n");
     for Pair { name, value } in headers {
         let is_gone = OF_THE_WAY.iter().any(|gone| name.eq_ignore_ascii_case(gone));

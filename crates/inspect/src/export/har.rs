@@ -14,6 +14,7 @@ use crate::capture::{Exchange, Kind};
 use crate::decode;
 use crate::http::Head;
 use crate::redact;
+use crate::websocket::{BINARY, Message, messages};
 
 /// The HTTP exchanges as one archive. Others have no place in the format.
 #[must_use]
@@ -58,10 +59,8 @@ fn entry(exchange: &Exchange, secrets: Secrets) -> Value {
     let items = decode::view(exchange).items;
     if let Some(fields) = entry.as_object_mut().filter(|_| !items.is_empty()) {
         if exchange.kind == Kind::WebSocket {
-            let messages = items.iter().map(|item| {
-                json!({"type": if item.from_caller { "send" } else { "receive" },
-                       "time": item.at_ms / 1e3, "opcode": 1, "data": shown(&item.text, secrets)})
-            });
+            let messages = messages(exchange);
+            let messages = messages.iter().map(|message| websocket(exchange, message, secrets));
             fields.insert("_webSocketMessages".to_owned(), messages.collect());
         } else {
             let events = items.iter().map(|item| {
@@ -71,6 +70,18 @@ fn entry(exchange: &Exchange, secrets: Secrets) -> Value {
         }
     }
     entry
+}
+
+/// A message as Chrome writes it: bytes in base64, and the time in seconds since 1970.
+fn websocket(exchange: &Exchange, message: &Message, secrets: Secrets) -> Value {
+    let data = match std::str::from_utf8(&message.payload) {
+        Ok(text) if message.kind != BINARY => shown(text, secrets),
+        Ok(text) => STANDARD.encode(shown(text, secrets)),
+        Err(_) => STANDARD.encode(&message.payload),
+    };
+    let begun = exchange.begun.as_microsecond() as f64 / 1e6;
+    json!({"type": if message.from_caller { "send" } else { "receive" },
+           "time": begun + message.at.as_secs_f64(), "opcode": message.kind, "data": data})
 }
 
 fn shown(text: &str, secrets: Secrets) -> String {
@@ -86,6 +97,11 @@ fn headers(head: &Head, secrets: Secrets) -> Value {
         json!({"name": name, "value": value})
     };
     head.headers.iter().map(one).collect()
+}
+
+/// A body; what follows the heads of a WebSocket is its messages, which stand elsewhere.
+fn body(exchange: &Exchange, read: fn(&Exchange) -> Vec<u8>) -> Vec<u8> {
+    if exchange.kind == Kind::WebSocket { Vec::new() } else { read(exchange) }
 }
 
 fn request(exchange: &Exchange, secrets: Secrets) -> Value {
@@ -105,7 +121,7 @@ fn request(exchange: &Exchange, secrets: Secrets) -> Value {
             json!({"name": name, "value": value})
         })
         .collect();
-    let body = exchange.ask_body();
+    let body = body(exchange, Exchange::ask_body);
     let mut request = json!({
         "method": head.method(),
         "url": format!("{scheme}://{host}{path}"),
@@ -127,7 +143,7 @@ fn response(exchange: &Exchange, secrets: Secrets) -> Value {
                       "cookies": [], "headers": [], "content": {"size": 0, "mimeType": ""},
                       "redirectURL": "", "headersSize": -1, "bodySize": -1});
     };
-    let body = exchange.answer_body();
+    let body = body(exchange, Exchange::answer_body);
     let mut content = json!({
         "size": body.len(), "mimeType": head.header("content-type").unwrap_or(""),
     });

@@ -11,6 +11,7 @@ use crate::capture::{Arrival, Ending, Exchange, Kind, Tape, Times, unpacked};
 use crate::http::{Framing, Head, Meter, Side, Unpacker, find_end};
 use crate::http2::{self, PREFACE};
 use crate::redact;
+use crate::websocket::hidden as hidden_messages;
 
 /// Whether secrets are kept in what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,9 @@ struct TapeLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
     total: u64,
+    /// What went by, where it was more or less than `total`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    passed: Option<u64>,
     /// Pairs: the place where a piece ended, and its time in microseconds.
     arrivals: Vec<(u64, u64)>,
 }
@@ -98,8 +102,13 @@ pub fn line(exchange: &Exchange, secrets: Secrets) -> String {
         let is_http2 = exchange.kind == Kind::Http2 && secrets == Secrets::Hidden;
         is_http2.then(|| blanked(tape, skip))
     };
-    let asked = asked.or_else(|| blank(&exchange.asked, PREFACE.len()));
-    let answered = answered.or_else(|| blank(&exchange.answered, 0));
+    let messages = Some(exchange).filter(|_| secrets == Secrets::Hidden).and_then(hidden_messages);
+    let (said, heard) = messages.unzip();
+    let asked = asked.or(said).or_else(|| blank(&exchange.asked, PREFACE.len()));
+    let answered = answered.or(heard).or_else(|| blank(&exchange.answered, 0));
+    let written = |hidden: Option<Tape>, whole: &Tape, has_head| {
+        tape((hidden.as_ref().unwrap_or(whole), whole.passed()), has_head, secrets)
+    };
     let trailer = |name: &str, value: &str| match secrets {
         Secrets::Hidden => (name.to_owned(), redact::header(name, value)),
         Secrets::Kept => (name.to_owned(), value.to_owned()),
@@ -120,10 +129,10 @@ pub fn line(exchange: &Exchange, secrets: Secrets) -> String {
             over: us(times.over),
         },
         rules: exchange.rules.clone(),
-        asked: tape(asked.as_ref().unwrap_or(&exchange.asked), has_head, secrets),
-        answered: tape(answered.as_ref().unwrap_or(&exchange.answered), has_head, secrets),
+        asked: written(asked, &exchange.asked, has_head),
+        answered: written(answered, &exchange.answered, has_head),
         trailers: exchange.trailers.iter().map(|(name, value)| trailer(name, value)).collect(),
-        aside: tape(&exchange.aside, false, secrets),
+        aside: written(None, &exchange.aside, false),
     };
     serde_json::to_string(&line).unwrap_or_default()
 }
@@ -214,7 +223,7 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn tape(tape: &Tape, has_head: bool, secrets: Secrets) -> TapeLine {
+fn tape((tape, passed): (&Tape, u64), has_head: bool, secrets: Secrets) -> TapeLine {
     let mut line = TapeLine { total: tape.total(), ..TapeLine::default() };
     let head_end = if has_head { find_end(tape.bytes()).unwrap_or(0) } else { 0 };
     let mut new_head_end = head_end;
@@ -249,6 +258,7 @@ fn tape(tape: &Tape, has_head: bool, secrets: Secrets) -> TapeLine {
     if let Some(last) = line.arrivals.last_mut() {
         last.0 = line.total;
     }
+    line.passed = Some(passed).filter(|passed| *passed != line.total);
     line
 }
 
@@ -354,5 +364,6 @@ fn restored(line: TapeLine) -> Result<Tape, Broken> {
     };
     let arrivals = line.arrivals.into_iter();
     let arrivals = arrivals.map(|(end, us)| Arrival { end, at: Duration::from_micros(us) });
-    Ok(Tape::restore(bytes, arrivals.collect(), line.total))
+    let tape = Tape::restore(bytes, arrivals.collect(), line.total);
+    Ok(tape.passing(line.passed.unwrap_or(line.total)))
 }

@@ -127,7 +127,9 @@ async fn judged(
         payload = Some(request.framing.payload(&raw));
         request.body = Some(raw);
     }
-    match judge(shared, (entry, &request.head), payload.as_deref()).await {
+    let (stream, ahead) = (&mut caller.stream, &mut caller.ahead);
+    let judged = judge(shared, (entry, &request.head), payload.as_deref(), left(stream, ahead));
+    match judged.await {
         Judged::Go(deed, edited) => {
             edit(shared, request, &deed, edited.or(payload));
             Ok(deed)
@@ -150,11 +152,25 @@ pub(super) enum Judged {
     Answer(Vec<u8>),
 }
 
-/// Asks the rules, and waits where they say so.
+/// Reads ahead until the caller hangs up; one that only closes its side cannot be told from one
+/// that left.
+async fn left(stream: &mut Box<dyn Duplex>, ahead: &mut BytesMut) {
+    while ahead.len() < HELD_BYTES_MAX {
+        ahead.reserve(READ_BYTES);
+        if stream.read_buf(ahead).await.unwrap_or(0) == 0 {
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Asks the rules, and waits where they say so; a request that is held while its caller `left` is
+/// over.
 pub(super) async fn judge(
     shared: &Shared,
     (entry, head): (&Entry, &Head),
     payload: Option<&[u8]>,
+    left: impl Future<Output = ()>,
 ) -> Judged {
     let rules = shared.rules.lock().clone();
     let (mut deed, mut edited) = (Deed::default(), None);
@@ -167,7 +183,15 @@ pub(super) async fn judge(
     }
     if deed.pause {
         entry.change(|_| {});
-        match shared.held.hold(entry.number()).await {
+        let verdict = tokio::select! {
+            biased;
+            verdict = shared.held.hold(entry.number()) => verdict,
+            () = left => {
+                entry.end(Ending::CutByCaller);
+                return Judged::Drop;
+            }
+        };
+        match verdict {
             Verdict::Go => {}
             Verdict::GoWith(body) => edited = Some(body),
             Verdict::Drop => deed.drop = true,

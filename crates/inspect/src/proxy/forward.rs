@@ -133,6 +133,8 @@ where
         }
         ahead.reserve(READ_BYTES);
         match from.read_buf(ahead).await {
+            // It closed its side behind requests that are still to be answered, one by one.
+            Ok(0) if !ahead.is_empty() => return Asked::Closed,
             Ok(0) => {
                 *whole = false;
                 let _gone = to.shutdown().await;

@@ -227,8 +227,8 @@ fn row(exchange: &Exchange, view: &decode::View) -> Value {
         "number": exchange.number, "begun": exchange.begun.to_string(), "speaks": view.speaks,
         "title": redact::path(&exchange.title()), "status": view.status,
         "ending": exchange.ending.as_str(), "took_ms": exchange.times.over.map(ms),
-        "first_ms": exchange.times.first.map(ms), "up": exchange.asked.total(),
-        "down": exchange.answered.total(), "line": view.line, "about": view.about,
+        "first_ms": exchange.times.first.map(ms), "up": exchange.asked.passed(),
+        "down": exchange.answered.passed(), "line": view.line, "about": view.about,
         "rules": exchange.rules,
         "findings": view.findings,
     })
@@ -263,12 +263,10 @@ async fn one(
             }
             wrong(&format!("exchange {} is not held", exchange.number))
         }
-        ("POST", ["replay"]) => {
-            match crate::replay::replay(exchange, &shared.target, &shared.book).await {
-                Ok(number) => Answer::Json(200, json!({"number": number})),
-                Err(why) => wrong(&why),
-            }
-        }
+        ("POST", ["replay"]) => match super::again::again(shared, exchange, body).await {
+            Ok(number) => Answer::Json(200, json!({"number": number})),
+            Err(why) => wrong(&why),
+        },
         _ => missing(&format!("an exchange has no `{method} /{}`", rest.join("/"))),
     }
 }

@@ -1,5 +1,6 @@
 //! The proxy: every byte goes on at once, and a copy of it into the book.
 
+mod again;
 mod connection;
 mod exchange;
 mod forward;
@@ -27,7 +28,7 @@ pub use held::Verdict;
 pub(crate) use purse::Purse;
 pub use purse::Spent;
 pub(crate) use target::Duplex;
-pub use target::Target;
+pub use target::{ReadTarget, Target};
 
 use crate::capture::{Book, Room};
 use crate::decode::Prices;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where everything goes.
     pub target: Target,
+    /// Reads the addresses of other servers.
+    pub targets: ReadTarget,
     /// How much is remembered.
     pub room: Room,
     /// What is done to the traffic.
@@ -71,6 +74,7 @@ pub struct Proxy {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) target: Target,
+    pub(crate) targets: ReadTarget,
     pub(crate) book: Book,
     pub(crate) rules: Mutex<Arc<Vec<Rule>>>,
     /// Told when the rules change.
@@ -94,6 +98,7 @@ impl Proxy {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             target: settings.target,
+            targets: settings.targets,
             book: Book::new(settings.room),
             rules: Mutex::new(Arc::new(settings.rules)),
             ruled: Notify::new(),
@@ -138,6 +143,14 @@ impl Proxy {
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.shared.target
+    }
+
+    /// Reads the address of another server.
+    ///
+    /// # Errors
+    /// When it is none, in one sentence.
+    pub fn read_target(&self, text: &str) -> Result<Target, String> {
+        self.shared.targets.read(text)
     }
 
     /// The rules as they are now.

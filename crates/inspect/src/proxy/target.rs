@@ -20,6 +20,33 @@ pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
+/// Reads an address.
+type Read = dyn Fn(&str) -> Result<Target, String> + Send + Sync;
+
+/// Reads addresses as the program's command line does; without a reader none can be read.
+#[derive(Clone, Default)]
+pub struct ReadTarget(Option<Arc<Read>>);
+
+impl fmt::Debug for ReadTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadTarget").field("reads", &self.0.is_some()).finish()
+    }
+}
+
+impl ReadTarget {
+    /// Addresses as `read` reads them; its errors are one sentence.
+    pub fn new(read: impl Fn(&str) -> Result<Target, String> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(read)))
+    }
+
+    pub(crate) fn read(&self, text: &str) -> Result<Target, String> {
+        match &self.0 {
+            Some(read) => read(text),
+            None => Err(format!("`{text}` cannot be read: this inspector knows no other servers")),
+        }
+    }
+}
+
 /// A server to pass traffic on to.
 #[derive(Clone, Debug)]
 pub struct Target {

@@ -9,7 +9,8 @@ use super::Screen;
 use super::app::{Act, App};
 use crate::capture::Exchange;
 use crate::export;
-use crate::{Proxy, Verdict, replay, tasks};
+use crate::replay::Again;
+use crate::{Proxy, Verdict, tasks};
 
 /// The rule that holds everything.
 const HOLD: &str = "pause";
@@ -18,7 +19,7 @@ const HOLD: &str = "pause";
 pub(super) fn act(proxy: &Proxy, screen: &Screen, app: &mut App, act: Act) {
     let number = app.selected;
     match act {
-        Act::Replay(number, to) => again(proxy, screen, app, (number, to)),
+        Act::Replay(number, to) => again(proxy, app, (number, to)),
         Act::Go(number) => decide(proxy, app, number, Verdict::Go),
         Act::Drop(number) => decide(proxy, app, number, Verdict::Drop),
         Act::Hold => hold(proxy, app),
@@ -68,28 +69,26 @@ fn hold(proxy: &Proxy, app: &mut App) {
     };
 }
 
-fn again(proxy: &Proxy, screen: &Screen, app: &mut App, (number, to): (u64, Option<String>)) {
+fn again(proxy: &Proxy, app: &mut App, (number, to): (u64, Option<String>)) {
     let Some(exchange) = proxy.book().get(number) else { return };
     let target = match to {
-        Some(text) => match (screen.target)(&text) {
-            Ok(target) => target,
-            Err(why) => {
-                app.said = why;
-                return;
-            }
-        },
-        None => proxy.target().clone(),
+        Some(text) => proxy.read_target(&text),
+        None => Ok(proxy.target().clone()),
+    };
+    let made = target.and_then(|target| Ok((Again::new(&exchange, &target, &[])?, target)));
+    let (again, target) = match made {
+        Ok(made) => made,
+        Err(why) => {
+            app.said = why;
+            return;
+        }
     };
     app.said = format!("#{number} is sent again to {target}");
-    if exchange.ask.is_none() {
-        app.said = format!("#{number} is no HTTP request, and only those can be sent again");
-        return;
-    }
     app.follows = true;
     let book = proxy.book().clone();
     // How it went is seen in the list.
     drop(tasks::spawn(async move {
-        let _in_the_book = replay(&exchange, &target, &book).await;
+        let _in_the_book = again.send(&target, &book).await;
     }));
 }
 

@@ -32,7 +32,7 @@ pub(super) fn key(app: &mut App, key: KeyEvent, book: &Book) -> Option<Act> {
     }
     app.said.clear();
     match app.mode.clone() {
-        Mode::Typing(prompt, text) => typing(app, (prompt, text), key.code, book),
+        Mode::Typing(prompt, text) => typing(app, (prompt, text), key, book),
         Mode::Help => {
             match key.code {
                 KeyCode::Down | KeyCode::Char('j') | KeyCode::PageDown => {
@@ -62,11 +62,23 @@ pub(super) fn key(app: &mut App, key: KeyEvent, book: &Book) -> Option<Act> {
 fn typing(
     app: &mut App,
     (prompt, mut text): (Prompt, String),
-    code: KeyCode,
+    key: KeyEvent,
     book: &Book,
 ) -> Option<Act> {
     let behind = app.behind.clone();
-    match code {
+    let with = |held| key.modifiers.contains(held);
+    match key.code {
+        KeyCode::Char(letter) if with(KeyModifiers::CONTROL) => {
+            // As in a shell: the line, or its last word, goes.
+            match letter {
+                'u' => text.clear(),
+                'w' => text.truncate(text.trim_end().rfind(' ').map_or(0, |place| place + 1)),
+                'h' => drop(text.pop()),
+                _ => {}
+            }
+            app.mode = Mode::Typing(prompt, text);
+        }
+        KeyCode::Char(_) if with(KeyModifiers::ALT) => {}
         KeyCode::Esc => app.mode = behind,
         KeyCode::Backspace => {
             text.pop();

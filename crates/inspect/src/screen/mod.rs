@@ -19,16 +19,13 @@ use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::Proxy;
 use crate::capture::News;
 use crate::export::Secrets;
-use crate::{Proxy, Target};
 use app::{Act, App, Mode};
 
 /// How often changes are drawn.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// Reads an address as the program's command line does; one sentence when it is none.
-pub type ReadTarget = Box<dyn Fn(&str) -> Result<Target, String> + Send + Sync>;
 
 /// What the live view has to know.
 pub struct Screen {
@@ -38,8 +35,6 @@ pub struct Screen {
     pub editor: Vec<String>,
     /// Whether secrets are shown.
     pub secrets: Secrets,
-    /// Reads the address of another server.
-    pub target: ReadTarget,
 }
 
 impl fmt::Debug for Screen {

@@ -148,7 +148,7 @@ fn overview(exchange: &Exchange, view: &View, page: &mut Page) {
     page.plain(&format!("speaks    {}", view.speaks));
     page.plain(&format!("from, to  {} → {}", exchange.peer, exchange.target));
     page.plain(&format!("began     {}", exchange.begun));
-    let (up, down) = (size(exchange.asked.total()), size(exchange.answered.total()));
+    let (up, down) = (size(exchange.asked.passed()), size(exchange.answered.passed()));
     page.plain(&format!("bytes     {up} up, {down} down"));
     times(exchange, page);
     if let Some(model) = &view.model {

@@ -257,3 +257,27 @@ fn what_had_no_answer_says_so_in_the_room_of_a_status() {
     seat.shows("none ");
     seat.hides("unre");
 }
+
+#[test]
+fn a_line_is_edited_as_in_a_shell() {
+    let mut seat = Seat::new(100, 20);
+    seat.press(KeyCode::Char('f'));
+    assert_eq!(seat.type_in("status:529"), None);
+    assert_eq!(seat.app.filter_text, "status:529");
+    let control = |seat: &mut Seat, letter| {
+        let key = KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL);
+        assert_eq!(keys::key(&mut seat.app, key, &seat.book), None);
+    };
+    seat.press(KeyCode::Char('f'));
+    control(&mut seat, 'a');
+    assert_eq!(seat.type_in(" bad worse"), None);
+    assert_eq!(seat.app.filter_text, "status:529 bad worse", "other keys write nothing");
+    seat.press(KeyCode::Char('f'));
+    control(&mut seat, 'w');
+    seat.press(KeyCode::Enter);
+    assert_eq!(seat.app.filter_text.trim_end(), "status:529 bad");
+    seat.press(KeyCode::Char('f'));
+    control(&mut seat, 'u');
+    assert_eq!(seat.type_in("bad"), None);
+    assert_eq!(seat.app.filter_text, "bad");
+}

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use inspect::{Exchange, News, Proxy, Room, Rule, Settings, Target};
+use inspect::{Exchange, News, Proxy, ReadTarget, Room, Rule, Settings, Target};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -66,6 +66,11 @@ pub(crate) async fn with_room(target: SocketAddr, rules: &[&str], room: Room) ->
     let settings = Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         target: Target::new(&target.ip().to_string(), target.port(), false),
+        targets: ReadTarget::new(|text| {
+            let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+            let port = port.parse().map_err(|_no_port| format!("`{text}` is no address here"))?;
+            Ok(Target::new(host, port, false))
+        }),
         room,
         rules: rules.iter().map(|rule| Rule::parse(rule).unwrap()).collect(),
         host: None,

@@ -1,6 +1,8 @@
 //! The proxy between real sockets: what goes through, what is kept of it, what rules do.
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod local;

@@ -202,6 +202,7 @@ async fn tls_is_ended_here_and_begun_anew_towards_the_target() {
     let settings = inspect::Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         target: inspect::Target::new("localhost", port, true).trusting(trust),
+        targets: inspect::ReadTarget::default(),
         room: inspect::Room::default(),
         rules: Vec::new(),
         host: None,

@@ -158,6 +158,7 @@ async fn rules_act_inside_tls() {
     let settings = inspect::Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         target: inspect::Target::new("localhost", port, true).trusting(trust),
+        targets: inspect::ReadTarget::default(),
         room: inspect::Room::default(),
         rules: rules.iter().map(|rule| Rule::parse(rule).unwrap()).collect(),
         host: None,

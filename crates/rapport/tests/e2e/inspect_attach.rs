@@ -127,6 +127,7 @@ fn flags_that_mean_nothing_are_named() {
         (&["bench", "1", "--header", "no header"], "`no header` is no header"),
         (&["bench", "1", "--lines", "--body", "a\nb"], "several lines"),
         (&["bench", "1", "--mcp", "--body", "[]"], "`[]` is no call"),
+        (&["inspect", "--rule", "drop", "--stdio", "--", "cat"], "cannot be used with '--stdio'"),
         (&["inspect", "--to", "1", "--filter", "speaks:websockt"], "`speaks:websocket`"),
     ] {
         let output = house.run(arguments);

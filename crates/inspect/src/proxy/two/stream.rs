@@ -29,7 +29,9 @@ pub(super) async fn one(
     let rules = shared.rules.lock().clone();
     let wants = rules.iter().any(|rule| rule.wants_body() || rule.deed.status.is_some());
     let (body, payload) = if wants { held(&entry, body).await? } else { (Some(body), None) };
-    let (deed, payload) = match judge(shared, (&entry, &head), payload.as_deref()).await {
+    // A caller that resets its stream drops all of this.
+    let judged = judge(shared, (&entry, &head), payload.as_deref(), std::future::pending());
+    let (deed, payload) = match judged.await {
         Judged::Drop => return Err(Refused("a rule closed the stream")),
         Judged::Answer(bytes) => return Ok(said(&entry, &bytes)),
         Judged::Go(deed, edited) => {

@@ -10,7 +10,7 @@ use doctor::port;
 use inspect::decode::{self, Prices};
 use inspect::export::{Secrets, line};
 use inspect::screen::Screen;
-use inspect::{Book, Exchange, Filter, Proxy, Room, Rule, Settings, Spent, Target};
+use inspect::{Book, Exchange, Filter, Proxy, ReadTarget, Room, Rule, Settings, Spent, Target};
 use tokio::process::Child;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -67,6 +67,9 @@ pub(super) async fn proxy(
         listen,
         host: host(options, &target),
         target,
+        targets: ReadTarget::new(|text| {
+            super::read_target(text, &port::Place::Argument).map_err(|bad| bad.text)
+        }),
         room: Room::default(),
         rules,
         shows_secrets: options.show_secrets,
@@ -222,14 +225,7 @@ fn screen(frame: &Frame, options: &Options) -> Screen {
     let known = ["VISUAL", "EDITOR"].iter().find_map(|name| frame.env.get(name));
     let usual = if cfg!(windows) { "notepad" } else { "vi" };
     let words = known.unwrap_or(usual).split_whitespace().map(ToOwned::to_owned);
-    Screen {
-        filter: options.filter.clone(),
-        editor: words.collect(),
-        secrets: secrets(options),
-        target: Box::new(|text| {
-            super::read_target(text, &port::Place::Argument).map_err(|bad| bad.text)
-        }),
-    }
+    Screen { filter: options.filter.clone(), editor: words.collect(), secrets: secrets(options) }
 }
 
 /// What was seen and what it cost, in a line.

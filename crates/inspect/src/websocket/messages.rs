@@ -1,0 +1,77 @@
+//! The messages of a connection, fragments put together and unpacked.
+
+use std::time::Duration;
+
+use super::frame::{self, Frame};
+use super::inflate::Inflate;
+use crate::capture::Exchange;
+
+/// The header that says how messages are packed.
+pub(crate) const EXTENSIONS: &str = "Sec-WebSocket-Extensions";
+
+/// One message, or a frame that steers the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) from_caller: bool,
+    /// What it is: [`frame::TEXT`] and the others.
+    pub(crate) kind: u8,
+    /// What it says; as it went by where it cannot be unpacked.
+    pub(crate) payload: Vec<u8>,
+    /// It was packed, and cannot be unpacked.
+    pub(crate) is_broken: bool,
+    /// When its last byte came.
+    pub(crate) at: Duration,
+}
+
+impl Message {
+    /// Whether the program said it, and not the protocol.
+    pub(crate) fn is_data(&self) -> bool {
+        self.kind < frame::CLOSE
+    }
+}
+
+/// All messages of both sides, in the order in which they came.
+pub(crate) fn messages(exchange: &Exchange) -> Vec<Message> {
+    let mut all = one_way(exchange, true);
+    all.extend(one_way(exchange, false));
+    all.sort_by_key(|message| message.at);
+    all
+}
+
+fn one_way(exchange: &Exchange, from_caller: bool) -> Vec<Message> {
+    let (tape, head) = if from_caller {
+        (&exchange.asked, exchange.ask.as_ref())
+    } else {
+        (&exchange.answered, exchange.answer.as_ref())
+    };
+    let mut inflate = Inflate::of(exchange.answer.as_ref(), from_caller);
+    let mut all = Vec::new();
+    let mut begun: Option<Frame> = None;
+    tape.each_whole(head.map_or(0, |head| head.length), frame::whole, |bytes, at| {
+        let Some(read) = frame::read(bytes) else { return };
+        let whole = match (read.kind, begun.take()) {
+            (frame::CLOSE.., waits) => {
+                begun = waits;
+                read
+            }
+            (frame::MORE, Some(mut before)) => {
+                before.payload.extend_from_slice(&read.payload);
+                before.is_last = read.is_last;
+                before
+            }
+            _ => read,
+        };
+        if !whole.is_last && whole.kind < frame::CLOSE {
+            begun = Some(whole);
+            return;
+        }
+        let unpacked = match &mut inflate {
+            Some(inflate) if whole.is_packed => inflate.message(&whole.payload),
+            _ => None,
+        };
+        let is_broken = whole.is_packed && unpacked.is_none();
+        let payload = unpacked.unwrap_or(whole.payload);
+        all.push(Message { from_caller, kind: whole.kind, payload, is_broken, at });
+    });
+    all
+}

@@ -79,6 +79,9 @@ pub fn folder(path: &Path) -> Report {
     let shown = path.display();
     let (text, understood) = (shown.to_string(), "the folder of contexts and logs");
     let Some(disk) = crate::sockets::disk(path) else {
+        if let Some(verdict) = forbidden(path) {
+            return Report::of(&text, understood, verdict);
+        }
         let sentence = format!("the data folder {shown} is made when the server starts");
         return Report::of(&text, understood, Verdict::certain(HEALTHY, sentence));
     };
@@ -104,11 +107,51 @@ pub fn folder(path: &Path) -> Report {
             "see where the files are",
             format!("du --inodes -x {shown} | sort -n | tail"),
         ))
+    } else if let Some(verdict) = forbidden(path) {
+        verdict
     } else {
         let sentence = format!("the data folder {shown} can be written; {free} MiB are free");
         Verdict::certain(HEALTHY, sentence)
     };
     Report::of(&text, understood, verdict)
+}
+
+/// The folder, what is kept in it, or where it would be made may not be written by this user.
+#[cfg(unix)]
+fn forbidden(path: &Path) -> Option<Verdict> {
+    let may = |place: &Path| {
+        use rustix::fs::Access;
+        rustix::fs::access(place, Access::WRITE_OK | Access::EXEC_OK)
+    };
+    let own = [path.to_owned(), path.join("logs")];
+    let kept = own.iter().filter(|place| place.is_dir()).find(|place| may(place).is_err());
+    // A folder that is missing is made in the nearest one that is there.
+    let missing = || path.ancestors().skip(1).find(|place| place.is_dir());
+    let place = match kept {
+        Some(place) => place.as_path(),
+        None if !path.exists() => missing().filter(|place| may(place).is_err())?,
+        None => return None,
+    };
+    let shown = place.display();
+    let does = if place.starts_with(path) { "written" } else { "given a data folder" };
+    let user = rustix::process::geteuid().as_raw();
+    let sentence = format!("{shown} may not be {does} by this user");
+    Some(
+        Verdict::certain("store.read_only", sentence)
+            .because(format!("the system denies user id {user} to write in {shown}"))
+            .fix(Fix::run("see whose it is", format!("ls -ld {shown}")))
+            .fix(Fix::run_as_root(
+                "give it to the user of the server",
+                format!("sudo chown -R \"$(id -un)\" {}", path.display()),
+            ))
+            .fix(Fix::say("or use another folder: --data DIR, or data.dir in the configuration")),
+    )
+}
+
+/// Rights of other systems are not asked.
+#[cfg(not(unix))]
+fn forbidden(_path: &Path) -> Option<Verdict> {
+    None
 }
 
 /// What a program lacks that is not found, and what to do: a path is looked for nowhere else.

@@ -26,6 +26,8 @@ mod http;
 mod lent;
 #[cfg(target_os = "linux")]
 mod limits;
+#[cfg(target_os = "linux")]
+mod log;
 mod mcp;
 #[cfg(target_os = "linux")]
 mod net;
@@ -36,6 +38,8 @@ mod process;
 #[cfg(target_os = "linux")]
 mod programs;
 mod proxy;
+#[cfg(target_os = "linux")]
+mod rights;
 #[path = "../it/servers.rs"]
 #[expect(dead_code, reason = "the other tests use what the lab does not")]
 mod servers;

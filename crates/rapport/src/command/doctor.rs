@@ -54,6 +54,7 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
             frame.printer.error("explain what? Put the error's text after it, in quotes");
             return Ok(Exit::Usage);
         }
+        (Some("tables"), _) => return tables(frame, &options.text),
         (Some("run"), _) => {}
         (target, false)
             if examine::are_files(
@@ -99,6 +100,27 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         return examine::start(frame, &request, &options.text);
     }
     examine::run(frame, &request, &options.more, &options.text)
+}
+
+/// Prints the tables of symptoms: for a terminal, as JSON, or as Markdown.
+fn tables(frame: &mut Frame, form: &[String]) -> anyhow::Result<Exit> {
+    let words: Vec<&str> = form.iter().map(String::as_str).collect();
+    if frame.printer.is_json() {
+        frame.printer.json(&doctor::knowledge::symptoms_json())?;
+        return Ok(Exit::Fine);
+    }
+    let text = match words.as_slice() {
+        [] | ["text"] => doctor::knowledge::symptoms_text(),
+        ["markdown"] => doctor::knowledge::symptoms_markdown(),
+        other => {
+            let other = other.join(" ");
+            let known = "`text` and `markdown` (and --json)";
+            frame.printer.error(&format!("tables as `{other}`: there are {known}"));
+            return Ok(Exit::Usage);
+        }
+    };
+    frame.printer.line(text.trim_end());
+    Ok(Exit::Fine)
 }
 
 /// Says what the text of an error means: its cause, and what to do. 3 when nobody here knows it.

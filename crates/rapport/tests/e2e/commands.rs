@@ -173,6 +173,13 @@ fn the_doctor_explains_the_text_of_an_error() {
     let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert!(value["steps"].as_array().unwrap().len() >= 2, "{value}");
     assert_eq!(house.run(&["doctor", "explain", "all is well"]).status.code(), Some(3));
+    let plain = text(&house.run(&["doctor", "tables"]).stdout);
+    let marked = text(&house.run(&["doctor", "tables", "markdown"]).stdout);
+    let json = house.run(&["doctor", "tables", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert!(plain.contains("  Connection refused\n") && marked.contains("| Connection refused |"));
+    assert_eq!(json["tables"].as_array().unwrap().len(), 2, "{json}");
+    assert_eq!(house.run(&["doctor", "tables", "html"]).status.code(), Some(2));
     assert_eq!(house.run(&["doctor", "explain"]).status.code(), Some(2));
     assert_eq!(house.run(&["doctor", "localhost", "again"]).status.code(), Some(2));
 }

@@ -21,7 +21,11 @@ pub(crate) fn short_of() -> Option<String> {
 }
 
 fn judge(load: &str, memory: &str, processors: usize) -> Option<String> {
-    let load: f64 = load.split(' ').next()?.parse().ok()?;
+    let mut fields = load.split(' ');
+    let minute: f64 = fields.next()?.parse().ok()?;
+    // What began seconds ago is not in the mean of a minute; one of those that run asks this.
+    let now = fields.nth(2).and_then(|field| field.split('/').next()?.parse::<u32>().ok());
+    let load = minute.max(f64::from(now.unwrap_or_default().saturating_sub(1)));
     let kibibytes = |name: &str| -> Option<u64> {
         let line = memory.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_whitespace().next()?.parse().ok()
@@ -84,6 +88,8 @@ mod tests {
         let memory = |free: u64| format!("MemTotal: 1000000 kB\nMemAvailable: {free} kB\n");
         assert_eq!(judge("3.9 1 1", &memory(60_000), 2), None);
         assert!(judge("4.2 1 1", &memory(60_000), 2).unwrap().contains("on 2 processors"));
+        assert_eq!(judge("0.1 1 1 5/300 1", &memory(60_000), 2), None);
+        assert!(judge("0.1 1 1 9/300 1", &memory(60_000), 2).unwrap().contains("8 programs"));
         assert!(judge("0.1 1 1", &memory(40_000), 2).unwrap().contains("39 of 976 MiB"));
         assert_eq!(judge("", "", 2), None);
     }

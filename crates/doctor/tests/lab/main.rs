@@ -22,6 +22,7 @@ mod healthy;
 #[cfg(target_os = "linux")]
 mod held;
 mod http;
+mod interfaces;
 #[cfg(target_os = "linux")]
 mod lent;
 #[cfg(target_os = "linux")]
@@ -43,6 +44,8 @@ mod rights;
 #[path = "../it/servers.rs"]
 #[expect(dead_code, reason = "the other tests use what the lab does not")]
 mod servers;
+#[cfg(target_os = "linux")]
+mod split;
 #[cfg(target_os = "linux")]
 mod stdio;
 mod stream;

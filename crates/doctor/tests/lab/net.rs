@@ -265,7 +265,7 @@ fn a_host_without_a_route_is_named() {
 }
 
 /// Puts other texts in the place of the hosts file and of nsswitch.conf.
-fn files(hosts: &str, switch: &str) -> String {
+pub(super) fn files(hosts: &str, switch: &str) -> String {
     format!(
         "{LO} room=$(mktemp -d -p /dev/shm); mount -t tmpfs lab $room; cd $room; \
          printf '{hosts}' > hosts; printf '{switch}' > switch; \

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::fields::{self, Fields};
 use crate::fault::{Code, Fault, unread};
 use crate::frame::json::{DEPTH_MAX, json_depth_ok};
+use crate::frame::valid::container;
 use crate::prompt::{Private, PrivateField, Prompt};
 
 /// A caller's request, read.
@@ -59,6 +60,10 @@ impl Link {
 /// `invalid_json`, also for what nests deeper than readers follow, or `invalid_input` when the body
 /// is no object.
 pub(super) fn body(bytes: &[u8]) -> Result<Fields<'_>, Fault> {
+    // Most bodies are what they should be; why one is not, the parser says best.
+    if let Some(fields) = container(bytes).and_then(Fields::known) {
+        return Ok(fields.last_only());
+    }
     if !is_flat(bytes) {
         let text = format!("the body nests deeper than `{DEPTH_MAX}` arrays and objects");
         return Err(Fault::new(Code::InvalidJson, text));

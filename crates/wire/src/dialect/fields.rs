@@ -16,7 +16,12 @@ pub(super) struct Fields<'a>(Vec<Field<'a>>);
 impl<'a> Fields<'a> {
     /// Reads an object; `None` for anything else.
     pub(super) fn read(raw: &'a RawValue) -> Option<Self> {
-        slices::fields(raw).map(Self)
+        slices::fields(raw.get()).map(Self)
+    }
+
+    /// Reads a text that is known to be JSON; `None` if it is no object.
+    pub(super) fn known(json: &'a str) -> Option<Self> {
+        slices::fields(json).map(Self)
     }
 
     /// The fields without those that stand again later: the last counts, as for most parsers.

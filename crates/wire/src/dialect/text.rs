@@ -1,41 +1,38 @@
 //! Writes JSON text piece by piece: keys in the order given, raw values untouched.
 
-/// Bytes that are looked at together.
-const LOOK: usize = 32;
+use crate::frame::marks::blocks;
 
 /// Appends a JSON string.
 pub(super) fn string(out: &mut String, text: &str) {
     out.reserve(text.len().saturating_add(2));
     out.push('"');
-    let mut rest = text;
-    loop {
-        // What has to be escaped is ASCII, so the text can be cut before and after it.
-        let (plain, marked) = rest.split_at_checked(plain(rest.as_bytes())).unwrap_or((rest, ""));
-        out.push_str(plain);
-        let mut left = marked.chars();
-        let Some(c) = left.next() else { break };
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+    let mut done = 0_usize;
+    for (begin, marks) in blocks(text.as_bytes()) {
+        let mut marks = marks.any();
+        while marks != 0 {
+            let at = begin.saturating_add(usize::try_from(marks.trailing_zeros()).unwrap_or(0));
+            marks &= marks.wrapping_sub(1);
+            // What has to be escaped is ASCII, so the text can be cut before and behind it; what
+            // lies behind its end is no mark of it.
+            let Some(c) = text.as_bytes().get(at) else { break };
+            out.push_str(text.get(done..at).unwrap_or_default());
+            escape(out, *c);
+            done = at.saturating_add(1);
         }
-        rest = left.as_str();
     }
+    out.push_str(text.get(done..).unwrap_or_default());
     out.push('"');
 }
 
-/// How many bytes come before the first that has to be escaped. Long texts have few of them: the
-/// inner loop has no way out, so that the compiler can look at many bytes at once.
-fn plain(bytes: &[u8]) -> usize {
-    let is_marked = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    let (looks, _) = bytes.as_chunks::<LOOK>();
-    let has_mark = |look: &[u8; LOOK]| look.iter().fold(false, |any, byte| any | is_marked(byte));
-    let skipped = looks.iter().take_while(|look| !has_mark(look)).count().saturating_mul(LOOK);
-    let rest = bytes.get(skipped..).unwrap_or_default();
-    skipped.saturating_add(rest.iter().position(is_marked).unwrap_or(rest.len()))
+fn escape(out: &mut String, c: u8) {
+    match c {
+        b'"' => out.push_str("\\\""),
+        b'\\' => out.push_str("\\\\"),
+        b'\n' => out.push_str("\\n"),
+        b'\r' => out.push_str("\\r"),
+        b'\t' => out.push_str("\\t"),
+        c => out.push_str(&format!("\\u{c:04x}")),
+    }
 }
 
 /// An object that is being written.

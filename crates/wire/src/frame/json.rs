@@ -1,5 +1,7 @@
 //! Where a JSON value ends, found byte by byte, and how deep a body nests.
 
+use super::marks::{BLOCK, Hidden, blocks};
+
 /// The deepest nesting [`Scan`] follows: one bit of a `u128` each.
 ///
 /// Also the depth at which `serde_json` refuses to read, so both agree on what is too deep.
@@ -38,47 +40,36 @@ pub fn json_depth_ok(bytes: &[u8], max: usize) -> bool {
 }
 
 /// How many bytes it is to behind the quote that ends a string, from behind the one that begins it;
-/// `None` when it has no end. Most of a body is the inside of long strings, so this is as fast as
-/// memory is.
+/// `None` when it has no end.
 pub(crate) fn string_end(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0_usize;
+    // Names of fields are short: most end before a longer look is worth its while.
+    let is_mark = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let near = bytes.iter().take(NEAR).position(is_mark);
+    if let Some(at) = near.filter(|at| bytes.get(*at) == Some(&b'"')) {
+        return at.checked_add(1);
+    }
+    let mut at = near.unwrap_or_else(|| bytes.len().min(NEAR));
     loop {
-        let step = mark(bytes.get(at..)?)?;
-        at = at.saturating_add(step).saturating_add(1);
-        if bytes.get(at.saturating_sub(1)) == Some(&b'"') {
-            return Some(at);
+        at = at.checked_add(memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?)?;
+        // Where one mark is there are more; where none is, the next may be far.
+        let mut hidden = Hidden::default();
+        for marks in blocks(bytes.get(at..)?).map(|(_, marks)| marks) {
+            let quotes = marks.quotes & !hidden.of(marks.slashes);
+            if quotes != 0 {
+                return at
+                    .checked_add(usize::try_from(quotes.trailing_zeros()).ok()?)?
+                    .checked_add(1);
+            }
+            at = at.checked_add(BLOCK)?;
+            if marks.slashes == 0 {
+                break;
+            }
         }
-        // A backslash hides what comes next.
-        at = at.saturating_add(1);
     }
 }
 
-/// Where the next quote or backslash is. In texts with many of them it is near, and the way into a
-/// search by long steps costs more than a look at the first bytes.
-fn mark(bytes: &[u8]) -> Option<usize> {
-    const NEAR: usize = 4;
-    let (words, _) = bytes.as_chunks::<8>();
-    for (at, word) in words.iter().take(NEAR).enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = has(word, b'"') | has(word, b'\\');
-        if found != 0 {
-            // The lowest bit that is set is that of the first byte that fits.
-            let byte = usize::try_from(found.trailing_zeros() / 8).ok()?;
-            return Some(at.saturating_mul(8).saturating_add(byte));
-        }
-    }
-    let near = words.len().min(NEAR).saturating_mul(8);
-    let rest = memchr::memchr2(b'"', b'\\', bytes.get(near..)?)?;
-    Some(near.saturating_add(rest))
-}
-
-/// The highest bit of each byte that is this one; bits above the lowest may be wrong.
-fn has(word: u64, byte: u8) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
-    let zero_where_it_is = word ^ u64::from_le_bytes([byte; 8]);
-    zero_where_it_is.wrapping_sub(ONES) & !zero_where_it_is & HIGHS
-}
+/// Bytes that are looked at one by one before whole blocks are.
+const NEAR: usize = 16;
 
 /// What a byte did to the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

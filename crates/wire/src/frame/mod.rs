@@ -9,6 +9,8 @@ pub mod body;
 pub mod eventstream;
 pub mod json;
 pub mod lines;
+pub(crate) mod marks;
 pub mod sse;
+pub(crate) mod valid;
 
 pub use json::json_depth_ok;

@@ -28,6 +28,7 @@ mod hook;
 mod key;
 mod knowledge;
 mod limits;
+mod mount;
 mod parameters;
 mod plan;
 mod query;
@@ -51,8 +52,8 @@ pub use branch::{
 };
 pub use content::Content;
 pub use contexts::{
-    Contexts, Counts, Defect, Export, Import, ImportOrder, Imported, Lifetime, NewShare, News,
-    Past, RedactOrder, Redacted, Report, Seen, Share, verify_store,
+    Compared, Contexts, Counts, Defect, Export, Import, ImportOrder, Imported, Lifetime, NewShare,
+    News, Past, RedactOrder, Redacted, Report, Seen, Share, verify_store,
 };
 pub use count::tokens;
 pub use edit::{Edit, StateEdit, merge_patch};
@@ -64,6 +65,10 @@ pub use hook::{Attempt, Delivery, DueDelivery, Hook, HookEdit, HookSecret, NewHo
 pub use key::{Key, Tenant};
 pub use knowledge::{Knowledge, NewNote, Note, NoteKind, Profile};
 pub use limits::Limits;
+pub use mount::{
+    Errand, LogRange, Mount, MountState, NewMount, Passed, RANGE_ENTRIES_MAX, Signed, Statement,
+    read_key,
+};
 pub use parameters::for_model;
 pub use plan::{Plan, Strategy};
 pub use query::{Filter, Page, Slice, Sort};

@@ -17,6 +17,8 @@ pub enum Status {
     Closed,
     /// An import is still filling it: no list shows it, nobody else can change it.
     Importing,
+    /// It lies on another server, which alone fills it: it can only be read here, and forked.
+    Mounted,
 }
 
 impl Status {
@@ -27,16 +29,18 @@ impl Status {
             Self::Open => "open",
             Self::Closed => "closed",
             Self::Importing => "importing",
+            Self::Mounted => "mounted",
         }
     }
 
-    /// Reads `open`, `closed` or `importing`.
+    /// Reads `open`, `closed`, `importing` or `mounted`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "open" => Some(Self::Open),
             "closed" => Some(Self::Closed),
             "importing" => Some(Self::Importing),
+            "mounted" => Some(Self::Mounted),
             _ => None,
         }
     }

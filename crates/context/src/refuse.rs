@@ -35,6 +35,13 @@ pub(crate) fn importing() -> Fault {
     .details(json!({ "reason": "importing" }))
 }
 
+pub(crate) fn mounted() -> Fault {
+    let text = "the context is mounted from another server and can only be read here";
+    Fault::new(Code::ContextClosed, text)
+        .hint("fork it (`POST …/fork`, `rapport context fork`) and go on in the fork")
+        .details(json!({ "reason": "mounted" }))
+}
+
 pub(crate) fn exists(id: &str) -> Fault {
     Fault::new(Code::Conflict, format!("the context `{id}` exists already"))
         .hint("choose another id, or leave it out to get a new one")

@@ -58,6 +58,7 @@ struct Inner {
     cases: Arc<Cases>,
     hedges: Hedges,
     vectorising: Vectorising,
+    mount_seats: crate::mounts::Seats,
     connections: AtomicUsize,
     started: tokio::time::Instant,
 }
@@ -126,6 +127,7 @@ impl Gateway {
             cases: Arc::new(Cases::over(recorder)),
             hedges: Hedges::default(),
             vectorising: Vectorising::default(),
+            mount_seats: crate::mounts::Seats::default(),
             connections: AtomicUsize::new(0),
             started: tokio::time::Instant::now(),
         }));
@@ -258,6 +260,11 @@ impl Gateway {
     /// The contexts whose messages become vectors.
     pub(crate) fn vectorising(&self) -> &Vectorising {
         &self.0.vectorising
+    }
+
+    /// Who asks the origin of a mount.
+    pub(crate) fn mount_seats(&self) -> &crate::mounts::Seats {
+        &self.0.mount_seats
     }
 
     pub(crate) fn hedges(&self) -> &Hedges {

@@ -18,6 +18,7 @@ pub mod lane;
 pub mod limits;
 pub mod metrics;
 pub mod model;
+pub mod mounts;
 pub mod offline;
 pub mod prompts;
 pub mod provider;

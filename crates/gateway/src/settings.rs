@@ -10,6 +10,7 @@ use ledger::Prices;
 use crate::cache::CacheSettings;
 use crate::hooks::HookSettings;
 use crate::joined::McpSettings;
+use crate::mounts::MountSettings;
 use crate::prompts::PromptSettings;
 use crate::provider::{AuthKind, Providers, Row};
 use crate::route::RouteSettings;
@@ -405,6 +406,8 @@ pub struct Settings {
     pub upstream_failure: UpstreamFailure,
     /// How webhooks are told.
     pub hooks: HookSettings,
+    /// How contexts of other servers are asked for.
+    pub mounts: MountSettings,
     /// Servers of the Model Context Protocol that are joined.
     pub mcp: McpSettings,
     /// No connection leaves the machine, whatever else is configured.
@@ -431,6 +434,7 @@ impl Default for Settings {
             requests: RequestLog::default(),
             upstream_failure: UpstreamFailure::Unavailable,
             hooks: HookSettings::default(),
+            mounts: MountSettings::default(),
             mcp: McpSettings::default(),
             local_only: false,
             debug: false,

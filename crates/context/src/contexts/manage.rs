@@ -215,6 +215,7 @@ impl Job<'_> {
         }
         let left = chain::release(self.connection, &segments.numbers, DELETED_AT_ONCE)?;
         self.inner.choices.set(&row.key, None);
+        self.drop_mount(&row.key)?;
         let (entries, bytes) = figures(row);
         let gone = (entries.saturating_add(segments.entries), bytes.saturating_add(segments.bytes));
         self.inner.totals.moved(Some(gone), None);

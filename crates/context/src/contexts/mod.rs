@@ -14,9 +14,11 @@ mod knowledge;
 mod log;
 mod manage;
 mod merge;
+mod mounts;
 mod news;
 mod once;
 mod past;
+mod ranges;
 mod recall;
 mod redaction;
 mod scrub;
@@ -32,7 +34,7 @@ mod windows;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use storage::rusqlite::Connection;
@@ -42,11 +44,12 @@ use wire::Fault;
 
 use crate::rows::ctx::Row;
 use crate::rows::seal::{self, Ring};
-use crate::rows::{entry, unsigned};
+use crate::rows::{entry, mounts::Mounted, ranges::Marks, unsigned};
 use crate::{Embedder, Key, Limits, Vault};
 use choices::Choices;
 pub use export::Export;
 pub use import::{Import, ImportOrder, Imported};
+pub use mounts::Compared;
 pub use news::{News, Seen};
 pub use past::Past;
 use redaction::Redaction;
@@ -98,6 +101,12 @@ struct Inner {
     imports: Arc<tokio::sync::Semaphore>,
     embedder: Mutex<Option<Arc<dyn Embedder>>>,
     lifetime: Mutex<Lifetime>,
+    /// The chains of logs that are passed on to other servers, and the key that signs them.
+    marks: Marks,
+    signer: OnceLock<Arc<crate::mount::Signer>>,
+    /// Contexts of other servers that are here.
+    mounted: Mounted,
+    mounts_changed: tokio::sync::Notify,
 }
 
 /// The figures of [`Counts`], kept by the jobs; a commit that fails may leave them a little off
@@ -135,10 +144,11 @@ impl Contexts {
     /// # Errors
     /// `storage_error` when the store cannot be read or written.
     pub async fn open(db: Database, limits: Limits) -> Result<Self, Fault> {
-        let (totals, choices, hooks, redaction) = db
+        let (totals, choices, hooks, redaction, mounted) = db
             .read(|c| {
                 let hooks = crate::rows::hooks::Subscribed::read(c)?;
-                Ok((seed(c)?, Choices::read(c)?, hooks, Redaction::read(c)?))
+                let mounted = Mounted::read(c)?;
+                Ok((seed(c)?, Choices::read(c)?, hooks, Redaction::read(c)?, mounted))
             })
             .await?;
         let (summarising, writes) = (Arc::default(), watch::Sender::new(0));
@@ -155,6 +165,10 @@ impl Contexts {
             imports: Arc::new(tokio::sync::Semaphore::new(import::IMPORTS_MAX)),
             embedder: Mutex::default(),
             lifetime: Mutex::default(),
+            marks: Marks::default(),
+            signer: OnceLock::new(),
+            mounted,
+            mounts_changed: tokio::sync::Notify::new(),
         });
         let this = Self { db, inner, durability: Durability::Group, expect: None };
         this.recover().await?;

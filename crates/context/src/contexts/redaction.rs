@@ -125,6 +125,7 @@ impl Contexts {
                     })
                 })
                 .await?;
+            self.inner.marks.clear();
             looked_at = looked_at.saturating_add(u64::from((to + 1).saturating_sub(from)));
             changed = changed.saturating_add(part.0);
             for (name, count) in part.1 {

@@ -168,6 +168,10 @@ impl Job<'_> {
         what: What,
         work: impl FnOnce() -> Result<T, Fault>,
     ) -> Result<T, Fault> {
+        let own = matches!(what, What::Created | What::Forked | What::Deleted);
+        if !own && self.inner.mounted.has(key) {
+            return Err(refuse::mounted());
+        }
         self.expected(key)?;
         let kept = what.is_kept(self.inner.watch.mode());
         let wanted = self.inner.watch.hooks.wants(key, what);

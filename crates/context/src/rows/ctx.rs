@@ -95,6 +95,7 @@ impl Row {
             status: match row.get::<_, i64>(5)? {
                 0 => Status::Open,
                 2 => Status::Importing,
+                3 => Status::Mounted,
                 _ => Status::Closed,
             },
             created: row.get(6)?,
@@ -138,6 +139,7 @@ impl Row {
             Status::Open => {}
             Status::Closed => return Err(refuse::closed()),
             Status::Importing => return Err(refuse::importing()),
+            Status::Mounted => return Err(refuse::mounted()),
         }
         match expect {
             Some(expected) if expected != self.revision => {
@@ -339,6 +341,7 @@ pub(crate) fn save_head(connection: &Connection, row: &Row) -> Result<(), Fault>
         Status::Open => 0,
         Status::Closed => 1,
         Status::Importing => 2,
+        Status::Mounted => 3,
     };
     let durability = row.durability.map(durability_number);
     let title = row.title.as_deref().map(|text| seal::text(row.owner(), text)).transpose()?;

@@ -169,6 +169,7 @@ fn conditions(tenant: Tenant, filter: &Filter, now: i64) -> Conditions {
         Some(Status::Open) => out.sql.push_str(" AND status = 0"),
         Some(Status::Closed) => out.sql.push_str(" AND status = 1"),
         Some(Status::Importing) => out.sql.push_str(" AND status = 2"),
+        Some(Status::Mounted) => out.sql.push_str(" AND status = 3"),
         None => out.sql.push_str(" AND status != 2"),
     }
     out.maybe("model = ?", filter.model.clone());

@@ -1,7 +1,7 @@
 //! Webhooks: what is due goes out, signed, again and again until it is taken or given up.
 
 mod send;
-mod site;
+pub(crate) mod site;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,8 +9,6 @@ use std::time::Duration;
 use context::{Attempt, Delivery, DueDelivery};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-
-pub(crate) use site::admit;
 
 use crate::gate::Gateway;
 

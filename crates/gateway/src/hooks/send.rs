@@ -1,7 +1,5 @@
 //! One attempt: look the name up, check every address, connect to one that is allowed, sign, send.
 
-use std::net::SocketAddr;
-
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,18 +12,15 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::site::{self, Site};
+use super::site::{self, Leave, Site};
 use crate::client::Tls;
 use crate::settings::Settings;
 
 /// Sends an event; the status of the answer, or why there is none.
 pub(super) async fn send(settings: &Settings, due: &DueDelivery) -> Result<StatusCode, String> {
     let site = site::parse(&due.url)?;
-    let private = settings.hooks.private;
-    if !site.https && !private {
-        return Err("it is not reached by TLS, and `webhooks.private` is off".to_owned());
-    }
-    let address = look_up(&site, private, settings.local_only).await?;
+    let leave = Leave { private: settings.hooks.private, key: "webhooks.private" };
+    let address = site::look_up(&site, leave, settings.local_only).await?;
     let request = signed(&site, due)?;
     let tcp = TcpStream::connect(address).await.map_err(|e| format!("no connection: {e}"))?;
     if !site.https {
@@ -33,24 +28,6 @@ pub(super) async fn send(settings: &Settings, due: &DueDelivery) -> Result<Statu
     }
     let tls = Tls::default().handshake_http1(tcp, &site.host).await;
     exchange(tls.map_err(|e| format!("TLS failed: {e}"))?, request).await
-}
-
-/// The first address of the name. One that is not allowed refuses the name as a whole; and we
-/// connect to what was checked, so that a name cannot change in between.
-async fn look_up(site: &Site, private: bool, local_only: bool) -> Result<SocketAddr, String> {
-    let found = tokio::net::lookup_host((site.host.as_str(), site.port)).await;
-    let found: Vec<SocketAddr> =
-        found.map_err(|e| format!("the host cannot be resolved: {e}"))?.collect();
-    for address in &found {
-        if local_only && !address.ip().is_loopback() {
-            return Err("it lies outside of this machine, and `local_only` is on".to_owned());
-        }
-        if !private && !site::is_public(address.ip()) {
-            let ip = address.ip();
-            return Err(format!("its name leads to {ip}, and `webhooks.private` is off"));
-        }
-    }
-    found.first().copied().ok_or_else(|| "the host has no address".to_owned())
 }
 
 /// The request with the headers of Standard Webhooks.

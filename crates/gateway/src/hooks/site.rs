@@ -1,50 +1,83 @@
-//! Which addresses webhooks may have. Without leave, nothing on this machine, in private networks
-//! or beside the public internet is told: whoever may make webhooks could look around there.
+//! Which addresses webhooks and mounts may have. Without leave, nothing on this machine, in private
+//! networks or beside the public internet is asked: whoever may make them could look around there.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::Uri;
 use wire::{Code, Fault};
 
 /// An address to be told, in its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Site {
-    pub(super) https: bool,
-    pub(super) host: String,
-    pub(super) port: u16,
+pub(crate) struct Site {
+    pub(crate) https: bool,
+    pub(crate) host: String,
+    pub(crate) port: u16,
     /// Path and query.
-    pub(super) target: String,
+    pub(crate) target: String,
+}
+
+/// Whether private addresses may be asked, and the key of the configuration that says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leave {
+    pub(crate) private: bool,
+    pub(crate) key: &'static str,
+}
+
+/// The first address of the name. One that is not allowed refuses the name as a whole; and we
+/// connect to what was checked, so that a name cannot change in between.
+pub(crate) async fn look_up(
+    site: &Site,
+    Leave { private, key }: Leave,
+    local_only: bool,
+) -> Result<SocketAddr, String> {
+    if !site.https && !private {
+        return Err(format!("it is not reached by TLS, and `{key}` is off"));
+    }
+    let found = tokio::net::lookup_host((site.host.as_str(), site.port)).await;
+    let found: Vec<SocketAddr> =
+        found.map_err(|e| format!("the host cannot be resolved: {e}"))?.collect();
+    for address in &found {
+        if local_only && !address.ip().is_loopback() {
+            return Err("it lies outside of this machine, and `local_only` is on".to_owned());
+        }
+        if !private && !is_public(address.ip()) {
+            let ip = address.ip();
+            return Err(format!("its name leads to {ip}, and `{key}` is off"));
+        }
+    }
+    found.first().copied().ok_or_else(|| "the host has no address".to_owned())
 }
 
 /// Refuses an address that is none, or that may not be told.
 ///
 /// # Errors
 /// `invalid_input`, saying what would be right.
-pub(crate) fn admit(url: &str, private: bool) -> Result<(), Fault> {
+pub(crate) fn admit(url: &str, leave: Leave) -> Result<(), Fault> {
+    let Leave { private, key } = leave;
     let site = parse(url).map_err(|why| wrong(url, &why))?;
     let Some(address) = site.literal() else {
         if !private && is_local_name(&site.host) {
-            return Err(closed(url));
+            return Err(closed(url, key));
         }
         return if site.https || private { Ok(()) } else { Err(plain(url)) };
     };
     if private || is_public(address) {
         return if site.https || private { Ok(()) } else { Err(plain(url)) };
     }
-    Err(closed(url))
+    Err(closed(url, key))
 }
 
 fn wrong(url: &str, why: &str) -> Fault {
-    let text = format!("`url` is no address to tell: {why} in `{}`", url.escape_debug());
+    let text = format!("`url` is no address: {why} in `{}`", url.escape_debug());
     Fault::new(Code::InvalidInput, text)
         .hint("send one like `https://example.com/hooks`")
         .details(serde_json::json!({"field": "url"}))
 }
 
-fn closed(url: &str) -> Fault {
+fn closed(url: &str, key: &str) -> Fault {
     let text = format!("`url` leads into a private network or this machine: `{url}`");
     Fault::new(Code::InvalidInput, text)
-        .hint("set `webhooks.private: true` to allow it")
+        .hint(format!("set `{key}: true` to allow it"))
         .details(serde_json::json!({"field": "url", "reason": "private"}))
 }
 
@@ -56,7 +89,7 @@ fn plain(url: &str) -> Fault {
 }
 
 /// Takes an address apart.
-pub(super) fn parse(url: &str) -> Result<Site, String> {
+pub(crate) fn parse(url: &str) -> Result<Site, String> {
     if url.contains('#') {
         return Err("there is a fragment".to_owned());
     }
@@ -141,6 +174,10 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn admit(url: &str, private: bool) -> Result<(), Fault> {
+        super::admit(url, Leave { private, key: "webhooks.private" })
+    }
 
     #[test]
     fn only_public_addresses_are_told_without_leave() {

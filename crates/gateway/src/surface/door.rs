@@ -177,11 +177,14 @@ where
     Ok(response)
 }
 
-/// Reading needs `read`, changing `write`; keys, changes of providers, what leaves the house by
-/// webhooks and the audit need `admin`.
+/// Reading needs `read`, changing `write`; keys, changes of providers and of mounts, what leaves
+/// the house by webhooks and the audit need `admin`.
 fn scope_of(request: &Request) -> Scope {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if request.uri().path().starts_with("/api/v1/providers") && !is_read {
+        return Scope::Admin;
+    }
+    if request.uri().path().starts_with("/api/v1/mounts") && !is_read {
         return Scope::Admin;
     }
     let managed = ["/api/v1/keys", "/api/v1/webhooks", "/api/v1/audit", "/api/v1/encryption"];

@@ -41,6 +41,8 @@ mod mcp;
 #[cfg(test)]
 mod model_limits;
 #[cfg(test)]
+mod mounts;
+#[cfg(test)]
 mod native;
 #[cfg(test)]
 mod native_branches;

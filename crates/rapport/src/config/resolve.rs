@@ -9,6 +9,7 @@ use std::time::Duration;
 use doctor::port::LogicalMap;
 use gateway::cache::{CacheMode, CacheSettings};
 use gateway::hooks::HookSettings;
+use gateway::mounts::MountSettings;
 use gateway::settings::{
     AuthMode, Limits, ModelSettings, RequestLog, Settings, Unsupported, UpstreamFailure,
 };
@@ -211,6 +212,7 @@ fn settings(values: &mut Values<'_>) -> Settings {
         cache: cache(values),
         requests: requests(values),
         hooks: hooks(values),
+        mounts: mounts(values),
         upstream_failure: values
             .choice("upstream_failure", &failures)
             .unwrap_or(UpstreamFailure::Unavailable),
@@ -299,6 +301,14 @@ fn hooks(values: &mut Values<'_>) -> HookSettings {
         within: values.duration("webhooks.timeout"),
         attempts: u32::try_from(values.count("webhooks.attempts")).unwrap_or(1),
         ..HookSettings::default()
+    }
+}
+
+fn mounts(values: &mut Values<'_>) -> MountSettings {
+    MountSettings {
+        private: values.bool("mounts.private"),
+        within: values.duration("mounts.timeout"),
+        refresh: values.duration("mounts.refresh").max(Duration::from_millis(100)),
     }
 }
 

@@ -82,6 +82,7 @@ pub(crate) async fn run(
     let background = Tasks::default();
     sweep(&background, &door, &parts);
     tell(&background, &door, &parts);
+    follow(&background, &door, &parts);
     memory::give_back(&background, &door, &parts);
     if let Some(age) = config.contexts.audit_for {
         forget(&background, &door, &parts, age);
@@ -162,6 +163,17 @@ fn tell(tasks: &Tasks, door: &Arc<Door>, parts: &Parts) {
         tokio::select! {
             () = door.stopping() => {}
             () = gateway.tell_webhooks() => {}
+        }
+    });
+}
+
+/// Asks the origins of mounted contexts for what is new, in the background.
+fn follow(tasks: &Tasks, door: &Arc<Door>, parts: &Parts) {
+    let (door, gateway) = (Arc::clone(door), parts.gateway.clone());
+    tasks.spawn("mounts", async move {
+        tokio::select! {
+            () = door.stopping() => {}
+            () = gateway.follow_mounts() => {}
         }
     });
 }

@@ -42,6 +42,8 @@ mod mock_replay;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod mounts;
+#[cfg(test)]
 mod ports;
 #[cfg(test)]
 mod shutdown;

@@ -64,6 +64,8 @@ pub(crate) async fn fork(
     request: axum::extract::Request,
 ) -> Result<Response, Failed> {
     let key = read::key(&caller, &id)?;
+    // A fork goes on from what the origin of a mount has now, as far as that can be had.
+    let _mount = gate.through(&key).await;
     let (asked, bytes) = optional::<Fork>(&gate, &headers, request).await?;
     let place = format!("fork/{id}");
     let idem = read::idem(&headers, asked.request_id.as_deref(), &place, &bytes)?;

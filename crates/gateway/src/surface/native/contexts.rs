@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use wire::{Code, Fault};
 
 use super::guarded::Guarded;
+use super::mounts::marked;
 use super::read;
 use super::shape::{self, EditContext, NewContext, Object};
 use crate::auth::Caller;
@@ -87,7 +88,7 @@ pub(crate) struct ListQuery {
     cursor: Option<String>,
     /// Only this user's.
     user: Option<String>,
-    /// `open` or `closed`.
+    /// `open`, `closed`, `mounted` or `importing`.
     status: Option<String>,
     /// Only those answered by this model.
     model: Option<String>,
@@ -127,7 +128,7 @@ fn filter(query: ListQuery) -> Result<Filter, Fault> {
     let fresh = Filter::default();
     let status = query.status.map(|text| {
         Status::parse(&text)
-            .ok_or_else(|| one_of("status", &text, "`open`, `closed` or `importing`"))
+            .ok_or_else(|| one_of("status", &text, "`open`, `closed`, `mounted` or `importing`"))
     });
     let sort = match query.sort.as_deref() {
         None | Some("updated") => Sort::Updated,
@@ -167,8 +168,10 @@ pub(crate) async fn get(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Response, Failed> {
-    let found = gate.contexts().get(&read::key(&caller, &id)?).await?;
-    Ok(answer(&gate, &found))
+    let key = read::key(&caller, &id)?;
+    let mount = gate.through(&key).await;
+    let found = gate.contexts().get(&key).await?;
+    Ok(marked(answer(&gate, &found), mount.as_ref()))
 }
 
 /// Changes title, user, system, settings, metadata, state or time to live.

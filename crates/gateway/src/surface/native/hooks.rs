@@ -16,7 +16,7 @@ use super::contexts::{bad_query, one_of};
 use super::shape::{Problem, time};
 use crate::auth::Caller;
 use crate::gate::Gateway;
-use crate::hooks;
+use crate::hooks::site::{self, Leave};
 use crate::surface::body::Json;
 use crate::surface::problem::Failed;
 
@@ -60,7 +60,7 @@ pub(crate) async fn create(
     Extension(caller): Extension<Caller>,
     Json { value: asked, .. }: Json<AskHook>,
 ) -> Result<Response, Failed> {
-    hooks::admit(&asked.url, gate.now().settings.hooks.private)?;
+    admit(&gate, &asked.url)?;
     let new = NewHook {
         events: events(asked.events.as_deref().unwrap_or_default())?,
         secret: asked.secret.as_deref().map(secret).transpose()?,
@@ -121,7 +121,7 @@ pub(crate) async fn edit(
     Json { value: asked, .. }: Json<ChangeHook>,
 ) -> Result<axum::Json<Value>, Failed> {
     if let Some(url) = &asked.url {
-        hooks::admit(url, gate.now().settings.hooks.private)?;
+        admit(&gate, url)?;
     }
     let events = asked.events.as_deref().map(events).transpose()?;
     let edit = HookEdit { url: asked.url, events, enabled: asked.enabled };
@@ -216,6 +216,11 @@ pub(crate) async fn retry(
     let number = self::number(&number)?;
     let count = gate.contexts().deliver_again(caller.tenant, number, asked.delivery).await?;
     Ok(axum::Json(json!({"retried": count})))
+}
+
+fn admit(gate: &Gateway, url: &str) -> Result<(), Fault> {
+    let private = gate.now().settings.hooks.private;
+    site::admit(url, Leave { private, key: "webhooks.private" })
 }
 
 fn number(text: &str) -> Result<u64, Fault> {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use wire::Fault;
 
 use super::contexts::{bad_query, one_of, tag, touched, when};
+use super::mounts::marked;
 use super::read;
 use super::shape::{self, Append, NewMessage, Problem};
 use crate::auth::Caller;
@@ -55,10 +56,12 @@ pub(crate) async fn list(
 ) -> Result<Response, Failed> {
     let Query(query) = query.map_err(|e| bad_query(&e))?;
     let key = read::key(&caller, &id)?;
-    let page = gate.contexts().messages(&key, slice(&query)?).await?;
+    let slice = slice(&query)?;
+    let mount = gate.through(&key).await;
+    let page = gate.contexts().messages(&key, slice).await?;
     let messages: Vec<Value> = page.items.iter().map(shape::message).collect();
     let body = json!({"messages": messages, "next_cursor": page.next});
-    Ok(touched(axum::Json(body).into_response(), &key))
+    Ok(marked(touched(axum::Json(body).into_response(), &key), mount.as_ref()))
 }
 
 pub(super) fn slice(query: &MessagesQuery) -> Result<Slice, Fault> {

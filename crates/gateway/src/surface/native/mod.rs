@@ -10,6 +10,7 @@ pub(crate) mod import;
 pub(crate) mod knowledge;
 pub(crate) mod messages;
 pub(crate) mod models;
+pub(crate) mod mounts;
 pub(crate) mod prompts;
 pub(crate) mod read;
 pub(crate) mod redact;
@@ -61,6 +62,11 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(share::end))
         .routes(routes!(share::context))
         .routes(routes!(share::messages))
+        .routes(routes!(share::ranges))
+        .routes(routes!(mounts::mount, mounts::list))
+        .routes(routes!(mounts::get, mounts::unmount))
+        .routes(routes!(mounts::refresh))
+        .routes(routes!(mounts::check))
         .routes(routes!(windows::epochs))
         .routes(routes!(windows::summaries))
         .routes(routes!(windows::pins))

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use wire::{Code, Fault};
 
 use super::contexts::{bad_query, touched};
+use super::mounts::marked;
 use super::read;
 use super::shape::{self, Problem, time};
 use crate::auth::Caller;
@@ -81,6 +82,7 @@ pub(crate) async fn recall(
     let key = read::key(&caller, &id)?;
     let limit = read::limit(query.limit, 5, 50)?;
     let by = by(query.by.as_deref())?;
+    let mount = gate.through(&key).await;
     let found = gate.contexts().recall_by(&key, &query.q, (limit, query.before), by).await?;
     let vectors = gate.contexts().vectorised(&key).await?;
     crate::flow::vectorise(&gate, &key);
@@ -95,7 +97,7 @@ pub(crate) async fn recall(
     let vectors = vectors
         .map(|known| json!({"model": &*known.model, "done": known.done, "waiting": known.waiting}));
     let told = json!({"recalled": recalled, "vectors": vectors});
-    Ok(touched(axum::Json(told).into_response(), &key))
+    Ok(marked(touched(axum::Json(told).into_response(), &key), mount.as_ref()))
 }
 
 /// How to look.

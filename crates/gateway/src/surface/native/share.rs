@@ -2,7 +2,7 @@
 
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
-use context::{Key, NewShare, Share};
+use context::{Key, NewShare, RANGE_ENTRIES_MAX, Share};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -55,8 +55,11 @@ pub(crate) async fn share(
     let (token, made) = contexts.share(&key, new).await?;
     tracing::info!(context = %key.id, share = made.number, "context shared");
     let mut body = shown(&made);
+    // A store without a vault has no key, and its shares can be read but not mounted.
+    let signed_by = gate.contexts().signing_key().await.ok();
     if let Value::Object(map) = &mut body {
         map.insert("token".to_owned(), token.into());
+        map.insert("key".to_owned(), json!(signed_by));
         map.insert(
             "use".to_owned(),
             "GET /api/v1/shared/context with `Authorization: Bearer`".into(),
@@ -109,14 +112,19 @@ pub(crate) async fn end(
     Ok(touched(axum::Json(body).into_response(), &key))
 }
 
-/// What a token opens.
-async fn opened(gate: &Gateway, headers: &HeaderMap) -> Result<(Key, Share), Fault> {
+/// The token that came along.
+fn token(headers: &HeaderMap) -> Result<&str, Fault> {
     let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = value.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(|| {
         Fault::new(Code::Unauthorized, "a shared context needs the token of its share")
             .hint("send it as `Authorization: Bearer rap_share_…`")
     })?;
-    gate.contexts().opened_by(token.trim()).await
+    Ok(token.trim())
+}
+
+/// What a token opens.
+async fn opened(gate: &Gateway, headers: &HeaderMap) -> Result<(Key, Share), Fault> {
+    gate.contexts().opened_by(token(headers)?).await
 }
 
 /// The shared context, without what its owner keeps beside it.
@@ -160,4 +168,38 @@ pub(crate) async fn messages(
     let messages: Vec<Value> = page.items.iter().map(shape::message).collect();
     let body = json!({"messages": messages, "next_cursor": page.next});
     Ok(touched(axum::Json(body).into_response(), &key))
+}
+
+/// Which range.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RangeQuery {
+    /// The entries behind this one; all when absent.
+    after: Option<u32>,
+    /// At most so many, 1 to 500; 500 unless given.
+    limit: Option<u32>,
+    /// 1 to 128 letters and digits of the asker's, which are signed with the answer.
+    nonce: String,
+}
+
+/// Entries of the shared context with the signed proof of them, for servers that mount it.
+#[utoipa::path(get, path = "/api/v1/shared/ranges", tag = "branches", params(RangeQuery),
+    responses((status = 200, description = "`statement`, `signature`, `key` and `entries`",
+               body = Object),
+              (status = 401, description = "The token opens nothing; `details.refusal` is signed",
+               body = Problem)))]
+pub(crate) async fn ranges(
+    State(gate): State<Gateway>,
+    headers: HeaderMap,
+    query: Result<Query<RangeQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Failed> {
+    let token = token(&headers)?;
+    let Query(query) = query.map_err(|e| bad_query(&e))?;
+    let limit = read::limit(query.limit, RANGE_ENTRIES_MAX, RANGE_ENTRIES_MAX)?;
+    let part = (query.after.unwrap_or(0), limit);
+    let range = gate.contexts().signed_range(token, part, &query.nonce).await?;
+    let mut response = axum::Json(range).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }

@@ -60,6 +60,7 @@ pub(crate) async fn export(
     let Query(query) = query.map_err(|e| bad_query(&e))?;
     let key = read::key(&caller, &id)?;
     let format = format_of(query.format.as_deref())?.unwrap_or(Format::Rapport);
+    let mount = gate.through(&key).await;
     let mut export = gate.contexts().exporting(&key, format).await?;
     let dropped = export.dropped().await?;
     if query.dry_run {
@@ -82,7 +83,7 @@ pub(crate) async fn export(
             response.headers_mut().insert(name, value);
         }
     }
-    Ok(touched(response, &key))
+    Ok(super::mounts::marked(touched(response, &key), mount.as_ref()))
 }
 
 /// The body: read from the store as fast as the caller takes it.

@@ -231,6 +231,7 @@ pub(crate) async fn window(
 ) -> Result<Response, Failed> {
     let Query(query) = query.map_err(|e| bad_query(&e))?;
     let key = read::key(&caller, &id)?;
+    let mount = gate.through(&key).await;
     let found = gate.contexts().get(&key).await?;
     let overrides = Overrides { window: query.plan()?, ..Overrides::default() };
     let wanted = query.model.or(found.settings.model);
@@ -248,7 +249,7 @@ pub(crate) async fn window(
         }))
         .into_response(),
     };
-    Ok(touched(answer, &key))
+    Ok(super::mounts::marked(touched(answer, &key), mount.as_ref()))
 }
 
 fn whole(answered: &Answered) -> Response {

@@ -7,6 +7,7 @@ mod find;
 mod follow;
 mod know;
 mod list;
+mod mount;
 mod redact;
 mod rewind;
 mod share;
@@ -98,6 +99,12 @@ enum Verb {
     Merge(tree::Merge),
     /// Make a token that opens a context for reading; list or end tokens
     Share(share::Share),
+    /// Mount a context of another server for reading, by the token of a share
+    Mount(mount::Mount),
+    /// Show the mounted contexts and how they stand
+    Mounts(mount::Mounts),
+    /// Remove a mounted context; forks of it stay
+    Unmount(mount::Unmount),
     /// Take secrets and personal data out of stored messages, for good
     Redact(redact::Redact),
     /// End a context: it can still be read
@@ -175,6 +182,9 @@ async fn branches(client: &mut Client<'_>, verb: &Verb) -> Result<(), Failure> {
         Verb::Compare(two) => tree::compare(client, two).await,
         Verb::Merge(two) => tree::merge(client, two).await,
         Verb::Share(share) => share::share(client, share).await,
+        Verb::Mount(mount) => mount::mount(client, mount).await,
+        Verb::Mounts(mounts) => mount::mounts(client, mounts).await,
+        Verb::Unmount(mount) => mount::unmount(client, mount).await,
         Verb::Redact(redact) => redact::redact(client, redact).await,
         Verb::Close(named) => change::close(client, id(named).as_deref()).await,
         Verb::Delete(named) => change::delete(client, id(named).as_deref()).await,

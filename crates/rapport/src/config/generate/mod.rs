@@ -36,6 +36,7 @@ fn about(group: &str) -> &'static str {
         "limits" => "The limit of everything that could grow.",
         "cache" => "Answers that are kept for the same question; see docs/cache.md.",
         "contexts" => "What contexts keep, hide and seal; see docs/contexts.md.",
+        "mounts" => "Contexts of other servers; see docs/contexts.md.",
         "webhooks" => "Who is told of changes; see docs/contexts.md.",
         "routes" => "Names that stand for several models; see docs/routing.md.",
         "prompts" => "Prompts that are kept by name; see docs/prompts.md.",

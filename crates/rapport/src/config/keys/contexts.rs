@@ -4,7 +4,7 @@ use super::Change::{Live, Restart};
 use super::Kind::{Bool, Choice, Count, Duration, List, Secret};
 use super::{Key, key};
 
-/// The keys of contexts and webhooks.
+/// The keys of contexts, mounts and webhooks.
 pub(super) const KEYS: &[Key] = &[
     key(
         "contexts.audit",
@@ -74,6 +74,29 @@ pub(super) const KEYS: &[Key] = &[
         Restart,
         "The master key, 64 hexadecimal digits, which seals the secrets of webhooks and the keys \
          of encrypted tenants. Without it, `vault.key` in the data folder is made and used.",
+    ),
+    key(
+        "mounts.private",
+        Bool,
+        "false",
+        Live,
+        "Contexts may be mounted from servers on this machine and in private networks, and without \
+         TLS. Whoever may mount can then look around behind the firewall.",
+    ),
+    key(
+        "mounts.refresh",
+        Duration,
+        "60s",
+        Live,
+        "How often the other server of a mounted context is asked for what is new, beside every \
+         reading; after failures twice as long each time, 10 min at most.",
+    ),
+    key(
+        "mounts.timeout",
+        Duration,
+        "10s",
+        Live,
+        "How long one question to such a server may take.",
     ),
     key(
         "webhooks.private",

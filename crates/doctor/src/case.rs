@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::check::Note;
+use crate::log::Said;
 use crate::port::{InvalidPort, LogicalMap};
 use crate::probe::dial::Dial;
 use crate::probe::http::Answer;
@@ -28,6 +30,9 @@ pub(crate) struct Case {
     pub(crate) ask: Option<String>,
     /// The origin of a page that is to call the server.
     pub(crate) origin: Option<String>,
+    /// Logs of the server that are known, and whether the user named them.
+    pub(crate) logs: Vec<std::path::PathBuf>,
+    pub(crate) log_is_named: bool,
     /// A file of certificates to trust besides the system's.
     pub(crate) roots: Option<std::path::PathBuf>,
     pub(crate) facts: Facts,
@@ -49,6 +54,10 @@ pub(crate) struct Facts {
     pub(crate) nothing_listens: bool,
     pub(crate) spoken: Option<Spoken>,
     pub(crate) neighbours: Vec<Neighbour>,
+    /// What the surroundings add to the verdict.
+    pub(crate) notes: Vec<Note>,
+    /// What the server last wrote to its log.
+    pub(crate) log: Option<Box<Said>>,
 }
 
 /// What a check adds to the facts.
@@ -62,6 +71,8 @@ pub(crate) enum Learned {
     Connections { dials: Vec<Dial>, connected: Option<SocketAddr>, nothing_listens: bool },
     Spoken(Box<Spoken>),
     Neighbours(Vec<Neighbour>),
+    Note(Box<Note>),
+    Log(Box<Said>),
 }
 
 /// The addresses of the host.
@@ -92,6 +103,8 @@ impl Facts {
             }
             Learned::Spoken(spoken) => self.spoken = Some(*spoken),
             Learned::Neighbours(neighbours) => self.neighbours = neighbours,
+            Learned::Note(note) => self.notes.push(*note),
+            Learned::Log(said) => self.log = Some(said),
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::by_hand::{self, ByHand};
 use crate::case::{Case, Facts, Learned};
-use crate::check::{About, CHECKS, Check, Step};
+use crate::check::{self, About, CHECKS, Check, Step};
 use crate::report::{
     Finding, Fix, HEALTHY, Outcome, Report, Subject, UNKNOWN, USAGE, Verdict, milliseconds,
 };
@@ -38,6 +38,8 @@ pub async fn diagnose(request: &Request) -> Report {
         mcp: request.mcp,
         ask: request.ask.clone(),
         origin: request.origin.clone(),
+        logs: request.logs.clone(),
+        log_is_named: request.log_is_named,
         roots: request.roots.clone(),
         facts: Facts::default(),
     };
@@ -140,7 +142,8 @@ fn finish(request: &Request, case: &Case, started: Instant, climb: Climb) -> Rep
     let mut verdicts = verdicts.into_iter();
     // The lowest rung that names a cause is the cause; what stands above it may be its effect.
     let verdict = verdicts.next().unwrap_or_else(|| without_name(request, case, &findings));
-    let also = verdicts.filter(|other| other.id != verdict.id).collect();
+    let mut also = verdicts.filter(|other| other.id != verdict.id).collect();
+    let verdict = check::noted(check::completed(verdict, case, &mut also), case);
     Report {
         target: subject(request, case),
         verdict,

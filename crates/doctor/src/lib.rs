@@ -9,6 +9,7 @@ pub mod conversation;
 pub mod credential;
 pub mod files;
 pub mod knowledge;
+pub mod log;
 pub mod own;
 pub mod port;
 pub mod sockets;
@@ -21,6 +22,7 @@ mod check;
 mod confined;
 mod containers;
 mod firewall;
+mod guards;
 mod ladder;
 mod mcp;
 #[cfg(target_os = "linux")]

@@ -34,6 +34,10 @@ pub struct Request {
     pub ask: Option<String>,
     /// The origin of a page that is to call the server, such as `http://localhost:3000`.
     pub origin: Option<String>,
+    /// Files to which the server writes its log, as far as the caller knows; read when it fails.
+    pub logs: Vec<std::path::PathBuf>,
+    /// Whether the user named them: they are read in any case then.
+    pub log_is_named: bool,
     /// A PEM file of certificates to trust besides those of the system.
     pub roots: Option<std::path::PathBuf>,
     /// The logical names.
@@ -54,6 +58,8 @@ impl Default for Request {
             by_hand: false,
             ask: None,
             origin: None,
+            logs: Vec::new(),
+            log_is_named: false,
             roots: None,
             logical: LogicalMap::default(),
         }

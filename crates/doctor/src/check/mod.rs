@@ -6,12 +6,16 @@ mod connect;
 mod cors;
 mod elsewhere;
 mod filter;
+mod guard;
 mod http;
+mod interfaces;
 mod limits;
 mod listen;
+mod log;
 mod loopback;
 mod mcp;
 mod name;
+mod note;
 mod process;
 mod protocol;
 mod proxy;
@@ -22,7 +26,9 @@ mod stream;
 mod tls;
 mod websocket;
 
-pub(crate) use elsewhere::answers_as_ours;
+pub(crate) use elsewhere::{answers_as_ours, was_started_for};
+pub(crate) use log::completed;
+pub(crate) use note::{Note, noted};
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -45,6 +51,7 @@ pub(crate) const CHECKS: &[&dyn Check] = &[
     &process::OfProcess,
     &limits::Limits,
     &http::Http,
+    &interfaces::Interfaces,
     &mcp::Mcp,
     &stream::Streams,
     &websocket::WebSocket,
@@ -52,6 +59,8 @@ pub(crate) const CHECKS: &[&dyn Check] = &[
     &clock::Clock,
     &size::Size,
     &proxy::Proxy,
+    &guard::Guards,
+    &log::Log,
 ];
 
 /// What a check is, for the list of checks and its documentation.

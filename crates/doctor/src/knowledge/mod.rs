@@ -25,6 +25,9 @@ struct Entry {
     /// Says so little that any other text beside it is better.
     #[serde(default)]
     weak: bool,
+    /// Tells why a server failed when it stands in the server's own log, and not of a client.
+    #[serde(default)]
+    log: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -118,9 +121,19 @@ pub fn symptom_tables() -> &'static [SymptomTable] {
 /// known text does not hide it.
 #[must_use]
 pub fn explain_text(text: &str) -> Option<Explanation> {
+    explain(text, |_| true)
+}
+
+/// Explains a line of a server's log, by the texts with which servers fail.
+pub(crate) fn explain_log(text: &str) -> Option<Explanation> {
+    explain(text, |entry| entry.log)
+}
+
+fn explain(text: &str, wanted: impl Fn(&Entry) -> bool) -> Option<Explanation> {
     let lower = text.to_lowercase();
     let all = entries()
         .iter()
+        .filter(|entry| wanted(entry))
         .flat_map(|entry| entry.patterns.iter().map(move |pattern| (entry, pattern)))
         .filter(|(_, pattern)| matches(&lower, &pattern.to_lowercase()));
     let (entry, pattern) = all.max_by_key(|(entry, pattern)| (!entry.weak, pattern.len()))?;

@@ -271,6 +271,11 @@ pub(crate) fn is_filtered(pid: u32) -> bool {
     system::is_filtered(pid)
 }
 
+/// The names of all programs that run, and of what the kernel has loaded; blocks for a moment.
+pub(crate) fn running() -> crate::guards::Running {
+    system::running()
+}
+
 /// The process that holds a socket, when it can be seen.
 pub(crate) fn holder_of(inode: u64) -> Option<Process> {
     system::holder_of(inode)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Command;
 use super::child::Heard;
 use crate::check::Step;
+use crate::log::{dependency, meaning, variable};
 use crate::mcp;
 use crate::report::{Fix, Verdict};
 
@@ -187,41 +188,12 @@ fn ended(command: &Command, heard: &Heard, code: Option<i32>) -> Verdict {
             .fix(Fix::say(format!("set {name}, under `env` of this server in the configuration")));
     }
     let sentence = format!("the server ends {how} before it answers");
-    Verdict::certain("stdio.exits", sentence)
-        .fix(Fix::run("run it by hand and read what it says", command.line()))
-}
-
-/// A package that a server could not import, and the command that installs it.
-fn dependency(text: &str) -> Option<(String, String)> {
-    let quoted = |after: &str| {
-        let rest = text.split_once(after)?.1;
-        let rest = rest.trim_start_matches([' ', ':', '\'', '"']);
-        let name = rest.split(['\'', '"', '\n', ' ']).next()?;
-        (!name.is_empty()).then(|| name.to_owned())
-    };
-    if let Some(name) = quoted("No module named") {
-        let root = name.split('.').next().unwrap_or(&name).to_owned();
-        return Some((name, format!("python -m pip install {root}")));
+    let mut verdict = Verdict::certain("stdio.exits", sentence);
+    if let Some(known) = heard.stderr.lines().rev().find_map(meaning) {
+        verdict = verdict.because(format!("what it says means: {}", known.cause));
+        verdict.fix.extend(known.steps);
     }
-    let name = quoted("Cannot find module").or_else(|| quoted("Cannot find package"))?;
-    let is_package = !name.starts_with(['.', '/']);
-    is_package.then(|| (name.clone(), format!("npm install {name}")))
-}
-
-/// A name in capitals in a line that says that something is not set.
-fn variable(text: &str) -> Option<String> {
-    const WORDS: &[&str] =
-        &["not set", "required", "missing", "must be set", "undefined", "KeyError"];
-    let lines = text.lines().rev();
-    lines.filter(|line| WORDS.iter().any(|word| line.contains(word))).find_map(|line| {
-        let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        let name = words.into_iter().find(|word| {
-            word.len() > 3
-                && word.contains('_')
-                && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-        })?;
-        Some(name.to_owned())
-    })
+    verdict.fix(Fix::run("run it by hand and read what it says", command.line()))
 }
 
 fn folder(command: &Command) -> PathBuf {

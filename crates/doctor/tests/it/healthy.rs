@@ -4,7 +4,7 @@ use std::io::Write;
 
 use doctor::{Environment, Request, diagnose};
 
-use super::servers::{answers, greets, http, http_with, read_some, serve};
+use super::servers::{answers, greets, http, read_some, serve};
 use super::{check, verbose};
 
 #[tokio::test]
@@ -80,7 +80,16 @@ async fn a_server_on_ipv6_only_is_well_under_the_name_localhost() {
 
 #[tokio::test]
 async fn this_product_is_recognised_by_its_server_header() {
-    let server = http_with("200 OK", "Server: rapport/0.1.0\r\n");
+    // One body with the documented fields of each reply that is looked at.
+    let body = concat!(
+        "{\"status\": \"ok\", \"version\": \"1\", \"checks\": {\"store\": {}, \"provider\": {}}, ",
+        "\"protocol_versions\": [], \"uptime_seconds\": 1, \"listen\": [], \"sessions\": 0, ",
+        "\"contexts\": 0, \"messages\": 0, \"store\": {\"kind\": \"\"}, ",
+        "\"model\": {\"default\": \"\"}, \"auth\": {}, \"limits\": {}}"
+    );
+    let head = "HTTP/1.1 200 OK\r\nServer: rapport/0.1.0\r\nContent-Type: application/json\r\n";
+    let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+    let server = answers("127.0.0.1:0", answer.leak().as_bytes());
     let report = check(&format!("localhost:{}", server.port), "ok", 0).await;
     assert!(report.verdict.sentence.contains("rapport answers"), "{}", report.verdict.sentence);
 }

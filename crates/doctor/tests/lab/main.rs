@@ -18,6 +18,8 @@ mod firewall;
 #[cfg(target_os = "linux")]
 mod gateway;
 #[cfg(target_os = "linux")]
+mod guards;
+#[cfg(target_os = "linux")]
 mod healthy;
 #[cfg(target_os = "linux")]
 mod held;

@@ -81,6 +81,28 @@ fn what_does_not_work_is_first_and_the_rest_is_listed() {
 }
 
 #[test]
+fn every_interface_is_checked_and_nothing_stays_behind() {
+    let house = House::new();
+    let server = house.serve(&[]);
+    let target = format!("localhost:{}", server.port);
+    for (more, expected) in [
+        (&[][..], "GET /health, GET /api/mcp/status, a TCP line answer as documented"),
+        (&["--ask", "demo"][..], "POST /api/mcp/interact, the TCP line answer as documented"),
+    ] {
+        let mut arguments = vec!["doctor", &target, "--json"];
+        arguments.extend(more);
+        let run = house.run(&arguments);
+        let json: Value = serde_json::from_slice(&run.stdout).unwrap();
+        let mut findings = json["findings"].as_array().unwrap().iter();
+        let found = findings.find(|finding| finding["check"] == "interfaces").unwrap();
+        assert!(found["summary"].as_str().unwrap().contains(expected), "{found:#}");
+        assert_eq!((run.status.code(), &found["evidence"]), (Some(0), &serde_json::json!([])));
+    }
+    let kept = house.run(&["context", "list", "--json"]);
+    assert!(!text(&kept.stdout).contains("rapport-doctor"), "{kept:?}");
+}
+
+#[test]
 fn a_context_is_judged_by_its_id() {
     let house = House::new();
     let server = house.serve(&[]);

@@ -142,7 +142,7 @@ fn answering(neighbours: &[Neighbour]) -> Option<&Neighbour> {
 const PORT_FLAGS: &[&str] = &["--port", "-p", "--listen", "--bind", "-b", "--http-port", "--addr"];
 
 /// Whether a command line tells its program to listen on `port`.
-pub(super) fn was_started_for(command: &str, port: u16) -> bool {
+pub(crate) fn was_started_for(command: &str, port: u16) -> bool {
     let number = port.to_string();
     let mut words = command.split(' ').peekable();
     while let Some(word) = words.next() {

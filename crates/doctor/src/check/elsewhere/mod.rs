@@ -11,6 +11,7 @@ mod missing;
 mod tests;
 
 pub(crate) use look::answers_as_ours;
+pub(crate) use missing::was_started_for;
 
 use std::time::Duration;
 

@@ -229,6 +229,25 @@ fn guess(uid: u32, port: u16) -> Option<Process> {
     if found.next().is_some() { None } else { process(only) }
 }
 
+pub(super) fn running() -> crate::guards::Running {
+    let name = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+    // The kernel keeps 15 characters; the first word of the command line has all.
+    let whole = |pid: u32| {
+        let line = raw_command(pid)?;
+        let program = line.split(['\0', ' ']).next()?;
+        Some(program.rsplit('/').next().unwrap_or(program).to_owned())
+    };
+    let short = |pid: &u32| Some(name(*pid)?.trim().to_owned());
+    let all = pids();
+    let programs = all.iter().filter_map(short).chain(all.iter().filter_map(|pid| whole(*pid)));
+    let modules = std::fs::read_to_string("/proc/modules").unwrap_or_default();
+    let modules = modules.lines().filter_map(|line| line.split(' ').next());
+    crate::guards::Running {
+        programs: programs.filter(|name| !name.is_empty()).collect(),
+        modules: modules.map(str::to_owned).collect(),
+    }
+}
+
 fn raw_command(pid: u32) -> Option<String> {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())

@@ -83,6 +83,12 @@ pub(in crate::sockets) fn processes_naming(number: &str) -> Vec<Process> {
     naming.filter_map(of).collect()
 }
 
+pub(in crate::sockets) fn running() -> crate::guards::Running {
+    let programs = process::all().into_iter().filter_map(process::program);
+    let names = programs.filter_map(|path| Some(path.rsplit('/').next()?.to_owned()));
+    crate::guards::Running { programs: names.collect(), modules: Vec::new() }
+}
+
 /// This process and those that started it.
 fn ancestors() -> HashSet<u32> {
     let mut current = std::process::id();

@@ -93,6 +93,18 @@ pub(in crate::sockets) fn processes_naming(number: &str) -> Vec<Process> {
     naming.filter_map(|entry| of(entry.pid, Some(&entry.name))).collect()
 }
 
+pub(in crate::sockets) fn running() -> crate::guards::Running {
+    use native::windows::registry::{Root, number};
+    let programs = process::all().into_iter().map(|entry| entry.name).collect();
+    // A driver that is started with the system (0, 1) or by its service (2) is loaded.
+    let is_on = |name: &&str| {
+        let key = format!("SYSTEM\\CurrentControlSet\\Services\\{name}");
+        number(Root::Machine, &key, "Start").is_some_and(|start| start <= 2)
+    };
+    let modules = crate::guards::drivers().filter(is_on).map(str::to_owned).collect();
+    crate::guards::Running { programs, modules }
+}
+
 /// This process and those that started it.
 fn ancestors(entries: &[Entry]) -> HashSet<u32> {
     let mut current = std::process::id();

@@ -3,6 +3,7 @@
 mod conversation;
 mod everything;
 mod folder;
+mod logs;
 mod mend;
 mod search;
 mod start;
@@ -44,6 +45,9 @@ pub(super) struct More {
     /// The origin of a page that is to call the server from a browser: `http://localhost:3000`
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     origin: Option<String>,
+    /// The server's log, or what it wrote to its standard error: its last lines are read
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     /// Also print the commands with which to look at the port without this program
     #[arg(long)]
     by_hand: bool,
@@ -161,12 +165,21 @@ pub(super) fn run(
         frame.printer.error(&format!("--ca: there is no certificate in `{}`", file.display()));
         return Ok(Exit::Usage);
     }
+    if let Some(log) = more.log.as_deref()
+        && let Err(error) = logs::readable(log)
+    {
+        frame.printer.error(&format!("--log: `{}` cannot be read: {error}", log.display()));
+        frame.printer.hint("name the file to which the server writes its log");
+        return Ok(Exit::Usage);
+    }
     let wait = more.wait.unwrap_or_default();
     let request = Request {
         mcp: more.mcp,
         by_hand: more.by_hand,
         ask: more.ask.clone(),
         origin: more.origin.clone(),
+        logs: more.log.clone().map_or_else(|| logs::of(frame, request), |log| vec![log]),
+        log_is_named: more.log.is_some(),
         ..request.clone()
     };
     let request = &request;

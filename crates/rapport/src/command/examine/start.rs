@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use doctor::sockets::{Listener, listeners};
-use doctor::{Report, Request, diagnose, knowledge};
+use doctor::{Report, Request, diagnose, log};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
@@ -193,12 +193,14 @@ fn ended(frame: &mut Frame, (pid, status): (u32, ExitStatus), lines: &[String]) 
         frame.printer.line("  2. raise its limit (docker run -m 8g; systemd: MemoryMax=)");
         return Exit::Problem;
     }
-    let known = lines.iter().rev().find_map(|line| knowledge::explain_text(line));
-    match known {
-        Some(found) => {
-            frame.printer.line(&found.cause);
-            for (number, step) in (1..).zip(&found.steps) {
-                frame.printer.line(&format!("  {number}. {step}"));
+    let last = log::trouble(&lines.join("\n")).and_then(|trouble| trouble.meaning);
+    match last {
+        Some(meaning) => {
+            frame.printer.line(&meaning.cause);
+            for (number, step) in (1..).zip(&meaning.steps) {
+                let command = step.command.as_ref().map(|command| format!(": {command}"));
+                let command = command.unwrap_or_default();
+                frame.printer.line(&format!("  {number}. {}{command}", step.text));
             }
         }
         None if lines.is_empty() => frame.printer.hint("it said nothing: look for its log"),

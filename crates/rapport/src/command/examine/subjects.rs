@@ -126,7 +126,8 @@ fn server(frame: &Frame, request: &Request, config: &Config) -> Subject {
         (None, None) => (port, None),
     };
     let place = target.clone().unwrap_or_else(|| format!("localhost:{port}"));
-    let request = Box::new(Request { target, default_port: port, ..request.clone() });
+    let mut request = Box::new(Request { target, default_port: port, ..request.clone() });
+    request.logs = super::logs::of(frame, &request);
     let work = if is_home { Work::Home(port, request) } else { Work::Address(request) };
     Subject { name: "server".to_owned(), place, work }
 }

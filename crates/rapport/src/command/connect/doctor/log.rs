@@ -9,10 +9,8 @@ use crate::command::connect::machine::{Machine, System, join};
 /// Limit: how much of the end of a log is read.
 const TAIL_BYTES: u64 = 128 * 1024;
 
-/// A text in the log, what it means, what to do.
+/// Texts that mean something of their own in the log of this application.
 const KNOWN: &[(&str, &str, &str)] = &[
-    ("ENOENT", "the command was not found", "write its whole path"),
-    ("EACCES", "the command may not be executed", "chmod +x it"),
     (
         "Maximum size is 1MB",
         "an answer was larger than the megabyte that Claude Desktop takes",
@@ -32,11 +30,6 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "Request timed out",
         "the server did not answer `initialize` within 60 seconds, or a call in time",
         "start its command in a terminal and see how long it takes",
-    ),
-    (
-        "transport closed unexpectedly",
-        "the server ended by itself",
-        "start its command in a terminal and read what it says",
     ),
 ];
 /// After this line what stood before is over.
@@ -63,11 +56,19 @@ pub(super) fn check<'n>(
 }
 
 /// The last trouble since the server was last started well.
-fn trouble(text: &str) -> Option<(String, &'static str, &'static str)> {
+fn trouble(text: &str) -> Option<(String, String, String)> {
     let recent = text.rsplit(STARTED).next().unwrap_or(text);
     recent.lines().rev().find_map(|line| {
-        let (_, meaning, fix) = KNOWN.iter().find(|(known, ..)| line.contains(known))?;
-        Some((line.trim().chars().take(160).collect(), *meaning, *fix))
+        let own = KNOWN.iter().find(|(known, ..)| line.contains(known));
+        let own = own.map(|(_, meaning, fix)| ((*meaning).to_owned(), (*fix).to_owned()));
+        // What every server's log may say stands in one table.
+        let (meaning, fix) = own.or_else(|| {
+            let known = ::doctor::log::meaning(line)?;
+            let fix = known.steps.into_iter().next();
+            let fix = fix.map(|fix| fix.command.unwrap_or(fix.text)).unwrap_or_default();
+            Some((known.cause, fix))
+        })?;
+        Some((line.trim().chars().take(160).collect(), meaning, fix))
     })
 }
 
@@ -104,7 +105,9 @@ mod tests {
     fn trouble_counts_until_the_next_good_start() {
         let text = "x [error] spawn uvx ENOENT\n[info] Server transport closed unexpectedly\n";
         let (line, meaning, _) = trouble(text).unwrap();
-        assert!(line.contains("closed") && meaning == "the server ended by itself");
+        assert!(line.contains("closed") && meaning.contains("ended"), "{meaning}");
+        let (_, meaning, fix) = trouble("ModuleNotFoundError: No module named 'mcp'").unwrap();
+        assert!(meaning.contains("`mcp`") && fix == "python -m pip install mcp", "{meaning} {fix}");
         assert!(trouble(&format!("{text} {STARTED}\nall well\n")).is_none());
         assert!(trouble("nothing of interest").is_none());
     }

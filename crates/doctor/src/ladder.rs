@@ -139,6 +139,9 @@ async fn climb_one(
 
 fn finish(request: &Request, case: &Case, started: Instant, climb: Climb) -> Report {
     let Climb { findings, verdicts } = climb;
+    let mut verdicts = verdicts;
+    // What a server that comes and goes answers depends on the moment.
+    verdicts.sort_by_key(|verdict| verdict.id != "start.crash_loop");
     let mut verdicts = verdicts.into_iter();
     // The lowest rung that names a cause is the cause; what stands above it may be its effect.
     let verdict = verdicts.next().unwrap_or_else(|| without_name(request, case, &findings));

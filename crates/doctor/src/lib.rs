@@ -23,6 +23,7 @@ mod confined;
 mod containers;
 mod firewall;
 mod guards;
+mod journal;
 mod ladder;
 mod mcp;
 #[cfg(target_os = "linux")]

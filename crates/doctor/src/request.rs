@@ -77,8 +77,19 @@ pub struct Environment {
 
 impl Environment {
     /// The variables the doctor looks at, in lower case; the upper-case forms count too.
-    pub const NAMES: &'static [&'static str] =
-        &["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
+    pub const NAMES: &'static [&'static str] = &[
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        // Where container engines and clusters are.
+        "container_host",
+        "docker_host",
+        "home",
+        "kubeconfig",
+        "kubernetes_service_host",
+        "xdg_runtime_dir",
+    ];
 
     /// Takes what matters out of `variables`, for example `std::env::vars()`.
     pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {

@@ -3,12 +3,14 @@
 mod address;
 mod clock;
 mod connect;
+mod container;
 mod cors;
 mod elsewhere;
 mod filter;
 mod guard;
 mod http;
 mod interfaces;
+mod journal;
 mod limits;
 mod listen;
 mod log;
@@ -20,6 +22,7 @@ mod process;
 mod protocol;
 mod proxy;
 mod relay;
+mod restarts;
 mod room;
 mod size;
 mod stream;
@@ -50,6 +53,7 @@ pub(crate) const CHECKS: &[&dyn Check] = &[
     &tls::Tls,
     &process::OfProcess,
     &limits::Limits,
+    &restarts::Restarts,
     &http::Http,
     &interfaces::Interfaces,
     &mcp::Mcp,
@@ -59,7 +63,9 @@ pub(crate) const CHECKS: &[&dyn Check] = &[
     &clock::Clock,
     &size::Size,
     &proxy::Proxy,
+    &container::Container,
     &guard::Guards,
+    &journal::Journal,
     &log::Log,
 ];
 

@@ -25,6 +25,33 @@ impl Note {
     }
 }
 
+/// Verdicts of a server that is not there, or that is and fails.
+pub(super) const FAILED: &[&str] = &[
+    "container.backend_dead",
+    "container.loopback_bind",
+    "container.not_published",
+    "http.500",
+    "http.503",
+    "http.no_response",
+    "listen.none",
+    "listen.not_yet",
+    "process.single_threaded",
+    "start.crash_loop",
+    "start.failed",
+    "tcp.closed_at_once",
+    "tcp.reset",
+    "unknown",
+    "upstream.refused",
+    "upstream.unknown",
+];
+
+/// Whether anything was seen that the surroundings of the server could explain.
+pub(super) fn fails(case: &Case) -> bool {
+    let facts = &case.facts;
+    let answers = facts.spoken.as_ref().is_some_and(|spoken| spoken.protocol.is_some());
+    facts.connected.is_none() || !answers || facts.answer().is_some_and(|a| a.status >= 500)
+}
+
 /// The verdict with everything that belongs to it.
 pub(crate) fn noted(mut verdict: Verdict, case: &Case) -> Verdict {
     for note in &case.facts.notes {

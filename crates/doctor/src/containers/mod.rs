@@ -1,5 +1,8 @@
 //! Containers, seen from outside and from inside: which one a process is in, and what is published.
 
+pub(crate) mod engine;
+pub(crate) mod kube;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 

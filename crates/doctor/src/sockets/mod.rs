@@ -246,6 +246,14 @@ pub fn kills() -> Vec<Kill> {
     system::kills()
 }
 
+/// The kernel's log, the newest last; empty without the right to read it, and on other systems.
+pub(crate) fn kernel_log() -> Vec<crate::journal::Record> {
+    #[cfg(target_os = "linux")]
+    return linux::kernel_log();
+    #[cfg(not(target_os = "linux"))]
+    Vec::new()
+}
+
 /// The debugger of a process.
 pub(crate) fn tracer(pid: u32) -> Option<Process> {
     system::tracer(pid)

@@ -15,7 +15,8 @@ fn health() -> Value {
 fn status() -> Value {
     json!({ "status": "running", "version": "1", "protocol_versions": ["1.0"], "uptime_seconds": 1,
             "listen": [], "sessions": 0, "contexts": 0, "messages": 0,
-            "store": { "kind": "memory" }, "model": { "default": "demo" }, "auth": {}, "limits": {} })
+            "store": { "kind": "memory" }, "model": { "default": "demo" },
+            "auth": {}, "limits": {} })
 }
 
 /// A server with these answers; a turn is answered with `turn` and the session that was asked.

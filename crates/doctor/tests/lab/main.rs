@@ -13,6 +13,8 @@ mod config;
 #[cfg(target_os = "linux")]
 mod confined;
 mod credentials;
+#[cfg(unix)]
+mod engine;
 #[cfg(target_os = "linux")]
 mod firewall;
 #[cfg(target_os = "linux")]
@@ -25,6 +27,8 @@ mod healthy;
 mod held;
 mod http;
 mod interfaces;
+#[cfg(target_os = "linux")]
+mod journal;
 #[cfg(target_os = "linux")]
 mod lent;
 #[cfg(target_os = "linux")]
@@ -41,6 +45,8 @@ mod process;
 #[cfg(target_os = "linux")]
 mod programs;
 mod proxy;
+#[cfg(target_os = "linux")]
+mod restarts;
 #[cfg(target_os = "linux")]
 mod rights;
 #[path = "../it/servers.rs"]

@@ -111,9 +111,25 @@ impl Group {
 /// What the kernel's log says of processes that were killed for lack of memory; empty without the
 /// right to read it.
 pub(in crate::sockets) fn kills() -> Vec<crate::sockets::Kill> {
-    let up = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let up = up.split('.').next().and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+    let up = uptime();
     log().iter().filter_map(|line| kill(line, up)).collect()
+}
+
+/// The records of the kernel's log with their age; empty without the right to read it.
+pub(in crate::sockets) fn kernel_log() -> Vec<crate::journal::Record> {
+    let up = uptime();
+    let read = |record: &String| {
+        let (head, text) = record.split_once(';')?;
+        let at = head.split(',').nth(2)?.parse::<u64>().ok()? / 1_000_000;
+        let text = text.lines().next()?.to_owned();
+        Some(crate::journal::Record { seconds_ago: up.saturating_sub(at), text })
+    };
+    log().iter().filter_map(read).collect()
+}
+
+fn uptime() -> u64 {
+    let up = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    up.split('.').next().and_then(|text| text.parse::<u64>().ok()).unwrap_or_default()
 }
 
 /// Limit: lines of the kernel's log that are read.

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Bound, Connection, Listener, Process, Table, Unavailable, UnixListener, redact};
 
-pub(super) use group::{group, kills};
+pub(super) use group::{group, kernel_log, kills};
 pub(super) use spaces::elsewhere;
 pub(super) use vitals::{runnable, tracer, vitals};
 

@@ -9,6 +9,7 @@ use wire::Fault;
 
 use crate::about::{About, Listen};
 use crate::cache::Cache;
+use crate::debug::{Debugger, Debugging};
 use crate::flow::{ByModel, Desk, Replays, Vectorising};
 use crate::joined::{self, Home, Joined};
 use crate::limits::Rates;
@@ -58,6 +59,7 @@ struct Inner {
     cases: Arc<Cases>,
     hedges: Hedges,
     vectorising: Vectorising,
+    debugging: Debugging,
     mount_seats: crate::mounts::Seats,
     connections: AtomicUsize,
     started: tokio::time::Instant,
@@ -127,6 +129,7 @@ impl Gateway {
             cases: Arc::new(Cases::over(recorder)),
             hedges: Hedges::default(),
             vectorising: Vectorising::default(),
+            debugging: Debugging::default(),
             mount_seats: crate::mounts::Seats::default(),
             connections: AtomicUsize::new(0),
             started: tokio::time::Instant::now(),
@@ -148,6 +151,9 @@ impl Gateway {
             recorder.set(settings.requests);
         }
         self.0.joined.apply(&settings.mcp, settings.local_only);
+        if !settings.debug {
+            self.0.debugging.off();
+        }
         self.0.now.store(Arc::new(Snapshot::of(settings, models)));
         Ok(())
     }
@@ -163,6 +169,16 @@ impl Gateway {
     pub fn set_keeper(&self, keeper: impl Keeper + 'static) {
         // A second keeper would leave the first one's providers behind.
         let _first = self.0.keeper.set(Box::new(keeper));
+    }
+
+    /// Tells the gateway, once, who holds calls in step mode.
+    pub fn set_debugger(&self, debugger: impl Debugger + 'static) {
+        self.0.debugging.settle(debugger);
+    }
+
+    /// Step mode.
+    pub(crate) fn debugging(&self) -> &Debugging {
+        &self.0.debugging
     }
 
     /// Tells the gateway, once, what joined servers need; from now on they are started.

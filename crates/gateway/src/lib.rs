@@ -10,6 +10,7 @@ pub mod about;
 pub mod auth;
 pub mod cache;
 pub mod client;
+pub mod debug;
 pub mod flow;
 pub mod gate;
 pub mod hooks;

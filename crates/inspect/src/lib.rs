@@ -38,7 +38,7 @@ pub use collector::Collector;
 pub use diff::{Difference, diff};
 pub use filter::Filter;
 pub use player::{Fit, LeftOut, Pace, Player, Playing};
-pub use proxy::{Proxy, ReadTarget, Settings, Spent, Target, Verdict};
+pub use proxy::{Held, Proxy, ReadTarget, Settings, Spent, Target, Verdict};
 pub use replay::{replay, replay_with};
 pub use rule::{Rule, Unreadable};
 pub use stdio::wrap;

@@ -62,6 +62,9 @@ impl std::error::Error for Unreadable {}
 const WORDS: &str = "path, method, body, every, percent, delay, pause, drop, status, retry-after, \
                      cut, stall, set, reply-set, replace";
 
+/// The words of rules of step mode.
+const STEP_WORDS: &str = "at, path, method, body, every, percent, delay, pause, drop";
+
 impl Rule {
     /// Reads a rule: words with a blank between them, `"…"` around one that has a blank in it.
     ///
@@ -106,6 +109,30 @@ impl Rule {
             _ => return Err(format!("is no word of a rule; there are: {WORDS}")),
         }
         Ok(())
+    }
+
+    /// Reads a rule of step mode, such as `at=prompt path=/v1/*`: the point among `points` that it
+    /// is for, nothing for all of them, and the rule. Where nothing else is to be done it pauses.
+    ///
+    /// # Errors
+    /// As [`Rule::parse`], and for what cannot be done to a call inside a server.
+    pub fn step<'a>(text: &str, points: &[&'a str]) -> Result<(Option<&'a str>, Self), Unreadable> {
+        let mut rule = Self { text: text.trim().to_owned(), every: 1, ..Self::default() };
+        let mut at = None;
+        for word in words(text) {
+            let (name, value) = word.split_once('=').unwrap_or((word.as_str(), ""));
+            let read = if name == "at" {
+                at = points.iter().find(|point| **point == value).copied();
+                at.map(drop).ok_or_else(|| format!("must be one of {}", points.join(", ")))
+            } else if STEP_WORDS.split(", ").any(|known| known == name) {
+                rule.word(name, value)
+            } else {
+                Err(format!("is no word of a rule here; there are: {STEP_WORDS}"))
+            };
+            read.map_err(|why| Unreadable(format!("`{word}` in the rule `{}` {why}", rule.text)))?;
+        }
+        rule.deed.pause |= rule.deed == Deed::default();
+        Ok((at, rule))
     }
 
     /// Whether the rule acts on this request. Counts those that it is for.
@@ -225,6 +252,23 @@ mod tests {
         assert!(why("delay=3h").contains("such as `200ms`"));
         assert!(why("path=/x").contains("does nothing"));
         assert!(why("set=x").contains("two texts with `:`"));
+    }
+
+    #[test]
+    fn a_rule_of_step_mode_names_its_point_and_pauses() {
+        let step = |text: &str| Rule::step(text, &["parsed", "prompt"]);
+        let (at, rule) = step("at=prompt path=/v1/*").unwrap();
+        assert_eq!(
+            (at, rule.deed.pause, rule.text()),
+            (Some("prompt"), true, "at=prompt path=/v1/*")
+        );
+        let (at, rule) = step("delay=2s").unwrap();
+        assert_eq!((at, rule.deed.pause), (None, false));
+        assert!(step("").unwrap().1.deed.pause);
+        let why = |text: &str| step(text).unwrap_err().to_string();
+        assert_eq!(why("at=x"), "`at=x` in the rule `at=x` must be one of parsed, prompt");
+        assert!(why("status=500").contains("no word of a rule here; there are: at, path"));
+        assert!(Rule::parse("at=prompt pause").is_err(), "the proxy has no such points");
     }
 
     #[test]

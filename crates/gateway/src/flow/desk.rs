@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use context::{Key, WhenBusy};
+use context::{Key, Tenant, WhenBusy};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -109,6 +109,13 @@ impl Desk {
         true
     }
 
+    /// The conversations whose turns run or wait.
+    pub(crate) fn under_way(&self, tenant: Tenant) -> Vec<Arc<str>> {
+        let seats = lock(&self.seats);
+        let own = seats.keys().filter(|key| key.tenant == tenant);
+        own.map(|key| Arc::from(&*key.id)).collect()
+    }
+
     fn seat(&self, key: &Key) -> Arc<Seat> {
         let mut seats = lock(&self.seats);
         let fresh = || {
@@ -173,7 +180,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use context::Tenant;
 
     const WAIT: Duration = Duration::from_secs(30);
 

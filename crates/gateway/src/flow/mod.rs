@@ -44,6 +44,7 @@ pub use translate::Overrides;
 pub(crate) use translate::{Counts, plain, provider_of};
 pub(crate) use vectors::{ByModel, Vectorising, consider as vectorise};
 
+use crate::debug;
 use crate::gate::{Gateway, Snapshot};
 use crate::model::{Door, Target};
 use crate::route::{self, Open, Owner, Plan, Record, Wanted};
@@ -143,6 +144,10 @@ async fn once(
     ask: Ask,
     steps: Option<mpsc::Sender<Step>>,
 ) -> Result<Answered, Fault> {
+    let stepped = gate.debugging().steps().then(|| Arc::clone(&ask.envelope.request));
+    if stepped.is_some() {
+        Box::pin(debug::turned(gate, &ask)).await?;
+    }
     let started = Instant::now();
     let snapshot = gate.now();
     let (began, cases) = (envelope::began(&ask, steps.is_some()), gate.cases());
@@ -161,6 +166,9 @@ async fn once(
         let way = Way { plan, record: known };
         Box::pin(remote::answer(gate, way, (ask, settings), steps)).await
     };
+    if let (Ok(turn), Some(request)) = (&turn, &stepped) {
+        Box::pin(debug::answered(gate, request, turn)).await?;
+    }
     written(&record, &turn);
     conclude(gate, turn, started)
 }

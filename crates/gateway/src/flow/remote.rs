@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use context::{Content, EntryStatus, Key, NewTurn, OnHangUp, OpenTurn, Outcome, Settings, Turn};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use wire::event::Event;
 use wire::prompt::{Message, Role};
 use wire::reply::{Reply, Stop};
@@ -14,6 +15,7 @@ use super::race::Race;
 use super::said::Said;
 use super::{Ask, Overrides, Place, Replay, STEPS_MAX, Step, Way};
 use super::{local, replayed, sit, summary, told, translate};
+use crate::debug;
 use crate::gate::Gateway;
 use crate::model::{Target, Upstream, culprit};
 use crate::offline::{self, Offline};
@@ -49,7 +51,15 @@ pub(super) async fn begin(
     };
     let place = sit(gate, &new.key, &settings).await?;
     match replayed(gate.contexts().begin(new).await?) {
-        Ok(open) => run(gate, way, (open, place), overrides, steps).await,
+        Ok(open) => {
+            if gate.debugging().steps()
+                && let Err(fault) = Box::pin(debug::joined(gate, &open)).await
+            {
+                gate.contexts().fail(&open, fault.code().as_str(), None).await?;
+                return Err(fault);
+            }
+            run(gate, way, (open, place), overrides, steps).await
+        }
         Err(turn) => {
             if let Some(steps) = steps {
                 local::tell(&turn, &steps).await;
@@ -89,7 +99,10 @@ async fn run(
     let asked = Mutex::new(first);
     let told = told::here();
     let gate = gate.clone();
-    let task = Task { gate, told, plan, asked, record, open, place, overrides };
+    // Only step mode has to know that the caller left.
+    let left = gate.debugging().steps().then(CancellationToken::new);
+    let _here = left.clone().map(CancellationToken::drop_guard);
+    let task = Task { gate, told, plan, asked, record, open, place, overrides, left };
     let gate = task.gate.clone();
     let replay = gate.replays().begin(&task.open.key, task.open.number);
     // Who wants no stream gets none, and nothing of it is kept either.
@@ -119,6 +132,8 @@ struct Task {
     open: Box<OpenTurn>,
     place: Place,
     overrides: Overrides,
+    /// The caller left; there in step mode alone.
+    left: Option<CancellationToken>,
 }
 
 /// Where the words of a target go.
@@ -288,6 +303,8 @@ impl Task {
         if let Some(told) = &self.told {
             told.note(asked.facts());
         }
+        let sent = (&**upstream, &prompt, out.steps.is_some());
+        debug::written((&self.gate, &self.open), sent, self.left.as_ref()).await?;
         let Some(steps) = out.steps else {
             let reply = upstream.send(&prompt).await?;
             self.speaks((place, upstream), out.race).await;

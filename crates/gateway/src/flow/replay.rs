@@ -113,6 +113,11 @@ impl Replays {
         }
     }
 
+    /// How many turns are kept.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.table).turns.len()
+    }
+
     /// A turn that is under way, or that ended a moment ago.
     pub(crate) fn find(&self, key: &Key, number: u64) -> Option<Arc<Replay>> {
         lock(&self.table).turns.get(&(key.clone(), number)).cloned()

@@ -187,7 +187,13 @@ fn scope_of(request: &Request) -> Scope {
     if request.uri().path().starts_with("/api/v1/mounts") && !is_read {
         return Scope::Admin;
     }
-    let managed = ["/api/v1/keys", "/api/v1/webhooks", "/api/v1/audit", "/api/v1/encryption"];
+    let managed = [
+        "/api/v1/keys",
+        "/api/v1/webhooks",
+        "/api/v1/audit",
+        "/api/v1/encryption",
+        "/api/v1/debug",
+    ];
     if managed.iter().any(|folder| request.uri().path().starts_with(folder)) {
         return Scope::Admin;
     }

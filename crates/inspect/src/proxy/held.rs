@@ -1,4 +1,5 @@
-//! Requests that a rule holds, until somebody decides about them.
+//! What a rule holds, until somebody decides about it: requests of the proxy, and calls at the
+//! points of the gateway's step mode.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +19,9 @@ pub enum Verdict {
     Drop,
 }
 
-/// The requests that are held.
+/// The requests that are held, by their numbers.
 #[derive(Debug, Default)]
-pub(crate) struct Held(Mutex<Vec<Holding>>);
+pub struct Held(Mutex<Vec<Holding>>);
 
 #[derive(Debug)]
 struct Holding {
@@ -31,10 +32,11 @@ struct Holding {
 
 impl Held {
     /// How long a request is held when nobody lets it go: callers have deadlines too.
-    const PATIENCE: Duration = Duration::from_secs(60);
+    pub const PATIENCE: Duration = Duration::from_secs(60);
 
     /// Waits until somebody decides about the request; when nobody does it goes on.
-    pub(crate) async fn hold(&self, number: u64) -> Verdict {
+    /// Dropping this takes it out of those that are held.
+    pub async fn hold(&self, number: u64) -> Verdict {
         let go = Arc::new(Notify::new());
         let holding = Holding { number, go: Arc::clone(&go), verdict: Verdict::Go };
         self.0.lock().push(holding);
@@ -46,7 +48,8 @@ impl Held {
     }
 
     /// Decides about a request; `false` when it is not held.
-    pub(crate) fn decide(&self, number: u64, verdict: Verdict) -> bool {
+    #[must_use]
+    pub fn decide(&self, number: u64, verdict: Verdict) -> bool {
         let mut held = self.0.lock();
         let Some(holding) = held.iter_mut().find(|holding| holding.number == number) else {
             return false;
@@ -57,7 +60,8 @@ impl Held {
     }
 
     /// The numbers of those that are held.
-    pub(crate) fn numbers(&self) -> Vec<u64> {
+    #[must_use]
+    pub fn numbers(&self) -> Vec<u64> {
         self.0.lock().iter().map(|holding| holding.number).collect()
     }
 }

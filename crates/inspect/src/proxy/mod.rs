@@ -23,8 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
-pub(crate) use held::Held;
-pub use held::Verdict;
+pub use held::{Held, Verdict};
 pub(crate) use purse::Purse;
 pub use purse::Spent;
 pub(crate) use target::Duplex;

@@ -10,6 +10,7 @@ mod completions;
 mod config;
 mod connect;
 mod context;
+mod debug;
 mod doctor;
 mod doctor_store;
 mod examine;
@@ -120,6 +121,8 @@ enum Command {
     Provider(provider::Options),
     /// Show model calls, and why each went the way it did
     Request(request::Options),
+    /// Look into a server that runs, and hold its calls at named points (development)
+    Debug(debug::Options),
     /// Write, check, show and explain the configuration
     Config(config::Options),
     /// Say in one sentence why an address does not work
@@ -247,6 +250,7 @@ pub(crate) fn run() -> Exit {
         Command::Key(options) => key::run(&mut frame, &options),
         Command::Model(options) => model::run(&mut frame, &options),
         Command::Request(options) => request::run(&mut frame, &options),
+        Command::Debug(options) => debug::run(&mut frame, &options),
         Command::Provider(options) => provider::run(&mut frame, &options),
         Command::Config(options) => config::run(&mut frame, &options),
         Command::Doctor(options) => doctor::run(&mut frame, &options),

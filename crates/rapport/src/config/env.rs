@@ -23,7 +23,7 @@ const fn variable(name: &'static str, key: &'static str, doc: &'static str) -> V
 pub(crate) const VARIABLES: &[Variable] = &[
     variable("PORT", "server.port", "The port, as many platforms hand it over."),
     variable("HOST", "server.host", "The address to listen on."),
-    variable("DEBUG_MODE", "debug", "`true` for verbose logs and errors."),
+    variable("DEBUG_MODE", "debug", "`true` for verbose logs and errors, and `rapport debug`."),
     variable("MCP_AUTH", "auth.mode", "Who shows a key."),
     variable("ANTHROPIC_API_KEY", "providers.anthropic.api_key", "Makes Claude models appear."),
     variable("ANTHROPIC_BASE_URL", "providers.anthropic.base_url", "Where Anthropic's API is."),

@@ -10,6 +10,7 @@ mod providers;
 mod reload;
 mod shelf;
 mod signals;
+mod steps;
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -72,6 +73,7 @@ pub(crate) async fn run(
     let vault = vault::open(given, on_disk);
     parts.gateway.join(shelf::home(on_disk, vault, Arc::new(wishes.clone())));
     parts.gateway.set_keeper(wishes);
+    parts.gateway.set_debugger(steps::Steps::default());
     let routes = parts.gateway.router(console::pages());
     door.open(Site { gateway: parts.gateway.clone(), routes });
 

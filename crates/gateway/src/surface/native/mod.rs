@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod branches;
 pub(crate) mod contexts;
+pub(crate) mod debugging;
 pub(crate) mod events;
 pub(crate) mod guarded;
 pub(crate) mod hooks;
@@ -96,5 +97,10 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
             models::remove_provider
         ))
         .routes(routes!(models::status))
+        .routes(routes!(debugging::dump))
+        .routes(routes!(debugging::steps, debugging::set_steps))
+        .routes(routes!(debugging::step))
+        .routes(routes!(debugging::go))
+        .routes(routes!(debugging::drop))
         .routes(routes!(validate::validate))
 }

@@ -13,6 +13,7 @@ use wire::event::Event;
 use super::meter::Meter;
 use super::{Call, answer, relay};
 use crate::client::Answer;
+use crate::debug;
 use crate::gate::Snapshot;
 use crate::model::{Culprit, Door, Target, Upstream, culprit};
 use crate::route::{self, Began, Open, Owner, Plan, Record, Wanted, copy_to};
@@ -22,6 +23,11 @@ const PEEK_BYTES_MAX: usize = 1024 * 1024;
 
 /// Asks one target after the other until one answers.
 pub(super) async fn ask(call: Call) -> Result<Response, Fault> {
+    let steps = call.gate.debugging().steps();
+    if steps {
+        let (about, model) = ((&call.request, call.dialect.path()), call.head.model.as_deref());
+        Box::pin(debug::parsed(&call.gate, about, (model, &call.bytes))).await?;
+    }
     let snapshot = call.gate.now();
     let asked = match route_of(&call, &snapshot) {
         // Only a route has to know what is asked before it decides.
@@ -39,13 +45,16 @@ pub(super) async fn ask(call: Call) -> Result<Response, Fault> {
     let plan = plan(&call, &snapshot, asked.as_ref())
         .inspect_err(|fault| Open::refused(call.gate.cases(), &began, fault))?;
     let record: Record = Arc::new(Mutex::new(Open::new(call.gate.cases(), &plan, &began)));
-    let walk = Walk { call, plan, asked: Mutex::new(asked), record };
+    let walk = Walk { call, plan, asked: Mutex::new(asked), record, steps };
     walk.shadow();
     let answered = walk.all().await;
     if let Err(fault) = &answered {
         walk.record.lock().failed(fault);
     }
-    answered
+    match answered {
+        Ok(response) if steps => Box::pin(walk.held(response)).await,
+        answered => answered,
+    }
 }
 
 fn route_of(call: &Call, snapshot: &Snapshot) -> Option<Arc<route::RouteSettings>> {
@@ -74,6 +83,8 @@ struct Walk {
     /// The prompt, once somebody needed it.
     asked: Mutex<Option<Asked>>,
     record: Record,
+    /// Step mode may hold it.
+    steps: bool,
 }
 
 impl Walk {
@@ -99,6 +110,13 @@ impl Walk {
             }
         }
         Err(Fault::internal("a plan without targets"))
+    }
+
+    /// The answer, once step mode lets it go.
+    async fn held(&self, response: Response) -> Result<Response, Fault> {
+        let call = &self.call;
+        let about = (&call.request, call.dialect.path(), call.head.model.as_deref());
+        debug::parsed_answer(&call.gate, about, (response, call.streams())).await
     }
 
     /// Whether the target after this one may do better.
@@ -217,6 +235,7 @@ impl Walk {
             }
             _ => rename(&call.bytes, &call.head, upstream.model()).into(),
         };
+        self.prompted(upstream, debug::Sent::Bytes(&body)).await?;
         let mut flight = upstream.begin();
         let sent = upstream.pass(body, &call.headers, (&path, call.streams())).await;
         let mut answer = sent.inspect_err(|fault| flight.failed(culprit(fault)))?;
@@ -253,6 +272,16 @@ impl Walk {
         Ok(relay::respond(upstream, answer, meter))
     }
 
+    /// Holds what is about to be sent, where step mode says so.
+    async fn prompted(&self, upstream: &Upstream, sent: debug::Sent<'_>) -> Result<(), Fault> {
+        let call = &self.call;
+        if !self.steps {
+            return Ok(());
+        }
+        let about = (&call.request, call.dialect.path().to_owned(), None);
+        Box::pin(debug::prompted(&call.gate, about, (upstream, sent, call.streams()))).await
+    }
+
     /// A model of another dialect.
     async fn translated(&self, upstream: &Arc<Upstream>, place: usize) -> Result<Response, Fault> {
         let later = self.plan.targets.get(place + 1..).unwrap_or_default();
@@ -273,6 +302,7 @@ impl Walk {
         };
         // The last one gets what is asked itself, not a copy.
         let asked = if later.is_empty() { self.taken()? } else { self.asked()? };
+        self.prompted(upstream, debug::Sent::Prompt(&asked.prompt)).await?;
         answer::translated(&self.call, way, asked).await
     }
 

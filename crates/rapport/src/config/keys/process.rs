@@ -49,5 +49,12 @@ pub(super) const KEYS: &[Key] = &[
         Live,
         "No connection leaves the machine, whatever else is configured.",
     ),
-    key("debug", Bool, "false", Live, "Verbose logs and errors. Never runs code."),
+    key(
+        "debug",
+        Bool,
+        "false",
+        Live,
+        "For development: verbose logs and errors, and `rapport debug` (what is in memory, step \
+         mode) for administrators on this machine. Never runs code.",
+    ),
 ];

@@ -76,4 +76,7 @@ pub struct Reply {
     pub stop: Stop,
     /// What it used.
     pub usage: Usage,
+    /// How likely the model held its own words, from 0 to 1: `e` to the mean of the tokens' log
+    /// probabilities. Absent where the model gave none.
+    pub confidence: Option<f64>,
 }

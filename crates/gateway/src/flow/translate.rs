@@ -420,6 +420,11 @@ pub(super) fn meta(upstream: &Upstream, reply: &Reply, asked: &Asked) -> Map {
     meta.insert("provider".to_owned(), upstream.provider().into());
     meta.insert("stop_reason".to_owned(), reply.stop.as_str().into());
     meta.insert("usage".to_owned(), usage_value(&reply.usage));
+    if let Some(confidence) = reply.confidence {
+        // Six digits say more than it means.
+        let rounded = (confidence * 1e6).round() / 1e6;
+        meta.insert("confidence".to_owned(), rounded.into());
+    }
     if !reply.id.is_empty() {
         meta.insert("upstream_id".to_owned(), reply.id.clone().into());
     }

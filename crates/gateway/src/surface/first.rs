@@ -14,7 +14,7 @@ use wire::{Blame, Code, Fault, Kind};
 use super::door::RequestId;
 use super::native::contexts::{remove, touched};
 use super::native::guarded::Guarded;
-use super::native::shape::{self, Object, Problem};
+use super::native::shape::{self, Object, Problem, with_confidence};
 use super::native::{read, turns};
 use super::problem::Failed;
 use super::stream::{self, Shape};
@@ -301,7 +301,7 @@ fn nothing_said() -> Fault {
 fn done(answered: &Answered) -> Value {
     let turn = &answered.turn;
     let ms = u64::try_from(answered.elapsed.as_millis()).unwrap_or(u64::MAX);
-    json!({
+    let out = json!({
         "context_id": &*turn.context,
         "ai_response": flow::plain(&turn.message.content),
         "model": turn.message.model,
@@ -311,7 +311,8 @@ fn done(answered: &Answered) -> Value {
         "processing_time_ms": ms,
         "updatedContext": turn.state,
         "replayed": turn.replayed,
-    })
+    });
+    with_confidence(out, &turn.message)
 }
 
 fn is_upstream(fault: &Fault) -> bool {

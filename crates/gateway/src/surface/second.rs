@@ -13,7 +13,7 @@ use wire::{Code, Fault};
 use super::door::RequestId;
 use super::native::contexts::touched;
 use super::native::resume::{self, Resume};
-use super::native::shape::Problem;
+use super::native::shape::{Problem, with_confidence};
 use super::native::{models, read as native_read, turns};
 use super::problem::Failed;
 use super::stream::{self, Shape};
@@ -131,7 +131,7 @@ fn done(answered: &Answered) -> Value {
         map.insert("model".to_owned(), message.model.clone().into());
         map.insert("usage".to_owned(), message.meta.get("usage").cloned().unwrap_or_default());
     }
-    out
+    with_confidence(out, &answered.turn.message)
 }
 
 /// The reply of this shape.

@@ -16,7 +16,7 @@ use super::body::Json;
 use super::door::RequestId;
 use super::fields;
 use super::native::contexts::{one_of, touched};
-use super::native::shape::{NewMessage, Object, Problem};
+use super::native::shape::{NewMessage, Object, Problem, with_confidence};
 use super::native::{read, turns};
 use super::problem::Failed;
 use super::stream::{self, Shape};
@@ -128,7 +128,7 @@ async fn prepare(gate: &Gateway, key: &Key, earlier: Vec<NewEntry>) -> Result<()
 fn output(answered: &Answered) -> Value {
     let turn = &answered.turn;
     let ms = u64::try_from(answered.elapsed.as_millis()).unwrap_or(u64::MAX);
-    json!({
+    let out = json!({
         "id": format!("{}-{}", turn.context, turn.number),
         "model": turn.message.model,
         "output": flow::plain(&turn.message.content),
@@ -137,7 +137,8 @@ fn output(answered: &Answered) -> Value {
         "processing_time_ms": ms,
         "session_id": &*turn.context,
         "updatedContext": turn.state,
-    })
+    });
+    with_confidence(out, &turn.message)
 }
 
 /// Creates or updates a context in one call.

@@ -15,6 +15,8 @@ mod cache;
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
+mod confidence;
+#[cfg(test)]
 mod conversations;
 #[cfg(test)]
 mod documents;

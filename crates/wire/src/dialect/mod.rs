@@ -14,6 +14,7 @@ mod gemini;
 mod halves;
 mod head;
 mod intake;
+mod likely;
 mod losses;
 mod ollama;
 mod openai_chat;

@@ -18,6 +18,7 @@ fn in_one_event(dialect: &dyn Dialect, text: &str) -> Vec<u8> {
         message: Message::text(Role::Assistant, text),
         stop: Stop::End,
         usage: Usage::default(),
+        confidence: None,
     };
     for event in [
         Event::Start { id, model, usage: Usage::default() },

@@ -283,6 +283,14 @@ pub(crate) fn turn(answered: &Answered) -> Value {
     if let (Value::Object(out), Some(warning)) = (&mut out, warning(entry)) {
         out.insert("warning".to_owned(), warning.into());
     }
+    with_confidence(out, entry)
+}
+
+/// Adds how likely the model held its words, where it said so.
+pub(crate) fn with_confidence(mut out: Value, entry: &Entry) -> Value {
+    if let (Value::Object(out), Some(found)) = (&mut out, entry.meta.get("confidence")) {
+        out.insert("confidence".to_owned(), found.clone());
+    }
     out
 }
 

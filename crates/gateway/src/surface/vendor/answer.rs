@@ -100,6 +100,7 @@ pub(super) fn offline(call: &Call, model: &'static dyn Offline, asked: &Asked) -
         message: Message::text(Role::Assistant, text),
         stop: Stop::End,
         usage,
+        confidence: None,
     };
     let mut shown = shown(call, asked.wants_usage);
     shown.echo.clone_from(&asked.echo);

@@ -327,6 +327,7 @@ pub(super) fn reply_of_entry(entry: &Entry, id: String) -> Reply {
         model: entry.model.clone().unwrap_or_default(),
         message,
         stop: stop_of(text("stop_reason")),
+        confidence: meta.get("confidence").and_then(Value::as_f64),
         usage: Usage {
             input: count("input_tokens"),
             output: count("output_tokens"),

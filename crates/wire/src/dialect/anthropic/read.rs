@@ -45,6 +45,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, Fault> {
         message,
         stop: stop(whole.stop_reason.as_deref()),
         usage: counts.usage(),
+        confidence: None,
     })
 }
 

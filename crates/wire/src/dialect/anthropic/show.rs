@@ -149,6 +149,7 @@ impl Writer {
             message: Message { role: crate::prompt::Role::Assistant, blocks: vec![], raw: None },
             stop: Stop::End,
             usage,
+            confidence: None,
         };
         let message = message(&reply, &self.shown, "[]", None);
         let data = format!(r#"{{"type":"message_start","message":{message}}}"#);

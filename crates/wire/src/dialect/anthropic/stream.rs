@@ -240,6 +240,7 @@ impl Machine {
             message: content::answer(content).map_err(|text| unreadable(&text))?,
             stop,
             usage: self.counts.usage(),
+            confidence: None,
         })
     }
 

@@ -57,6 +57,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, Fault> {
         message,
         stop: stop(whole.stop_reason.as_deref()),
         usage: usage(whole.usage.as_deref()),
+        confidence: None,
     })
 }
 

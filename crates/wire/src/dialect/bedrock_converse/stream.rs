@@ -194,6 +194,7 @@ impl Machine {
             message: content::answer(content).map_err(|text| unreadable(&text))?,
             stop,
             usage: self.usage,
+            confidence: None,
         })
     }
 

@@ -7,6 +7,7 @@ use super::content;
 use crate::dialect::counts::{self, Place};
 use crate::dialect::excerpt::sentence;
 use crate::dialect::intake::invalid;
+use crate::dialect::likely::Likely;
 use crate::dialect::report::Report;
 use crate::fault::{Code, Fault};
 use crate::prompt::{Block, Message};
@@ -19,6 +20,7 @@ struct Whole {
     message: Box<RawValue>,
     finish_reason: Option<String>,
     usage: Option<Box<RawValue>>,
+    logprobs: Option<Box<RawValue>>,
 }
 
 /// Where the counts of a reply are.
@@ -56,6 +58,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, Fault> {
         stop: stop(reason, &message),
         message,
         usage: usage(whole.usage.as_deref()),
+        confidence: Likely::of(whole.logprobs.as_deref()).confidence(),
     })
 }
 

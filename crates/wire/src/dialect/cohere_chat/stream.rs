@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::{content, read};
 use crate::dialect::fields::{self, Fields, Growing};
 use crate::dialect::intake::{self, invalid};
+use crate::dialect::likely::Likely;
 use crate::dialect::report::Report;
 use crate::dialect::text::{Array, Object};
 use crate::event::{Event, Part};
@@ -29,6 +30,8 @@ struct Frame<'a> {
     id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     delta: Option<&'a RawValue>,
+    #[serde(borrow)]
+    logprobs: Option<&'a RawValue>,
 }
 
 /// Puts a reply together.
@@ -38,6 +41,7 @@ pub(super) struct Machine {
     usage: Usage,
     is_started: bool,
     finish_reason: Option<String>,
+    likely: Likely,
     /// What the model says it is about to do with its tools.
     plan: String,
     contents: Vec<Content>,
@@ -88,6 +92,7 @@ impl intake::Machine for Machine {
         let kind = frame.kind.as_deref().or(event.event.as_deref()).unwrap_or_default();
         let delta = frame.delta.and_then(Fields::read).unwrap_or_default();
         let message = delta.find("message").and_then(Fields::read).unwrap_or_default();
+        self.likely.take(frame.logprobs);
         match kind {
             "message-start" => self.begin(frame.id.as_deref().unwrap_or_default(), out),
             "content-start" => self.start(frame.index, &message, out),
@@ -309,6 +314,7 @@ impl Machine {
             stop: read::stop(reason, &message),
             message,
             usage: self.usage,
+            confidence: self.likely.confidence(),
         })
     }
 

@@ -6,6 +6,7 @@ use super::content::{self, find, string};
 use crate::dialect::counts::{self, Place};
 use crate::dialect::fields::{self, Fields};
 use crate::dialect::intake::invalid;
+use crate::dialect::likely::Likely;
 use crate::dialect::report::Report;
 use crate::fault::Fault;
 use crate::prompt::{Block, Message};
@@ -31,6 +32,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, Fault> {
         model: chunk.model.unwrap_or_default(),
         message,
         usage: chunk.usage.unwrap_or_default(),
+        confidence: chunk.likely.confidence(),
     })
 }
 
@@ -43,6 +45,7 @@ pub(super) struct Chunk<'a> {
     /// Why the reply ended, or why the prompt was refused.
     pub(super) reason: Option<String>,
     pub(super) usage: Option<Usage>,
+    pub(super) likely: Likely,
 }
 
 impl<'a> Chunk<'a> {
@@ -59,6 +62,7 @@ impl<'a> Chunk<'a> {
             parts: None,
             reason: None,
             usage: find(&fields, "usageMetadata").map(usage),
+            likely: Likely::default(),
         };
         let candidates = fields.find("candidates").and_then(fields::items);
         let feedback = find(&fields, "promptFeedback").and_then(Fields::read);
@@ -77,6 +81,8 @@ impl<'a> Chunk<'a> {
         if let Some(candidate) = first.and_then(|raw| Fields::read(raw)) {
             chunk.reason = string(&candidate, "finishReason").map(owned).or(chunk.reason);
             let content = candidate.find("content").and_then(Fields::read);
+            chunk.likely.take(find(&candidate, "logprobsResult"));
+            chunk.likely.take_mean(find(&candidate, "avgLogprobs"));
             chunk.parts = content.and_then(|content| content.find("parts"));
         }
         Ok(chunk)

@@ -7,6 +7,7 @@ use super::read::{self, Chunk};
 use crate::dialect::body::quoted;
 use crate::dialect::fields::{self, Fields};
 use crate::dialect::intake::{self, invalid};
+use crate::dialect::likely::Likely;
 use crate::dialect::text::Array;
 use crate::event::{Event, Part};
 use crate::fault::Fault;
@@ -22,6 +23,7 @@ pub(super) struct Machine {
     usage: Usage,
     is_started: bool,
     reason: Option<String>,
+    likely: Likely,
     pieces: Vec<Piece>,
     /// Blocks begun so far.
     count: usize,
@@ -59,6 +61,7 @@ impl intake::Machine for Machine {
             let (id, model) = (self.id.clone(), self.model.clone());
             out.push(Event::Start { id, model, usage: self.usage });
         }
+        self.likely.join(chunk.likely);
         let unreadable = |text: &str| invalid(text, data);
         for part in chunk.parts.and_then(fields::items).unwrap_or_default() {
             self.part(part, out).map_err(|text| unreadable(&text))?;
@@ -82,6 +85,7 @@ impl intake::Machine for Machine {
             stop: read::stop(self.reason.as_deref(), &message),
             message,
             usage: self.usage,
+            confidence: self.likely.confidence(),
         }))
     }
 

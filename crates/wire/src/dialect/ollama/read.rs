@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use super::{Door, content};
 use crate::dialect::fields;
 use crate::dialect::intake::invalid;
+use crate::dialect::likely::Likely;
 use crate::dialect::report::Report;
 use crate::dialect::show;
 use crate::fault::Fault;
@@ -26,6 +27,7 @@ pub(super) struct Row {
     pub(super) done_reason: Option<String>,
     prompt_eval_count: Option<u64>,
     eval_count: Option<u64>,
+    pub(super) logprobs: Option<Box<RawValue>>,
     error: Option<Box<RawValue>>,
 }
 
@@ -86,6 +88,7 @@ pub(super) fn reply(door: Door, body: &[u8]) -> Result<Reply, Fault> {
         stop: stop(row.done_reason.as_deref(), &message),
         message,
         usage: row.usage(),
+        confidence: Likely::of(row.logprobs.as_deref()).confidence(),
         model: row.model.unwrap_or_default(),
     })
 }

@@ -6,6 +6,7 @@ use super::read::{self, Row};
 use super::{Door, content};
 use crate::dialect::fields::{self, Fields, Growing};
 use crate::dialect::intake::{self, invalid};
+use crate::dialect::likely::Likely;
 use crate::dialect::text::{Array, Object};
 use crate::event::{Event, Part};
 use crate::fault::Fault;
@@ -19,6 +20,7 @@ pub(super) struct Machine {
     door: Door,
     model: String,
     is_started: bool,
+    likely: Likely,
     /// The message without its calls.
     body: Growing,
     calls: Vec<Box<RawValue>>,
@@ -40,6 +42,7 @@ impl intake::Machine for Machine {
         if let Some(object) = row.object() {
             self.delta(&object, out).map_err(|text| unreadable(&text))?;
         }
+        self.likely.take(row.logprobs.as_deref());
         if !row.done {
             return Ok(None);
         }
@@ -53,6 +56,7 @@ impl intake::Machine for Machine {
             model: self.model.clone(),
             stop: read::stop(row.done_reason.as_deref(), &message),
             usage: row.usage(),
+            confidence: self.likely.confidence(),
             message,
         }))
     }
@@ -84,6 +88,7 @@ impl Machine {
             door,
             model: String::new(),
             is_started: false,
+            likely: Likely::default(),
             body,
             calls: Vec::new(),
             count: 0,

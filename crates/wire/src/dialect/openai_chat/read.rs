@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use super::content;
 use crate::dialect::counts::{self, Place};
 use crate::dialect::intake::invalid;
+use crate::dialect::likely::Likely;
 use crate::dialect::report::Report;
 use crate::fault::Fault;
 use crate::prompt::{Block, Message};
@@ -23,6 +24,7 @@ struct Whole {
 struct Choice {
     message: Box<RawValue>,
     finish_reason: Option<String>,
+    logprobs: Option<Box<RawValue>>,
 }
 
 /// Where the counts of a reply are.
@@ -50,6 +52,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, Fault> {
         stop: stop(choice.finish_reason.as_deref(), refuses, &message),
         message,
         usage: usage(whole.usage.as_deref()),
+        confidence: Likely::of(choice.logprobs.as_deref()).confidence(),
     })
 }
 

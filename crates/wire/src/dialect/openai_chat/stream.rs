@@ -9,6 +9,7 @@ use super::content::{self, REASONING};
 use super::read;
 use crate::dialect::fields::{self, Fields, Growing};
 use crate::dialect::intake::{self, invalid};
+use crate::dialect::likely::Likely;
 use crate::dialect::report::Report;
 use crate::dialect::text::{Array, Object};
 use crate::event::{Event, Part};
@@ -40,6 +41,8 @@ struct Choice<'a> {
     #[serde(borrow)]
     delta: Option<&'a RawValue>,
     finish_reason: Option<String>,
+    #[serde(borrow)]
+    logprobs: Option<&'a RawValue>,
 }
 
 /// Puts a reply together.
@@ -53,6 +56,7 @@ pub(super) struct Machine {
     usage: Usage,
     is_started: bool,
     finish_reason: Option<String>,
+    likely: Likely,
     /// The message without its calls.
     body: Growing,
     calls: Vec<Call>,
@@ -108,6 +112,7 @@ impl intake::Machine for Machine {
         self.begin(&chunk, out);
         let choices = chunk.choices.unwrap_or_default();
         for choice in choices.iter().filter(|choice| choice.index.unwrap_or(0) == 0) {
+            self.likely.take(choice.logprobs);
             if let Some(delta) = choice.delta.and_then(Fields::read) {
                 self.delta(&delta, out);
             }
@@ -321,6 +326,7 @@ impl Machine {
             stop: read::stop(self.finish_reason.as_deref(), refuses, &message),
             message,
             usage: self.usage,
+            confidence: self.likely.confidence(),
         })
     }
 

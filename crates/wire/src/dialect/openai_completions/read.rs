@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::dialect::counts::{self, Place};
 use crate::dialect::intake::{self, invalid};
+use crate::dialect::likely::Likely;
 use crate::dialect::openai_chat::read::{stop, usage};
 use crate::dialect::report::Report;
 use crate::event::{Event, Part};
@@ -27,6 +28,7 @@ struct Choice {
     text: Option<String>,
     index: Option<u64>,
     finish_reason: Option<String>,
+    logprobs: Option<Box<RawValue>>,
 }
 
 impl Chunk {
@@ -62,6 +64,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, Fault> {
         stop: stop(choice.finish_reason.as_deref(), false, &message),
         message,
         usage: usage(chunk.usage.as_deref()),
+        confidence: Likely::of(choice.logprobs.as_deref()).confidence(),
     })
 }
 
@@ -75,6 +78,7 @@ pub(super) struct Machine {
     is_open: bool,
     text: String,
     reason: Option<String>,
+    likely: Likely,
 }
 
 impl intake::Machine for Machine {
@@ -103,6 +107,7 @@ impl intake::Machine for Machine {
                 self.text.push_str(&text);
                 out.push(Event::Text { index: 0, text });
             }
+            self.likely.take(choice.logprobs.as_deref());
             self.reason = choice.finish_reason.or(self.reason.take());
         }
         Ok(None)
@@ -130,6 +135,7 @@ impl Machine {
             stop: stop(self.reason.as_deref(), false, &message),
             message,
             usage: self.usage,
+            confidence: self.likely.confidence(),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::content;
 use crate::dialect::counts::{self, Place};
 use crate::dialect::fields::Fields;
 use crate::dialect::intake::invalid;
+use crate::dialect::likely::Likely;
 use crate::dialect::report::Report;
 use crate::fault::Fault;
 use crate::prompt::{Block, Message};
@@ -53,6 +54,9 @@ impl Whole {
     pub(super) fn reply(self, body: &[u8]) -> Result<Reply, Fault> {
         let is_cut = self.status.as_deref() == Some("incomplete");
         let refuses = content::refuses(&self.output);
+        // Most replies have none: they are not read twice.
+        let has_any = self.output.get().contains("\"logprob\"");
+        let likely = Likely::of(has_any.then_some(&*self.output));
         let message = content::answer(self.output, is_cut).map_err(|text| invalid(&text, body))?;
         let details = self.incomplete_details.as_deref().and_then(Fields::read);
         let reason = details.and_then(|details| Some(details.string("reason")?.into_owned()));
@@ -62,6 +66,7 @@ impl Whole {
             stop: stop(self.status.as_deref(), reason.as_deref(), refuses, &message),
             message,
             usage: usage(self.usage.as_deref()),
+            confidence: likely.confidence(),
         })
     }
 }

@@ -136,6 +136,7 @@ mod tests {
             message: Message::text(Role::Assistant, "a\nb"),
             stop: wire::reply::Stop::End,
             usage: wire::reply::Usage::default(),
+            confidence: None,
         };
         let fault = || Event::Fault(Fault::new(wire::Code::UpstreamError, "it broke"));
         for (events, length) in [

@@ -151,6 +151,7 @@ fn nothing() -> Reply {
         message: Message { role: Role::Assistant, blocks: Vec::new(), raw: None },
         stop: Stop::End,
         usage: Usage::default(),
+        confidence: None,
     }
 }
 

@@ -74,7 +74,7 @@ fn unescaped(inner: &str) -> Option<String> {
     // Up to here it is written, or was an escape.
     let mut done = 0_usize;
     for (begin, marks) in blocks(inner.as_bytes()) {
-        let mut escapes = hidden.of(marks.slashes);
+        let mut escapes = hidden.of((begin, marks.slashes));
         while escapes != 0 {
             let at = begin.checked_add(usize::try_from(escapes.trailing_zeros()).ok()?)?;
             escapes &= escapes.wrapping_sub(1);

@@ -2,18 +2,30 @@
 
 use crate::frame::marks::blocks;
 
+/// Bytes that are looked at and then copied: they are still near when they are read again.
+const NEAR: usize = 16 << 10;
+
 /// Appends a JSON string.
 pub(super) fn string(out: &mut String, text: &str) {
     out.reserve(text.len().saturating_add(2));
     out.push('"');
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (near, far) = rest.split_at(rest.floor_char_boundary(NEAR));
+        inside(out, near);
+        rest = far;
+    }
+    out.push('"');
+}
+
+fn inside(out: &mut String, text: &str) {
     let mut done = 0_usize;
     for (begin, marks) in blocks(text.as_bytes()) {
         let mut marks = marks.any();
         while marks != 0 {
             let at = begin.saturating_add(usize::try_from(marks.trailing_zeros()).unwrap_or(0));
             marks &= marks.wrapping_sub(1);
-            // What has to be escaped is ASCII, so the text can be cut before and behind it; what
-            // lies behind its end is no mark of it.
+            // What has to be escaped is ASCII, so the text can be cut before and behind it.
             let Some(c) = text.as_bytes().get(at) else { break };
             out.push_str(text.get(done..at).unwrap_or_default());
             escape(out, *c);
@@ -21,7 +33,6 @@ pub(super) fn string(out: &mut String, text: &str) {
         }
     }
     out.push_str(text.get(done..).unwrap_or_default());
-    out.push('"');
 }
 
 fn escape(out: &mut String, c: u8) {

@@ -1,6 +1,6 @@
 //! Where a JSON value ends, found byte by byte, and how deep a body nests.
 
-use super::marks::{BLOCK, Hidden, blocks};
+use super::marks::{BLOCK, Hidden, first};
 
 /// The deepest nesting [`Scan`] follows: one bit of a `u128` each.
 ///
@@ -53,12 +53,12 @@ pub(crate) fn string_end(bytes: &[u8]) -> Option<usize> {
         at = at.checked_add(memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?)?;
         // Where one mark is there are more; where none is, the next may be far.
         let mut hidden = Hidden::default();
-        for marks in blocks(bytes.get(at..)?).map(|(_, marks)| marks) {
-            let quotes = marks.quotes & !hidden.of(marks.slashes);
+        loop {
+            let marks = first(bytes.get(at..)?)?;
+            let quotes = marks.quotes & !hidden.of((at, marks.slashes));
             if quotes != 0 {
-                return at
-                    .checked_add(usize::try_from(quotes.trailing_zeros()).ok()?)?
-                    .checked_add(1);
+                let at = at.checked_add(usize::try_from(quotes.trailing_zeros()).ok()?)?;
+                return at.checked_add(1);
             }
             at = at.checked_add(BLOCK)?;
             if marks.slashes == 0 {

@@ -32,35 +32,62 @@ impl Marks {
     }
 }
 
-/// The blocks of some bytes with where each begins; behind the last bytes a block has zeros, which
-/// count as control characters.
-pub(crate) fn blocks(bytes: &[u8]) -> impl Iterator<Item = (usize, Marks)> {
-    let (whole, rest) = bytes.as_chunks::<BLOCK>();
-    let last = Some(rest).filter(|rest| !rest.is_empty()).into_iter().map(|rest| {
-        let mut block = [0_u8; BLOCK];
-        if let Some(begin) = block.get_mut(..rest.len()) {
-            begin.copy_from_slice(rest);
+/// The marks of the first bytes, at most a block; `None` when there are no bytes.
+#[inline]
+pub(crate) fn first(bytes: &[u8]) -> Option<Marks> {
+    if let Some(block) = bytes.first_chunk() {
+        return Some(Marks::of(block));
+    }
+    // What is behind the end is no mark.
+    let mut block = [b' '; BLOCK];
+    block.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(bytes).filter(|bytes| !bytes.is_empty()).map(|_| Marks::of(&block))
+}
+
+/// The blocks of some bytes that have marks, each with where it begins.
+pub(crate) fn blocks(bytes: &[u8]) -> Blocks<'_> {
+    Blocks { bytes, at: 0 }
+}
+
+/// See [`blocks`].
+#[derive(Clone, Debug)]
+pub(crate) struct Blocks<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Iterator for Blocks<'_> {
+    type Item = (usize, Marks);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let begin = self.at;
+            let marks = first(self.bytes.get(begin..)?)?;
+            self.at = begin.checked_add(BLOCK)?;
+            if marks != Marks::default() {
+                return Some((begin, marks));
+            }
         }
-        Marks::of(&block)
-    });
-    (0..).step_by(BLOCK).zip(whole.iter().map(Marks::of).chain(last))
+    }
 }
 
 /// Which bytes are hidden behind a backslash, block by block.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Hidden {
-    /// The first byte of the next block is.
-    next: bool,
+    /// The place of a byte that is, at the beginning of a block to come.
+    next: Option<usize>,
 }
 
 impl Hidden {
-    /// The hidden bytes of the next block, by its backslashes.
-    pub(crate) fn of(&mut self, slashes: u64) -> u64 {
+    /// The hidden bytes of the block that begins here, by its backslashes. Blocks without any mark
+    /// may be left out.
+    #[inline]
+    pub(crate) fn of(&mut self, (begin, slashes): (usize, u64)) -> u64 {
         /// The bytes at even places.
         const EVEN: u64 = 0x5555_5555_5555_5555;
-        let before = u64::from(self.next);
+        let before = u64::from(self.next.take() == Some(begin));
         if slashes == 0 {
-            self.next = false;
             return before;
         }
         // A backslash that is hidden itself hides nothing.
@@ -68,7 +95,7 @@ impl Hidden {
         let follows = (slashes << 1_u32) | before;
         let odd_starts = slashes & !EVEN & !follows;
         let (even_ends, over) = odd_starts.overflowing_add(slashes);
-        self.next = over;
+        self.next = over.then(|| begin.saturating_add(BLOCK));
         (EVEN ^ (even_ends << 1_u32)) & follows
     }
 }
@@ -177,20 +204,31 @@ mod tests {
                 expected[at] = text[at - 1] == b'\\' && !expected[at - 1];
             }
             let mut hidden = Hidden::default();
+            let mut found = vec![false; text.len()];
             for (begin, marks) in blocks(&text) {
-                let found = hidden.of(marks.slashes);
+                let bits = hidden.of((begin, marks.slashes));
                 for at in 0..BLOCK {
-                    assert_eq!(found >> at & 1 == 1, expected[begin + at], "{begin} + {at}");
+                    found[begin + at] = bits >> at & 1 == 1;
                 }
             }
+            assert_eq!(found, expected);
         }
     }
 
     #[test]
-    fn the_last_bytes_are_looked_at_too() {
-        let found: Vec<_> = blocks(&[b'"'; BLOCK + 2]).collect();
-        assert_eq!((found.len(), found[1].0, found[1].1.quotes), (2, BLOCK, 3));
-        assert_eq!(found[1].1.controls, u64::MAX << 2);
+    fn blocks_without_marks_are_left_out_and_the_last_bytes_are_not() {
+        let mut text = vec![b'a'; 3 * BLOCK + 5];
+        assert_eq!(blocks(&text).count(), 0);
+        text[2 * BLOCK - 1] = b'\\';
+        text[3 * BLOCK + 4] = b'"';
+        let found: Vec<_> = blocks(&text).collect();
+        assert_eq!(found.iter().map(|(begin, _)| *begin).collect::<Vec<_>>(), [BLOCK, 3 * BLOCK]);
+        let last = Marks { quotes: 1 << 4, ..Marks::default() };
+        assert_eq!((found[0].1.slashes, found[1].1), (1 << 63, last));
+        // The byte behind the backslash hides nobody two blocks on.
+        let mut hidden = Hidden::default();
+        assert_eq!(hidden.of((BLOCK, found[0].1.slashes)), 0);
+        assert_eq!(hidden.of((3 * BLOCK, 0)), 0);
         assert_eq!(blocks(b"").count(), 0);
     }
 }

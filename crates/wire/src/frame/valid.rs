@@ -36,7 +36,7 @@ pub(crate) fn container(bytes: &[u8]) -> Option<&str> {
 fn string(bytes: &[u8]) -> Option<usize> {
     let mut hidden = Hidden::default();
     for (begin, marks) in blocks(bytes) {
-        let behind = hidden.of(marks.slashes);
+        let behind = hidden.of((begin, marks.slashes));
         let quotes = marks.quotes & !behind;
         // What stands before the end: all of the block, if it is not here.
         let inside = quotes.wrapping_sub(1) & !quotes;

@@ -65,8 +65,8 @@ fn missing(seen: &Seen<'_>) -> Verdict {
         let sentence =
             format!("the context {id} is gone: the server keeps contexts in memory only");
         return Verdict::likely("context.lost_in_memory", sentence).because(has).fix(Fix::run(
-            "keep contexts on the disk: leave `store.kind: memory` out of the configuration",
-            "rapport config explain store.kind",
+            "keep contexts on the disk: leave `data.store: memory` out of the configuration",
+            "rapport config show --origin",
         ));
     }
     let folder = status.get("data_dir").and_then(Value::as_str).unwrap_or_default();

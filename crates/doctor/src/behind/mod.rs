@@ -158,7 +158,8 @@ mod tests {
         };
         write(
             "etc/nginx/nginx.conf",
-            "http {\n  # proxy_pass http://127.0.0.1:1;\n  upstream app { server 127.0.0.1:8000; }\n\
+            "http {\n  # proxy_pass http://127.0.0.1:1;\n\
+             upstream app { server 127.0.0.1:8000; }\n\
              server { listen 80; server_name x; }\n}\n",
         );
         write("etc/nginx/conf.d/a.conf", "location / { proxy_pass https://localhost/api; }\n");

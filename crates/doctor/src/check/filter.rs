@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::{About, Check, Pending, Step};
 use crate::case::Case;
-use crate::firewall::{Culprit, Deed, Look, Way, look};
+use crate::firewall::{Culprit, Deed, Look, Way, blocks, look};
 use crate::report::Verdict;
-use crate::sockets::Listener;
+use crate::sockets::{Listener, arguments};
 
 /// See the module.
 pub(crate) struct Filter;
@@ -38,6 +38,11 @@ impl Check for Filter {
 
 async fn read(case: &Case) -> Step {
     let Some(address) = case.facts.connected else { return Step::cannot_tell("no connection") };
+    let blocks = outside(case, address.port()).await;
+    if !blocks.is_empty() {
+        let summary = "this machine reaches the server, and its firewall keeps others from it";
+        return Step::warn(summary).seen(blocks);
+    }
     let way = Way { to: address.ip(), port: address.port(), is_local: true, length: None };
     let found = tokio::task::spawn_blocking(move || look(way)).await;
     let (rules, culprits, notes) = match found {
@@ -59,6 +64,19 @@ async fn read(case: &Case) -> Step {
         (count, false) => format!("{count} rules; some may end a connection now and then"),
     };
     Step::pass(summary).seen(lines).seen(notes)
+}
+
+/// Rules that keep other machines from a server that is open to them: what is left of a question
+/// of the system that somebody denied.
+async fn outside(case: &Case, port: u16) -> Vec<String> {
+    let rows = case.facts.listeners().unwrap_or_default();
+    let open = rows.iter().find(|row| row.port == port && !row.address.is_loopback());
+    let Some(pid) = open.and_then(|row| Some(row.owner.as_ref()?.pid)) else { return Vec::new() };
+    let read = tokio::task::spawn_blocking(move || {
+        let program = arguments(pid).into_iter().next()?;
+        Some(blocks(&program, port))
+    });
+    read.await.ok().flatten().unwrap_or_default()
 }
 
 /// A redirection is a fault only when it takes the port away from a server that listens on it.

@@ -216,12 +216,15 @@ fn name(broken: Dialed, six_works: bool) -> Verdict {
             .because("the routing table has no entry for 127.0.0.1")
             .fix(Fix::run_as_root("give it back", "sudo ip addr add 127.0.0.1/8 dev lo")),
             Some(false) => is_down(seen, "the routing table has no entry for 127.0.0.1"),
-            Some(true) | None => Verdict::likely(
-                "net.loopback_blocked",
-                "this machine cannot talk to itself on 127.0.0.1: a packet filter blocks loopback",
-            )
-            .because(seen)
-            .fix(Fix::run_as_root("see which rule does it", "sudo nft list ruleset")),
+            Some(true) | None => firewall::steps(std::env::consts::OS).into_iter().fold(
+                Verdict::likely(
+                    "net.loopback_blocked",
+                    "this machine cannot talk to itself on 127.0.0.1: a packet filter blocks \
+                     loopback",
+                )
+                .because(seen),
+                Verdict::fix,
+            ),
         },
     }
 }

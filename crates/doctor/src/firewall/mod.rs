@@ -6,8 +6,13 @@ mod cure;
 mod files;
 #[cfg(target_os = "linux")]
 mod nft;
+mod steps;
+#[cfg(any(windows, test))]
+mod windows;
 
 use std::net::IpAddr;
+
+pub(crate) use steps::steps;
 
 use crate::report::Fix;
 
@@ -111,5 +116,26 @@ fn client_port() -> u16 {
 pub(crate) fn look(_way: Way) -> Look {
     let os = std::env::consts::OS;
     let reason = format!("the firewall of {os} cannot be read by this program");
-    Look::Hidden { reason, notes: Vec::new() }
+    let notes =
+        steps(os).into_iter().filter_map(|step| Some(format!("{}: {}", step.text, step.command?)));
+    Look::Hidden { reason, notes: notes.collect() }
+}
+
+/// The rules that keep other machines from a program that listens on `port`, in one line each.
+#[cfg(windows)]
+pub(crate) fn blocks(program: &str, port: u16) -> Vec<String> {
+    let found = windows::blocks(program, port);
+    found
+        .iter()
+        .map(|block| {
+            let name = block.name.replace('\'', "''");
+            format!("{}; Remove-NetFirewallRule -DisplayName '{name}' ends that", block.line())
+        })
+        .collect()
+}
+
+/// Other systems keep no such list that may be read.
+#[cfg(not(windows))]
+pub(crate) fn blocks(_program: &str, _port: u16) -> Vec<String> {
+    Vec::new()
 }

@@ -49,9 +49,9 @@ pub(crate) fn of_port(root: &Path, port: u16) -> Option<Unit> {
 pub(crate) fn of_process(root: &Path, pid: u32) -> Option<String> {
     let groups = head(&root.join(format!("proc/{pid}/cgroup")), BYTES_MAX)?;
     let parts = groups.lines().flat_map(|line| line.split('/'));
-    let units = parts.filter(|part| part.ends_with(".service") && is_plain(part));
     // The innermost is that of the server; a user's manager is a unit as well.
-    let found = units.last()?;
+    let mut units = parts.filter(|part| part.ends_with(".service") && is_plain(part));
+    let found = units.next_back()?;
     (!found.starts_with("user@")).then(|| found.to_owned())
 }
 

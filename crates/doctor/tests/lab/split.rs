@@ -25,7 +25,8 @@ fn two_programs_behind_one_name_are_named_until_one_is_gone() {
         )
     };
     let wait = "python3 -c \"import socket, time\nfor place in ('127.0.0.1', '::1'):\n  \
-                for n in range(400):\n    try: socket.create_connection((place, 45679)); break\n    \
+                for n in range(400):\n    \
+                try: socket.create_connection((place, 45679)); break\n    \
                 except OSError: time.sleep(0.05)\"; ";
     let hosts = files("127.0.0.1 localhost\\n::1 localhost\\n", "hosts: files\\n");
     let setup = format!("{hosts} {}{}{wait}", server("127.0.0.1", "four"), server("::1", "six"));

@@ -9,9 +9,6 @@ use crate::probe::dial::{Dial, Dialed};
 use crate::report::{Fix, Verdict};
 use crate::sockets::Listener;
 
-/// What shows the rules of a firewall when they cannot be read here.
-const SEE_RULES: &str = "sudo nft list ruleset";
-
 pub(super) fn judge(scene: &Scene<'_>) -> Step {
     let seen: Vec<String> = scene.dials.iter().chain(&scene.extra).map(Dial::line).collect();
     // A reset comes after the handshake: somebody listens, and the next rung says what he does.
@@ -320,8 +317,6 @@ fn filtered(scene: &Scene<'_>, dial: &Dial, row: &Listener) -> Verdict {
 }
 
 fn see_rules(verdict: Verdict) -> Verdict {
-    verdict.fix(Fix::run_as_root(
-        "find the rule and let loopback pass; do not turn the firewall off",
-        SEE_RULES,
-    ))
+    let steps = crate::firewall::steps(std::env::consts::OS);
+    steps.into_iter().fold(verdict, Verdict::fix)
 }

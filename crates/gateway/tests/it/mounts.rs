@@ -333,6 +333,25 @@ async fn a_turn_that_may_still_change_is_not_passed_on() {
 }
 
 #[tokio::test]
+async fn what_somebody_changed_in_the_store_is_no_longer_proven() {
+    let (origin, url) = Origin::start().await;
+    let share = origin.share(&json!({})).await;
+    let here = reader().await;
+    mounted(&here, &url, &share).await;
+    // Whoever can write into the database can also mend its checksums, but not the chain.
+    let lie = "UPDATE entry SET role = 2 WHERE k & 4294967295 = 2";
+    let change = move |c: &storage::rusqlite::Connection| {
+        let changed = c.execute(lie, []).map_err(|error| wire::Fault::internal(error.to_string()));
+        assert_eq!(changed?, 1);
+        Ok(())
+    };
+    here.database.write(storage::Durability::Fast, change).await.unwrap();
+    let checked = here.post("/api/v1/mounts/talk/check", &json!({})).await;
+    assert_eq!(checked.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", checked.text);
+    assert!(checked.text.contains("does not hold what was proven"), "{}", checked.text);
+}
+
+#[tokio::test]
 async fn mounting_says_what_is_wrong() {
     let (origin, url) = Origin::start().await;
     let share = origin.share(&json!({})).await;

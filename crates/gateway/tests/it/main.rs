@@ -19,6 +19,8 @@ mod confidence;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
+mod debugging;
+#[cfg(test)]
 mod documents;
 mod doors;
 #[cfg(test)]

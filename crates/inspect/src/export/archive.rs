@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::Broken;
 use crate::capture::{Arrival, Ending, Exchange, Kind, Tape, Times};
 use crate::http::{Framing, Head, Side};
-use crate::websocket::{self, BINARY};
+use crate::websocket::{self, TEXT};
 
 #[derive(Deserialize)]
 struct Archive {
@@ -187,7 +187,7 @@ fn talked(exchange: &mut Exchange, messages: &[Message]) {
     let begun = exchange.begun.as_microsecond() as f64 / 1e6;
     for message in messages.iter().filter(|_| exchange.kind == Kind::WebSocket) {
         let bytes = match STANDARD.decode(&message.data) {
-            Ok(bytes) if message.opcode == BINARY => bytes,
+            Ok(bytes) if message.opcode != TEXT => bytes,
             Ok(_) | Err(_) => message.data.clone().into_bytes(),
         };
         let at = Duration::try_from_secs_f64(message.time - begun).unwrap_or_default();

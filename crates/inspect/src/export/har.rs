@@ -14,7 +14,7 @@ use crate::capture::{Exchange, Kind};
 use crate::decode;
 use crate::http::Head;
 use crate::redact;
-use crate::websocket::{BINARY, Message, messages};
+use crate::websocket::{Message, TEXT, messages};
 
 /// The HTTP exchanges as one archive. Others have no place in the format.
 #[must_use]
@@ -72,12 +72,12 @@ fn entry(exchange: &Exchange, secrets: Secrets) -> Value {
     entry
 }
 
-/// A message as Chrome writes it: bytes in base64, and the time in seconds since 1970.
+/// A message as Chrome writes it: what is no text in base64, the time in seconds since 1970.
 fn websocket(exchange: &Exchange, message: &Message, secrets: Secrets) -> Value {
     let data = match std::str::from_utf8(&message.payload) {
-        Ok(text) if message.kind != BINARY => shown(text, secrets),
-        Ok(text) => STANDARD.encode(shown(text, secrets)),
-        Err(_) => STANDARD.encode(&message.payload),
+        Ok(text) if message.kind == TEXT => shown(text, secrets),
+        Ok(text) if message.is_data() => STANDARD.encode(shown(text, secrets)),
+        Ok(_) | Err(_) => STANDARD.encode(&message.payload),
     };
     let begun = exchange.begun.as_microsecond() as f64 / 1e6;
     json!({"type": if message.from_caller { "send" } else { "receive" },

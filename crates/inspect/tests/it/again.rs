@@ -222,6 +222,10 @@ async fn an_archive_holds_the_messages_and_gives_them_back() {
     assert!((messages[0]["time"].as_f64().unwrap() - begun).abs() < 60.0, "seconds since 1970");
     let back = read_har(&archive.to_string()).unwrap();
     assert_eq!(texts(&back[0]), texts(&first));
+    let of = |exchange: &Exchange| -> Vec<(Option<String>, String)> {
+        decode::view(exchange).items.into_iter().map(|item| (item.name, item.text)).collect()
+    };
+    assert_eq!(of(&back[0]), of(&first), "closes and pings too");
     let book = Book::new(Room::default());
     let number = replay(&back[0], &target(echo("other").await), &book).await.unwrap();
     assert_eq!(texts(&book.get(number).unwrap()), [">one", "other 1: one"]);

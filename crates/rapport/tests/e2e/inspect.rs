@@ -1,6 +1,6 @@
 //! `rapport inspect` and its small helpers, before the real server.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 
 use crate::house::House;
@@ -42,7 +42,6 @@ const ASK: &str = "{\"model\":\"echo\",\"max_tokens\":9,\
                    \"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
 
 fn post(port: u16, body: &str) -> String {
-    use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     write!(
         stream,
@@ -67,6 +66,11 @@ fn a_call_is_seen_recorded_and_sent_again() {
     let line = inspector.line();
     assert!(line.starts_with("#1 POST /v1/messages  200  "), "{line}");
     assert!(line.contains("tokens, end_turn"), "{line}");
+    let mut lines = std::net::TcpStream::connect(("127.0.0.1", inspector.port)).unwrap();
+    lines.write_all(b"{\"message\":\"hi\",\"sessionId\":\"s\"}\n").unwrap();
+    lines.shutdown(std::net::Shutdown::Write).unwrap();
+    lines.read_to_string(&mut String::new()).unwrap();
+    assert!(inspector.line().starts_with("#2 lines  whole"));
     // A kill loses nothing that was over.
     drop(inspector);
     let text = std::fs::read_to_string(house.path().join("calls.jsonl")).unwrap();
@@ -82,9 +86,11 @@ fn a_call_is_seen_recorded_and_sent_again() {
     assert!(said.unwrap().contains("`[hidden]` stands in the places of secrets"));
     let again = house.run(&["inspect", "--open", "calls.jsonl", "--replay", "1"]);
     assert!(again.status.success(), "{again:?}");
+    let again = house.run(&["inspect", "--open", "calls.jsonl", "--replay", "2"]);
+    assert!(again.status.success(), "{again:?}");
     let missing = house.run(&["inspect", "--open", "calls.jsonl", "--show", "7"]);
     assert_eq!(missing.status.code(), Some(2));
-    assert!(String::from_utf8(missing.stderr).unwrap().contains("there are 1 to 1"));
+    assert!(String::from_utf8(missing.stderr).unwrap().contains("there are 1 to 2"));
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod connect;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod debug;
+#[cfg(test)]
 mod doctor_all;
 #[cfg(test)]
 mod doctor_moved;

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use doctor::port::Place;
 use inspect::export::{Secrets, curl, har, pcap, read, read_har};
-use inspect::{Book, Exchange, Filter, Room, Target, decode, diff};
+use inspect::{Book, Ending, Exchange, Filter, Kind, Room, Target, decode, diff};
 
 use super::super::{Frame, block_on};
 use super::price::prices;
@@ -238,6 +238,10 @@ fn replay(frame: &mut Frame, options: &Options, exchange: &Exchange) -> anyhow::
     let lines = show::lines(&again, options.verbose, live::secrets(options), &prices());
     frame.printer.line(&lines.join("\n"));
     differences(frame, exchange, &again)?;
-    let failed = again.answer.as_ref().is_none_or(|head| head.status() >= 400);
+    let failed = match (&again.answer, again.kind) {
+        (Some(head), _) => head.status() >= 400,
+        // Lines have no head: that all was said and heard is what there is to know.
+        (None, kind) => kind != Kind::Lines || again.ending != Ending::Whole,
+    };
     Ok(if failed { Exit::Problem } else { Exit::Fine })
 }

@@ -3,7 +3,7 @@
 use inspect::decode::{self, Body, Prices};
 use inspect::export::{self, Secrets};
 use inspect::http::Side;
-use inspect::{Exchange, visible};
+use inspect::{Exchange, Kind, visible};
 use serde_json::{Value, json};
 
 /// Limit: characters of a body that are shown.
@@ -70,7 +70,10 @@ fn all(exchange: &Exchange, view: &decode::View, lines: &mut Vec<String>) {
     if let Some(head) = &exchange.ask {
         lines.push(format!("  > {} {}", head.method(), head.path()));
         lines.extend(head.headers.iter().map(|(name, value)| format!("  > {name}: {value}")));
-        body(lines, "  > ", &decode::body(exchange, Side::Ask));
+        // What follows the head of a WebSocket is its messages, below.
+        if exchange.kind != Kind::WebSocket {
+            body(lines, "  > ", &decode::body(exchange, Side::Ask));
+        }
     }
     if let Some(head) = &exchange.answer {
         lines.push(format!("  < {}", head.status()));

@@ -21,6 +21,8 @@ mod doctor_moved;
 #[cfg(test)]
 mod doctor_slips;
 #[cfg(test)]
+mod doctor_states;
+#[cfg(test)]
 mod doctor_store;
 #[cfg(test)]
 mod house;

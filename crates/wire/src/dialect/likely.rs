@@ -96,9 +96,11 @@ mod tests {
             r#"{"tokens":["a","b"],"token_logprobs":[-0.6931472,-2.0794415],"text_offset":[0,1]}"#,
             r#"{"chosenCandidates":[{"token":"a","tokenId":7,"logProbability":-0.6931472},
                 {"token":"b","logProbability":-2.0794415}],"topCandidates":[{"candidates":[]}]}"#,
-            r#"[{"token":"a","logprob":-0.6931472,"bytes":[97]},{"token":"b","logprob":-2.0794415}]"#,
-            r#"[{"type":"reasoning","content":[]},{"type":"message","content":[{"type":"output_text",
-                "text":"ab","logprobs":[{"logprob":-0.6931472},{"logprob":-2.0794415}]}]}]"#,
+            r#"[{"token":"a","logprob":-0.6931472,"bytes":[97]},
+                {"token":"b","logprob":-2.0794415}]"#,
+            r#"[{"type":"reasoning","content":[]},{"type":"message","content":[
+                {"type":"output_text","text":"ab",
+                 "logprobs":[{"logprob":-0.6931472},{"logprob":-2.0794415}]}]}]"#,
             r#"[{"text":"ab","token_ids":[1,2],"logprobs":[-0.6931472,-2.0794415]}]"#,
         ] {
             assert_eq!(confidence(json), Some(0.25), "{json}");

@@ -15,6 +15,7 @@ pub mod port;
 pub mod sockets;
 pub mod stdio;
 pub mod target;
+pub mod trace;
 
 mod behind;
 mod case;

@@ -1,3 +1,4 @@
 //! What Linux tells only by its C interface.
 
 pub mod tables;
+pub mod trace;

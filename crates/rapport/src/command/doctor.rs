@@ -97,7 +97,11 @@ pub(super) fn run(frame: &mut Frame, options: &Options) -> anyhow::Result<Exit> 
         }
     }
     if options.target.as_deref() == Some("run") {
-        return examine::start(frame, &request, &options.text);
+        return examine::start(frame, &request, &options.text, options.more.trace);
+    }
+    if options.more.trace {
+        frame.printer.error("--trace follows a command: rapport doctor run --trace -- COMMAND");
+        return Ok(Exit::Usage);
     }
     examine::run(frame, &request, &options.more, &options.text)
 }

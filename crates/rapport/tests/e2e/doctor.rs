@@ -68,6 +68,59 @@ fn a_file_is_judged_and_mended() {
     assert!(text(&none.stdout).contains("config.no_file"), "{}", text(&none.stdout));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_calls_of_a_command_are_printed_with_what_their_errors_mean() {
+    let house = House::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = taken.local_addr().unwrap();
+    let port = place.port().to_string();
+    let server = ["doctor", "run", "--trace", "--", "python3", "-c"];
+    let run = |script: &str| {
+        // The arguments of the house would go to the command.
+        let mut command = house.command(&[]);
+        let mut bare = std::process::Command::new(command.get_program());
+        bare.env_clear().env("HOME", house.path()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command = bare;
+        command.args(server).args([script, &port]).output().unwrap()
+    };
+    let failed = run("import socket, sys\ns = socket.socket()\ntry: s.bind(('127.0.0.1', \
+                      int(sys.argv[1])))\nexcept OSError: sys.exit(4)\n");
+    let said = format!("{}{}", text(&failed.stdout), text(&failed.stderr));
+    assert_eq!(code(&failed), Some(1), "{said}");
+    let call = format!("bind(3, {place}) = EADDRINUSE: another socket has the port");
+    assert!(said.contains("its last call that failed: "), "{said}");
+    assert!(said.contains(&call), "{said}");
+    let works = run("import http.server\nhttp.server.HTTPServer(('127.0.0.1', 0), \
+                     http.server.SimpleHTTPRequestHandler).serve_forever()\n");
+    let said = format!("{}{}", text(&works.stdout), text(&works.stderr));
+    assert_eq!(code(&works), Some(0), "{said}");
+    assert!(said.contains("listen(3) = ok") && said.contains("accept(3) = ok"), "{said}");
+    let wrong = house.run(&["doctor", "--trace"]);
+    assert!(text(&wrong.stderr).contains("doctor run --trace -- COMMAND"), "{wrong:?}");
+}
+
+#[test]
+fn the_log_of_a_server_that_is_not_there_says_why() {
+    let house = House::new();
+    let target = format!("localhost:{}", closed_port());
+    house.write("app.log", "yaml.scanner.ScannerError: mapping values are not allowed here\n");
+    let named = house.run(&["doctor", &target, "--log", "app.log"]);
+    assert!(text(&named.stdout).contains("[start.failed, likely]"), "{named:?}");
+    let none = house.run(&["doctor", &target, "--log", "nosuch.log"]);
+    assert_eq!(code(&none), Some(2));
+    assert!(text(&none.stderr).contains("`nosuch.log` cannot be read"), "{none:?}");
+    // Its own log is found by the configuration.
+    house.write("rapport.yaml", &format!("server: {{port: {}}}\n", closed_port()));
+    std::fs::create_dir_all(house.data().join("logs")).unwrap();
+    let own = house.data().join("logs/server.log");
+    std::fs::write(own, "ERROR rapport: No space left on device (os error 28)\n").unwrap();
+    let run = house.run(&["doctor", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    let server = json["subjects"].as_array().unwrap().iter().find(|row| row["name"] == "server");
+    assert_eq!(server.unwrap()["id"], "start.failed", "{json:#}");
+}
+
 #[test]
 fn a_report_is_written_without_the_home_folder() {
     let house = House::new();

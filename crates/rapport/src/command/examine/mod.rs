@@ -3,6 +3,7 @@
 mod conversation;
 mod everything;
 mod folder;
+mod kid;
 mod logs;
 mod mend;
 mod search;
@@ -51,6 +52,10 @@ pub(super) struct More {
     /// Also print the commands with which to look at the port without this program
     #[arg(long)]
     by_hand: bool,
+    /// With `run`: print the command's calls of bind, listen, accept and connect, and what their
+    /// errors mean (Linux)
+    #[arg(long)]
+    pub(super) trace: bool,
     /// Start the commands that stand in a configuration file, as its program would
     #[arg(long)]
     run: bool,

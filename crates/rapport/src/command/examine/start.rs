@@ -1,15 +1,14 @@
 //! `rapport doctor run -- COMMAND`: starts a server and watches what it opens, or why it ends.
 
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use doctor::sockets::{Listener, listeners};
+use doctor::trace::Traced;
 use doctor::{Report, Request, diagnose, log};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
-use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+use super::kid::{self, Kid};
 use super::search;
 use crate::command::{Frame, block_on};
 use crate::print::{Exit, Printer};
@@ -23,11 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Limit: lines of the command's output that are kept to explain its end.
 const LINES_MAX: usize = 50;
 
+/// Limit: calls that are kept for the report.
+const CALLS_MAX: usize = 1000;
+
 /// What came of it.
 enum Outcome {
     /// It opened a port, and this is what the doctor says of it.
     Opened(Box<Report>),
-    Ended(u32, ExitStatus, Vec<String>),
+    Ended(u32, ExitStatus),
     Late,
 }
 
@@ -36,6 +38,7 @@ pub(in crate::command) fn run(
     frame: &mut Frame,
     request: &Request,
     words: &[String],
+    trace: bool,
 ) -> anyhow::Result<Exit> {
     if words.is_empty() {
         frame.printer.error("run what? Write it after `--`: rapport doctor run -- python3 app.py");
@@ -47,18 +50,27 @@ pub(in crate::command) fn run(
         frame.printer.hint(&hint);
         return Ok(Exit::Problem);
     }
+    let mut heard = Heard::default();
     let outcome = block_on(async {
-        let mut child = start(words)?;
-        let outcome = watch(&mut frame.printer, request, &mut child).await;
-        end(&mut child).await;
+        let mut kid = if trace { Kid::follow(words).await? } else { Kid::start(words)? };
+        let outcome = watch(&mut frame.printer, request, &mut kid, &mut heard).await;
+        kid.end().await;
         outcome
     })??;
     match outcome {
+        Outcome::Opened(report) if frame.printer.is_json() && trace => {
+            let mut json = report.to_json();
+            if let Some(fields) = json.as_object_mut() {
+                fields.insert("trace".to_owned(), serde_json::to_value(&heard.calls)?);
+            }
+            frame.printer.json(&json)?;
+            Ok(super::exit(&report))
+        }
         Outcome::Opened(report) => {
             super::print(frame, &report)?;
             Ok(super::exit(&report))
         }
-        Outcome::Ended(pid, status, lines) => Ok(ended(frame, (pid, status), &lines)),
+        Outcome::Ended(pid, status) => Ok(ended(frame, (pid, status), &heard)),
         Outcome::Late => {
             let seconds = PATIENCE.as_secs();
             frame.printer.error(&format!("it runs and opened no TCP port within {seconds} s"));
@@ -83,44 +95,43 @@ fn startable(frame: &Frame, words: &[String]) -> Result<(), String> {
     if is_there { Ok(()) } else { Err(search::hint(program, &folders)) }
 }
 
-fn start(words: &[String]) -> anyhow::Result<Child> {
-    let program = words.first().map_or("", String::as_str);
-    let mut command = Command::new(program);
-    command
-        .args(words.iter().skip(1))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    #[cfg(unix)]
-    command.process_group(0);
-    command.spawn().with_context(|| format!("`{program}` cannot be started"))
+/// What was heard of it while it ran.
+#[derive(Debug, Default)]
+struct Heard {
+    lines: Vec<String>,
+    calls: Vec<Traced>,
 }
 
 async fn watch(
     printer: &mut Printer,
     request: &Request,
-    child: &mut Child,
+    kid: &mut Kid,
+    heard: &mut Heard,
 ) -> anyhow::Result<Outcome> {
     let until = Instant::now() + PATIENCE;
-    let mut out = child.stdout.take().map(|pipe| BufReader::new(pipe).lines());
-    let mut err = child.stderr.take().map(|pipe| BufReader::new(pipe).lines());
-    let mut kept: Vec<String> = Vec::new();
-    let pid = child.id().unwrap_or_default();
     let mut tick = tokio::time::interval(PAUSE);
     loop {
         tokio::select! {
-            line = next(&mut out) => keep(printer, &mut kept, line),
-            line = next(&mut err) => keep(printer, &mut kept, line),
+            line = kid::line(&mut kid.out) => keep(printer, &mut heard.lines, line),
+            line = kid::line(&mut kid.err) => keep(printer, &mut heard.lines, line),
+            call = kid::call(&mut kid.calls) => heard.take(printer, call),
             _moment = tick.tick() => {
-                if let Some(listener) = opened(pid) {
+                if let Some(listener) = opened(kid.pid) {
                     let target = Some(reachable(&listener));
                     let request = Request { target, ..request.clone() };
-                    return Ok(Outcome::Opened(Box::new(diagnose(&request).await)));
+                    let report = Box::new(diagnose(&request).await);
+                    while let Some(call) = kid.calls.as_mut().and_then(|c| c.try_recv().ok()) {
+                        heard.take(printer, call);
+                    }
+                    return Ok(Outcome::Opened(report));
                 }
                 // Its last words may still be in the pipes; they end when it does.
-                if out.is_none() && err.is_none() && let Some(status) = child.try_wait()? {
-                    return Ok(Outcome::Ended(pid, status, kept));
+                if kid.out.is_none()
+                    && kid.err.is_none()
+                    && kid.calls.is_none()
+                    && let Some(status) = kid.ended()?
+                {
+                    return Ok(Outcome::Ended(kid.pid, status));
                 }
                 if Instant::now() >= until {
                     return Ok(Outcome::Late);
@@ -130,13 +141,11 @@ async fn watch(
     }
 }
 
-/// The next line of a pipe; a pipe that has ended is put away and never ready again.
-async fn next<R: AsyncRead + Unpin>(pipe: &mut Option<Lines<BufReader<R>>>) -> String {
-    loop {
-        let Some(lines) = pipe else { return std::future::pending().await };
-        match lines.next_line().await {
-            Ok(Some(line)) => return line,
-            Ok(None) | Err(_) => *pipe = None,
+impl Heard {
+    fn take(&mut self, printer: &mut Printer, call: Traced) {
+        printer.note(&format!("trace: {call}"));
+        if self.calls.len() < CALLS_MAX {
+            self.calls.push(call);
         }
     }
 }
@@ -182,7 +191,8 @@ fn reachable(listener: &Listener) -> String {
 }
 
 /// Says why it ended, when its last lines are a text that is known.
-fn ended(frame: &mut Frame, (pid, status): (u32, ExitStatus), lines: &[String]) -> Exit {
+fn ended(frame: &mut Frame, (pid, status): (u32, ExitStatus), heard: &Heard) -> Exit {
+    let Heard { lines, calls } = heard;
     frame.printer.error(&format!("it ended before it opened a port ({status})"));
     let kills = if status.success() { Vec::new() } else { doctor::sockets::kills() };
     if kills.iter().any(|kill| kill.pid == pid) {
@@ -194,6 +204,7 @@ fn ended(frame: &mut Frame, (pid, status): (u32, ExitStatus), lines: &[String]) 
         return Exit::Problem;
     }
     let last = log::trouble(&lines.join("\n")).and_then(|trouble| trouble.meaning);
+    let failed = calls.iter().rev().find(|call| call.meaning.is_some());
     match last {
         Some(meaning) => {
             frame.printer.line(&meaning.cause);
@@ -203,22 +214,12 @@ fn ended(frame: &mut Frame, (pid, status): (u32, ExitStatus), lines: &[String]) 
                 frame.printer.line(&format!("  {number}. {}{command}", step.text));
             }
         }
+        None if failed.is_some() => {
+            let call = failed.map(ToString::to_string).unwrap_or_default();
+            frame.printer.line(&format!("its last call that failed: {call}"));
+        }
         None if lines.is_empty() => frame.printer.hint("it said nothing: look for its log"),
         None => frame.printer.hint("its last lines above have the reason"),
     }
     Exit::Problem
-}
-
-/// Ends the command and what it started.
-async fn end(child: &mut Child) {
-    #[cfg(unix)]
-    if let Some(group) = child.id().and_then(|id| i32::try_from(id).ok())
-        && let Some(group) = rustix::process::Pid::from_raw(group)
-    {
-        let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
-    }
-    let ending = tokio::time::timeout(Duration::from_secs(3), child.wait()).await;
-    if ending.is_err() {
-        let _killed = child.kill().await;
-    }
 }

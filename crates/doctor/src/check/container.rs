@@ -62,8 +62,11 @@ async fn look(case: &Case) -> Step {
     };
     let is_pod = inside.as_ref().is_some_and(|(_, one)| one.engine == "kubernetes");
     let pod = pid.filter(|_| is_pod).and_then(|pid| of_process(root, pid));
-    if let Some(pod) = pod.or_else(|| own(root, &case.environment)) {
-        return of_pod(case, &pod, port);
+    if let Some(pod) = pod {
+        return of_pod(case, &pod, port, "the server runs in the pod");
+    }
+    if let Some(pod) = own(root, &case.environment) {
+        return of_pod(case, &pod, port, "localhost here is that of the pod");
     }
     for (engine, socket) in sockets(root, &case.environment) {
         let found = containers(engine, &socket, port, id.as_deref()).await;
@@ -108,7 +111,7 @@ fn of_engine(one: &Found, port: u16) -> Step {
     Step::warn(verdict.sentence).seen(seen).learned(Learned::Note(Box::new(note)))
 }
 
-fn of_pod(case: &Case, pod: &Pod, port: u16) -> Step {
+fn of_pod(case: &Case, pod: &Pod, port: u16, what: &str) -> Step {
     let context = current(&case.environment);
     let mut pod = pod.clone();
     if pod.namespace.is_none() {
@@ -116,7 +119,7 @@ fn of_pod(case: &Case, pod: &Pod, port: u16) -> Step {
     }
     let mut note = Note::on(FAILED);
     let place = pod.namespace.as_ref().map_or(String::new(), |name| format!(" (namespace {name})"));
-    let line = format!("the pod {}{place} has to do with the port", pod.name);
+    let line = format!("{what} {}{place}", pod.name);
     note.evidence.push(line.clone());
     note.fix = commands(&pod, port, context.as_ref().map(|(name, _)| name.as_str()));
     Step::pass(line).learned(Learned::Note(Box::new(note)))

@@ -90,7 +90,10 @@ pub(crate) fn commands(pod: &Pod, port: u16, context: Option<&str>) -> Vec<Fix> 
     }
     let name = &pod.name;
     vec![
-        Fix::run("bring its port here", format!("{kubectl} port-forward pod/{name} {port}:{port}")),
+        Fix::run(
+            "bring its port to a machine outside",
+            format!("{kubectl} port-forward pod/{name} {port}:{port}"),
+        ),
         Fix::run("see how it stands", format!("{kubectl} describe pod {name}")),
         Fix::run("read what it wrote", format!("{kubectl} logs {name} --tail 50")),
     ]

@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus};
 const ADDRESS_BYTES_MAX: usize = 128;
 
 /// What is asked for the system call at which a process stopped.
-const GET_SYSCALL_INFO: libc::c_uint = 0x420e;
+const GET_SYSCALL_INFO: Request = 0x420e;
 /// Bytes of `struct ptrace_syscall_info` that are read.
 const INFO_BYTES: usize = 88;
 /// Its kinds: before the call, after it.
@@ -23,6 +23,12 @@ const ARCHITECTURE: u32 = 0xc000_003e;
 const ARCHITECTURE: u32 = 0xc000_00b7;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ARCHITECTURE: u32 = 0;
+
+/// The kind of request, as the C library has it.
+#[cfg(target_env = "musl")]
+type Request = libc::c_int;
+#[cfg(not(target_env = "musl"))]
+type Request = libc::c_uint;
 
 /// A call that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,7 +212,7 @@ fn wait(pid: libc::pid_t, status: &mut i32) -> io::Result<libc::pid_t> {
 }
 
 /// A request that reads and writes no memory.
-fn request(what: libc::c_uint, pid: libc::pid_t, data: usize) -> libc::c_long {
+fn request(what: Request, pid: libc::pid_t, data: usize) -> libc::c_long {
     let none = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: the requests made here take a number and no address.
     unsafe { libc::ptrace(what, pid, none, data) }

@@ -18,8 +18,11 @@ pub(crate) struct Restarts;
 /// A process that is older has stayed up.
 const YOUNG: Duration = Duration::from_secs(10);
 
-/// Limit: how long a young process is watched, and how long its place may stay empty.
+/// Limit: how long the place of a process may stay empty.
 const WATCHED: Duration = Duration::from_millis(3500);
+
+/// Limit: how long a young process that listens is watched; what works is not to be waited for.
+const WATCHED_UP: Duration = Duration::from_secs(2);
 
 /// How often it is looked at.
 const PAUSE: Duration = Duration::from_millis(150);
@@ -134,7 +137,7 @@ impl Lives {
 async fn watch(port: u16, first: Option<Process>) -> Lives {
     let mut lives = Lives::default();
     lives.seen.extend(first);
-    let until = Instant::now() + WATCHED;
+    let until = Instant::now() + if lives.seen.is_empty() { WATCHED } else { WATCHED_UP };
     while Instant::now() < until && lives.again().is_none() {
         tokio::time::sleep(PAUSE).await;
         let now = tokio::task::spawn_blocking(move || present(port)).await;

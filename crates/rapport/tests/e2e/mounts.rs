@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use super::program::{Home, Server, soon};
 
@@ -20,6 +21,7 @@ const READER: &[(&str, &str)] =
 struct Relay {
     addr: SocketAddr,
     to: Arc<Mutex<SocketAddr>>,
+    _listening: JoinSet<()>,
 }
 
 impl Relay {
@@ -28,17 +30,19 @@ impl Relay {
         let addr = socket.local_addr().unwrap();
         let to = Arc::new(Mutex::new(origin.addr));
         let target = Arc::clone(&to);
-        tokio::task::spawn(async move {
+        let mut listening = JoinSet::new();
+        listening.spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((mut from, _)) = socket.accept().await {
                 let target = *target.lock().unwrap();
-                tokio::task::spawn(async move {
+                connections.spawn(async move {
                     if let Ok(mut to) = TcpStream::connect(target).await {
                         let _ended = tokio::io::copy_bidirectional(&mut from, &mut to).await;
                     }
                 });
             }
         });
-        Self { addr, to }
+        Self { addr, to, _listening: listening }
     }
 
     fn url(&self) -> String {
@@ -64,7 +68,7 @@ async fn until(server: &Server, what: &str, so: impl Fn(&Value) -> bool) -> Valu
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    soon(what, asked).await
+    Box::pin(soon(what, asked)).await
 }
 
 #[tokio::test]

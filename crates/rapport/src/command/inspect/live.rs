@@ -54,6 +54,14 @@ struct Ends<'a> {
     checks: Running,
 }
 
+/// Says why nobody can listen there.
+fn taken(frame: &mut Frame, listen: SocketAddr, error: &io::Error) -> Exit {
+    frame.printer.error(&format!("cannot listen on {listen}: {error}"));
+    let hint = format!("see who has it: `rapport doctor {listen}`, or use `--listen PORT`");
+    frame.printer.hint(&hint);
+    Exit::Problem
+}
+
 /// Serves until a signal ends it.
 pub(super) async fn proxy(
     frame: &mut Frame,
@@ -79,12 +87,7 @@ pub(super) async fn proxy(
     let record = record(options)?;
     let proxy = match Proxy::start(settings).await {
         Ok(proxy) => proxy,
-        Err(error) => {
-            frame.printer.error(&format!("cannot listen on {listen}: {error}"));
-            let hint = format!("see who has it: `rapport doctor {listen}`, or use `--listen PORT`");
-            frame.printer.hint(&hint);
-            return Ok(Exit::Problem);
-        }
+        Err(error) => return Ok(taken(frame, listen, &error)),
     };
     let address = proxy.address();
     // Whoever is told the address may ask at once.

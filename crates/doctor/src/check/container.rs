@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::note::{FAILED, Note, fails};
-use super::{About, Check, Pending, Step};
+use super::{About, Check, Pending, Step, not_here};
 use crate::case::{Case, Learned};
 use crate::containers::engine::{Found, containers, sockets};
 use crate::containers::kube::{Pod, commands, current, of_process, own};
@@ -29,14 +29,8 @@ impl Check for Container {
     }
 
     fn skip(&self, case: &Case) -> Option<String> {
-        if case.target.is_err() || case.facts.invalid_port.is_some() {
-            return Some("the address has no port".to_owned());
-        }
-        let is_here = case.facts.names.as_ref().is_some_and(|names| names.is_local);
-        if !is_here {
-            return Some("the server is not on this machine".to_owned());
-        }
-        (!fails(case)).then(|| "the server answers as it should".to_owned())
+        let works = || "the server answers as it should".to_owned();
+        not_here(case).or_else(|| (!fails(case)).then(works))
     }
 
     fn run<'a>(&'a self, case: &'a Case) -> Pending<'a> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::note::fails;
 use super::{About, Check, Pending, Step};
 use crate::case::{Case, Learned};
 use crate::log::{Said, Source, expected, outputs, read};
@@ -63,13 +64,6 @@ impl Check for Log {
     fn run<'a>(&'a self, case: &'a Case) -> Pending<'a> {
         Box::pin(look(case))
     }
-}
-
-/// Whether anything was seen that a log could explain.
-fn fails(case: &Case) -> bool {
-    let facts = &case.facts;
-    let answers = facts.spoken.as_ref().is_some_and(|spoken| spoken.protocol.is_some());
-    facts.connected.is_none() || !answers || facts.answer().is_some_and(|a| a.status >= 500)
 }
 
 async fn look(case: &Case) -> Step {

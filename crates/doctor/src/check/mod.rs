@@ -160,6 +160,16 @@ pub(crate) fn no_address(case: &Case) -> Option<String> {
     }
 }
 
+/// The reason of checks that look at the server's process and its surroundings, where there is none
+/// of this machine.
+fn not_here(case: &Case) -> Option<String> {
+    if case.target.is_err() || case.facts.invalid_port.is_some() {
+        return Some("the address has no port".to_owned());
+    }
+    let is_here = case.facts.names.as_ref().is_some_and(|names| names.is_local);
+    (!is_here).then(|| "the server is not on this machine".to_owned())
+}
+
 /// Whether a host is `localhost`, a loopback address, or the address that means "here".
 pub(crate) fn is_loopback_host(host: &str) -> bool {
     match host.parse::<std::net::IpAddr>() {

@@ -3,12 +3,15 @@
 //! A server is named only when it was seen to go and another to come in its place, or when the
 //! manager of services says how often it was started again.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{About, Check, Pending, Step, was_started_for};
+use super::{About, Check, Pending, Step, not_here, was_started_for};
 use crate::case::Case;
+use crate::containers::{self, Container};
+use crate::journal;
 use crate::report::{Fix, Verdict};
 use crate::sockets::{Process, arguments, listeners, processes_naming};
 
@@ -46,12 +49,8 @@ impl Check for Restarts {
     }
 
     fn skip(&self, case: &Case) -> Option<String> {
-        if case.facts.invalid_port.is_some() || case.facts.port.is_none() {
-            return Some("the address has no port".to_owned());
-        }
-        let is_here = case.facts.names.as_ref().is_some_and(|names| names.is_local);
-        if !is_here {
-            return Some("the server is not on this machine".to_owned());
+        if let Some(why) = not_here(case) {
+            return Some(why);
         }
         let owner = owner(case);
         if owner.is_none() && !case.facts.nothing_listens {
@@ -177,14 +176,14 @@ fn with_cure(verdict: Verdict, pid: u32) -> Verdict {
     let verdict = verdict.because_all(
         starter.map(|line| format!("it is started by `{}`", crate::sockets::redact::line(&line))),
     );
-    match (unit(pid), container(pid)) {
+    match (unit(pid), containers::of_process(Path::new("/"), pid)) {
         (Some(unit), _) => verdict
             .fix(Fix::run("read why it ends", format!("journalctl -u {unit} -n 50")))
             .fix(Fix::run(
                 "mend that, then let it be started again",
                 format!("systemctl restart {unit}"),
             )),
-        (None, Some(id)) => {
+        (None, Some(Container { id, .. })) => {
             verdict.fix(Fix::run("read why it ends", format!("docker logs --tail 50 {id}")))
         }
         (None, None) => verdict
@@ -213,6 +212,11 @@ async fn managed(owner: &Process, port: u16) -> Option<Verdict> {
     })
 }
 
+/// The service of systemd to which a process belongs.
+fn unit(pid: u32) -> Option<String> {
+    journal::of_process(Path::new("/"), pid)
+}
+
 /// How long ago a process was started.
 fn age(process: &Process) -> Option<Duration> {
     let started: jiff::Timestamp = process.started.as_ref()?.parse().ok()?;
@@ -239,29 +243,6 @@ fn parent(pid: u32) -> Option<u32> {
 #[cfg(not(target_os = "linux"))]
 fn parent(_pid: u32) -> Option<u32> {
     None
-}
-
-/// The parts of the paths of a process's control groups.
-fn groups(pid: u32) -> Vec<String> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    let paths = text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
-    paths.flat_map(|path| path.split('/').map(str::to_owned)).collect()
-}
-
-/// The service of systemd to which a process belongs; that of a user's session is none.
-fn unit(pid: u32) -> Option<String> {
-    let last = groups(pid).into_iter().rev().find(|part| part.ends_with(".service"))?;
-    (!last.starts_with("user@")).then_some(last)
-}
-
-/// The container of a process, by the name of its control group.
-fn container(pid: u32) -> Option<String> {
-    groups(pid).iter().find_map(|part| {
-        let part = part.strip_suffix(".scope").unwrap_or(part);
-        let id = part.rsplit('-').next().unwrap_or(part);
-        let is_id = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_id.then(|| id.chars().take(12).collect())
-    })
 }
 
 #[cfg(test)]

@@ -101,13 +101,8 @@ fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
-async fn dump(client: &mut Client<'_>, wanted: &Dump) -> Result<(), Failure> {
-    let number = |number: Option<u32>| number.map(|number| number.to_string());
-    let path = PathOf::new("/api/v1/debug")
-        .query("contexts", number(wanted.contexts).as_deref())
-        .query("messages", number(wanted.messages).as_deref())
-        .query("exchanges", number(wanted.exchanges).as_deref())
-        .query("context", wanted.context.as_deref());
+/// Prints all that is said there.
+async fn whole(client: &mut Client<'_>, path: PathOf) -> Result<(), Failure> {
     let reply = client.server.json(&Ask::get(path)).await?;
     if client.is_json() {
         client.raw(&reply.raw);
@@ -115,6 +110,16 @@ async fn dump(client: &mut Client<'_>, wanted: &Dump) -> Result<(), Failure> {
         client.printer.line(&pretty(&reply.value));
     }
     Ok(())
+}
+
+async fn dump(client: &mut Client<'_>, wanted: &Dump) -> Result<(), Failure> {
+    let number = |number: Option<u32>| number.map(|number| number.to_string());
+    let path = PathOf::new("/api/v1/debug")
+        .query("contexts", number(wanted.contexts).as_deref())
+        .query("messages", number(wanted.messages).as_deref())
+        .query("exchanges", number(wanted.exchanges).as_deref())
+        .query("context", wanted.context.as_deref());
+    whole(client, path).await
 }
 
 async fn step(client: &mut Client<'_>, step: &Step) -> Result<(), Failure> {
@@ -176,13 +181,7 @@ async fn waiting(client: &mut Client<'_>) -> Result<(), Failure> {
 
 async fn show(client: &mut Client<'_>, number: u64) -> Result<(), Failure> {
     let path = PathOf::new(STEPS).then(&number.to_string());
-    let reply = client.server.json(&Ask::get(path)).await?;
-    if client.is_json() {
-        client.raw(&reply.raw);
-    } else {
-        client.printer.line(&pretty(&reply.value));
-    }
-    Ok(())
+    whole(client, path).await
 }
 
 async fn decide(client: &mut Client<'_>, number: u64, how: &str) -> Result<(), Failure> {

@@ -37,7 +37,9 @@ def said(n, who):
 
 
 def size(folder):
-    return sum(f.stat().st_size for f in pathlib.Path(folder).rglob("*") if f.is_file())
+    """Bytes of the store; the log of requests is no part of it."""
+    files = [f for f in pathlib.Path(folder).rglob("*") if f.is_file() and f.parent.name != "logs"]
+    return sum(f.stat().st_size for f in files)
 
 
 def report(name, times, folder, turns):
@@ -96,6 +98,8 @@ class Rapport:
         self.call("GET", "/api/v1/contexts/c/messages?order=desc&limit=50")
 
     def close(self):
+        # The index of words is made for the first who searches.
+        self.call("GET", "/api/v1/search?q=gold&limit=1")
         self.socket.close()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)

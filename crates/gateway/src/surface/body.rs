@@ -152,11 +152,13 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T, Fault
 /// # Errors
 /// `invalid_input`, naming the limit.
 pub fn nesting(bytes: &[u8], depth: usize) -> Result<(), Fault> {
-    if wire::frame::json_depth_ok(bytes, depth) {
-        return Ok(());
-    }
+    if wire::frame::json_depth_ok(bytes, depth) { Ok(()) } else { Err(too_deep(depth)) }
+}
+
+/// The fault of JSON that is nested deeper than this limit.
+pub fn too_deep(depth: usize) -> Fault {
     let text = format!("the body is nested deeper than {depth} levels");
-    Err(Fault::new(Code::InvalidInput, text).hint("raise `limits.json_depth`"))
+    Fault::new(Code::InvalidInput, text).hint("raise `limits.json_depth`")
 }
 
 /// Parses a JSON object into `T`.

@@ -21,7 +21,7 @@ pub(super) struct Place {
 /// The counts of a reply; `None` where it has none, or has to be read.
 pub(super) fn find(body: &[u8], place: Place) -> Option<&RawValue> {
     let (mut counts, mut has_answer) = (None, false);
-    let mut cursor = Cursor { body, at: 0 };
+    let mut cursor = Cursor::new(body);
     cursor.blanks();
     cursor.take(b'{')?;
     cursor.blanks();

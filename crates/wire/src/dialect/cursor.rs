@@ -10,9 +10,16 @@ pub(super) struct Cursor<'a> {
     pub(super) body: &'a [u8],
     /// Bytes that lie behind.
     pub(super) at: usize,
+    /// How deep the deepest value nests that was stepped over: 1 for an array of texts.
+    pub(super) deepest: usize,
 }
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
+    /// Begins before the first byte.
+    pub(super) fn new(body: &'a [u8]) -> Self {
+        Self { body, at: 0, deepest: 0 }
+    }
+
     /// The next byte.
     pub(super) fn peek(&self) -> Option<u8> {
         self.body.get(self.at).copied()
@@ -72,7 +79,10 @@ impl Cursor<'_> {
                     self.string()?;
                     continue;
                 }
-                b'{' | b'[' => depth = depth.saturating_add(1),
+                b'{' | b'[' => {
+                    depth = depth.saturating_add(1);
+                    self.deepest = self.deepest.max(depth);
+                }
                 b'}' | b']' => depth = depth.saturating_sub(1),
                 _ => {}
             }

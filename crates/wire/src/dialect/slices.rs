@@ -21,7 +21,7 @@ pub(super) type Field<'a> = (Cow<'a, str>, &'a RawValue);
 
 /// The fields of an object in their order; `None` for anything else.
 pub(super) fn fields(json: &str) -> Option<Vec<Field<'_>>> {
-    let mut cursor = Cursor { body: json.as_bytes(), at: 0 };
+    let mut cursor = Cursor::new(json.as_bytes());
     let mut fields = Vec::new();
     cursor.take(b'{')?;
     cursor.blanks();
@@ -43,7 +43,7 @@ pub(super) fn fields(json: &str) -> Option<Vec<Field<'_>>> {
 /// The items of an array; `None` for anything else.
 pub(super) fn items(raw: &RawValue) -> Option<Vec<&RawValue>> {
     let json = raw.get();
-    let mut cursor = Cursor { body: json.as_bytes(), at: 0 };
+    let mut cursor = Cursor::new(json.as_bytes());
     let mut items = Vec::new();
     cursor.take(b'[')?;
     cursor.blanks();

@@ -218,7 +218,10 @@ impl Call {
 
     /// What is asked, read.
     fn asked(&self) -> Result<Asked, Fault> {
-        body::nesting(&self.bytes, self.gate.now().settings.limits.json_depth)?;
+        let depth = self.gate.now().settings.limits.json_depth;
+        if self.head.depth > depth {
+            return Err(body::too_deep(depth));
+        }
         self.dialect.request(&self.bytes)
     }
 

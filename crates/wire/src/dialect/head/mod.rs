@@ -30,6 +30,8 @@ pub struct Head {
     pub stream: Option<bool>,
     /// The conversation that the request goes on with.
     pub link: Option<Link>,
+    /// How many arrays and objects stand in one another, the body itself counted.
+    pub depth: usize,
 }
 
 /// Finds the fields at the top level of a body; `None` when it is no JSON object.
@@ -47,7 +49,7 @@ pub struct Head {
 pub fn scan(body: &[u8]) -> Option<Head> {
     let mut head = Head::default();
     let (mut context, mut conversation, mut response) = (None, None, None);
-    let mut cursor = Cursor { body, at: 0 };
+    let mut cursor = Cursor::new(body);
     cursor.blanks();
     cursor.take(b'{')?;
     cursor.blanks();
@@ -90,6 +92,7 @@ pub fn scan(body: &[u8]) -> Option<Head> {
     }
     let named = |link: &Link| !link.id().is_empty();
     head.link = [context, conversation, response].into_iter().flatten().find(named);
+    head.depth = cursor.deepest.saturating_add(1);
     Some(head)
 }
 

@@ -31,7 +31,7 @@ pub(in crate::dialect) enum Edit {
 impl Parts {
     /// Finds the parts of the object or list at the beginning of a text; `None` for anything else.
     pub(in crate::dialect) fn of(body: &[u8]) -> Option<Self> {
-        let mut cursor = Cursor { body, at: 0 };
+        let mut cursor = Cursor::new(body);
         cursor.blanks();
         let (is_object, close) = match cursor.peek()? {
             b'{' => (true, b'}'),

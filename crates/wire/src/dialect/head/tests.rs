@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::frame::json::string_end;
+use crate::frame::json::{json_depth_ok, string_end};
 
 /// What the parser says of the same fields.
 fn parsed(body: &[u8]) -> Option<Head> {
@@ -25,6 +25,8 @@ fn parsed(body: &[u8]) -> Option<Head> {
         models: Vec::new(),
         stream: fields.get("stream").and_then(Value::as_bool),
         link: links.into_iter().flatten().find(|link| !link.id().is_empty()),
+        // Of fields that stand twice the parser holds one; all of them count.
+        depth: (0..).find(|depth| json_depth_ok(body, *depth))?,
     })
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::note::{FAILED, Note, fails};
 use super::{About, Check, Pending, Step, not_here};
 use crate::case::{Case, Learned};
-use crate::journal::{commands, crashes, journal, of_port, of_process};
+use crate::journal::{DAY, MOMENTS, commands, crashes, journal, of_port, of_process};
 
 /// See the module.
 pub(crate) struct Journal;
@@ -46,11 +46,13 @@ async fn look(case: &Case) -> Step {
             Some((pid, _)) => of_process(root, *pid),
             None => None,
         };
+        let within = if owner.is_some() { MOMENTS } else { DAY };
         let listed = if unit.is_none() && owner.is_none() { of_port(root, port) } else { None };
         let name = owner.map(|(_, name)| name).or(listed.as_ref().map(|one| one.program.clone()));
         let name = name.or_else(|| is_own.then(|| OWN.to_owned()));
         let kernel = crate::sockets::kernel_log();
-        let found = name.iter().flat_map(|name| crashes(root, &kernel, name)).collect::<Vec<_>>();
+        let of = |name: &String| crashes(root, &kernel, (name, within));
+        let found = name.iter().flat_map(of).collect::<Vec<_>>();
         (unit.or(listed.map(|one| one.name)), name, found)
     });
     let (unit, name, mut lines) = read.await.unwrap_or_default();

@@ -17,8 +17,12 @@ const TAIL: u64 = 256 * 1024;
 /// Limit: lines that are shown of each source.
 const LINES_MAX: usize = 4;
 
-/// Limit: a crash that is longer ago explains nothing.
-const RECENT_SECONDS: u64 = 24 * 3600;
+/// Limit: a crash that is longer ago does not explain why a server is not there.
+pub(crate) const DAY: Duration = Duration::from_hours(24);
+
+/// Limit: a crash that is longer ago says nothing of a process that runs now, and others may have
+/// the name of its interpreter.
+pub(crate) const MOMENTS: Duration = Duration::from_mins(10);
 
 /// Limit: how long `journalctl` may take.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -46,15 +50,20 @@ pub(crate) struct Record {
     pub(crate) text: String,
 }
 
-/// The crashes of a program that the kernel wrote down, the newest last.
-pub(crate) fn crashes(root: &Path, kernel: &[Record], program: &str) -> Vec<String> {
+/// The crashes of a program that the kernel wrote down within this time, the newest last. What a
+/// file says has no age, and counts for a day.
+pub(crate) fn crashes(
+    root: &Path,
+    kernel: &[Record],
+    (program, within): (&str, Duration),
+) -> Vec<String> {
     let tells = |text: &str| names(text, program) && CRASHES.iter().any(|word| text.contains(word));
-    let own = kernel.iter().filter(|record| record.seconds_ago <= RECENT_SECONDS);
+    let own = kernel.iter().filter(|record| record.seconds_ago <= within.as_secs());
     let own = own.filter(|record| tells(&record.text)).map(|record| {
         format!("the kernel, {} s ago: {}", record.seconds_ago, redact::line(&record.text))
     });
     let mut found: Vec<String> = own.collect();
-    if found.is_empty() {
+    if found.is_empty() && within >= DAY {
         for file in FILES {
             let text = tail(&root.join(file), TAIL).unwrap_or_default();
             let lines = text.lines().filter(|line| tells(line));
@@ -137,7 +146,7 @@ pub(crate) fn commands(os: &str, program: &str, unit: Option<&str>) -> Vec<Fix> 
 
 #[cfg(test)]
 mod tests {
-    use super::{Record, commands, crashes, journal, names};
+    use super::{DAY, MOMENTS, Record, commands, crashes, journal, names};
 
     fn record(seconds_ago: u64, text: &str) -> Record {
         Record { seconds_ago, text: text.to_owned() }
@@ -154,18 +163,24 @@ mod tests {
             record(50, "python3: renamed from eth0"),
             record(999_999, "python3[9]: segfault at 0"),
         ];
-        let found = crashes(root.path(), &kernel, "python3");
+        let found = crashes(root.path(), &kernel, ("python3", DAY));
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].starts_with("the kernel, 80 s ago: python3[72]: segfault"), "{found:?}");
         assert!(found[1].contains("Killed process 73"), "{found:?}");
-        assert!(crashes(root.path(), &kernel, "ruby").is_empty());
+        assert!(crashes(root.path(), &kernel, ("ruby", DAY)).is_empty());
         // Without the kernel's log its file is read.
         std::fs::create_dir_all(root.path().join("var/log")).unwrap();
         let line =
             "Nov 21 10:00:00 box systemd[1]: shop.service: Failed with result 'exit-code'.\n";
         std::fs::write(root.path().join("var/log/syslog"), line).unwrap();
-        let found = crashes(root.path(), &[], "shop");
+        let found = crashes(root.path(), &[], ("shop", DAY));
         assert!(found[0].starts_with("/var/log/syslog: Nov 21"), "{found:?}");
+        // Of a process that runs only the last minutes count, and nothing without an age.
+        let long_ago =
+            [record(601, "shop[7]: segfault at 0"), record(600, "shop[8]: segfault at 0")];
+        let found = crashes(root.path(), &long_ago, ("shop", MOMENTS));
+        assert!(found.len() == 1 && found[0].contains("shop[8]"), "{found:?}");
+        assert!(crashes(root.path(), &long_ago[..1], ("shop", MOMENTS)).is_empty());
     }
 
     #[test]

@@ -31,8 +31,8 @@ const CHECKPOINT_PAGES: usize = 4096;
 /// Pages after which the writer waits for the thread that folds: it would outrun a slow disk until
 /// the disk is full (64 MiB).
 const WAIT_PAGES: usize = 8 * 1024;
-/// Limit: how long the writer waits for it at a time.
-const FOLD_WAIT: Duration = Duration::from_secs(10);
+/// Limit: how long the writer waits for it at a time; a disk that takes longer hangs.
+const FOLD_WAIT: Duration = Duration::from_secs(60);
 /// Pages after which the log is cut off even though readers have to be waited for (128 MiB).
 const TRUNCATE_PAGES: usize = 16 * 1024;
 /// Commits between two looks at the free space of the disk.

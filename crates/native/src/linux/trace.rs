@@ -235,6 +235,8 @@ mod tests {
         let (mut calls, mut pid) = (Vec::new(), 0);
         let ended = run(&mut command, |child| pid = child.id(), |call| calls.push(call)).unwrap();
         assert_eq!(ended.code(), Some(3));
+        // An interpreter may ask services of its machine for names before it begins.
+        calls.retain(|call| call.name != "connect");
         let seen: Vec<_> = calls.iter().map(|call| (call.name, call.error)).collect();
         assert_eq!(seen, [("bind", None), ("listen", None), ("bind", Some(libc::EADDRINUSE))]);
         assert_eq!(calls[0].pid, pid);

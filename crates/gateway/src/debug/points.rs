@@ -79,8 +79,15 @@ pub(crate) async fn parsed(
     gate.debugging().pass(seen).await
 }
 
-/// A turn is part of its context.
-pub(crate) async fn joined(gate: &Gateway, open: &OpenTurn) -> Result<(), Fault> {
+/// A turn is part of its context. One whose caller `left` is not held: it goes on as its context's
+/// settings say, and nobody has to look at it.
+pub(crate) async fn joined(
+    gate: &Gateway,
+    open: &OpenTurn,
+    left: Option<&CancellationToken>,
+) -> Result<(), Fault> {
+    // There in step mode alone.
+    let Some(left) = left else { return Ok(()) };
     let context = &open.context;
     let seen = Seen {
         point: Point::Joined,
@@ -94,11 +101,21 @@ pub(crate) async fn joined(gate: &Gateway, open: &OpenTurn) -> Result<(), Fault>
             "user_seq": open.user_seq, "created": open.created,
         }),
     };
-    gate.debugging().pass(seen).await
+    until(left, Box::pin(gate.debugging().pass(seen))).await
 }
 
-/// The request of a turn is written. One whose caller `left` is not held: it goes on as its
-/// context's settings say, and nobody has to look at it.
+/// What was decided, or that it goes on since its caller `left`.
+async fn until(
+    left: &CancellationToken,
+    held: impl Future<Output = Result<(), Fault>>,
+) -> Result<(), Fault> {
+    tokio::select! {
+        passed = held => passed,
+        () = left.cancelled() => Ok(()),
+    }
+}
+
+/// The request of a turn is written; held as in [`joined`].
 pub(crate) async fn written(
     (gate, open): (&Gateway, &OpenTurn),
     (upstream, prompt, stream): (&Upstream, &Prompt, bool),
@@ -108,10 +125,7 @@ pub(crate) async fn written(
     let Some(left) = left else { return Ok(()) };
     let about = (&Arc::default(), path_of(&open.key), Some(open.number));
     let sent = (upstream, Sent::Prompt(prompt), stream);
-    tokio::select! {
-        passed = Box::pin(prompted(gate, about, sent)) => passed,
-        () = left.cancelled() => Ok(()),
-    }
+    until(left, Box::pin(prompted(gate, about, sent))).await
 }
 
 /// The request of a model is written: who is asked, and with what, to the byte.
@@ -122,7 +136,7 @@ pub(crate) async fn prompted(
 ) -> Result<(), Fault> {
     let (url, headers, body) = match prompt {
         Sent::Prompt(prompt) => upstream.render(prompt, stream),
-        Sent::Bytes(bytes) => (upstream.url(stream), Vec::new(), bytes.to_vec()),
+        Sent::Bytes(bytes) => (upstream.shown_url(stream), Vec::new(), bytes.to_vec()),
     };
     let headers: Map<String, Value> =
         headers.into_iter().map(|(name, value)| (name, value.into())).collect();

@@ -51,15 +51,7 @@ pub(super) async fn begin(
     };
     let place = sit(gate, &new.key, &settings).await?;
     match replayed(gate.contexts().begin(new).await?) {
-        Ok(open) => {
-            if gate.debugging().steps()
-                && let Err(fault) = Box::pin(debug::joined(gate, &open)).await
-            {
-                gate.contexts().fail(&open, fault.code().as_str(), None).await?;
-                return Err(fault);
-            }
-            run(gate, way, (open, place), overrides, steps).await
-        }
+        Ok(open) => run(gate, way, (open, place), overrides, steps).await,
         Err(turn) => {
             if let Some(steps) = steps {
                 local::tell(&turn, &steps).await;
@@ -197,6 +189,7 @@ impl Task {
         steps: Option<mpsc::Sender<Step>>,
         heard: &Mutex<String>,
     ) -> Result<Whole, Broken> {
+        debug::joined(&self.gate, &self.open, self.left.as_ref()).await?;
         let (race, said) = (Race::default(), Mutex::default());
         let out = Out { steps: steps.as_ref(), heard, race: &race, said: &said, hedged: false };
         let hedge = self.plan.route.as_ref().and_then(|route| route.hedge);

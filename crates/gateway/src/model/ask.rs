@@ -41,8 +41,13 @@ impl Upstream {
                 if value.is_sensitive() { "[hidden]" } else { value.to_str().unwrap_or("") };
             (name.as_str().to_owned(), value.to_owned())
         });
-        let url = self.site.clean(&self.url(stream));
-        (url, shown.collect(), self.body(prompt, stream))
+        (self.shown_url(stream), shown.collect(), self.body(prompt, stream))
+    }
+
+    /// The address of a request as it may be shown: without the key, where that is a part of it.
+    #[must_use]
+    pub fn shown_url(&self, stream: bool) -> String {
+        self.site.clean(&self.url(stream))
     }
 
     /// Asks the model and waits for the whole reply; tries again where that may help.

@@ -17,6 +17,9 @@ use crate::settings::Settings;
 /// Limit: bytes of one answer. A message has 32 MiB at most, each byte of it six in JSON.
 const ANSWER_BYTES_MAX: usize = 200 * 1024 * 1024;
 
+/// Limit: characters of an origin's error that are told.
+const ERROR_CHARACTERS_MAX: usize = 300;
+
 /// What an origin answered.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -75,7 +78,10 @@ pub(super) async fn range(
         (StatusCode::NOT_FOUND, None) => {
             format!("it answered {status}: it is no Rapport, or an older one")
         }
-        (status, Some(error)) => format!("it answered {status}: {}", error.escape_debug()),
+        (status, Some(error)) => {
+            let error: String = error.chars().take(ERROR_CHARACTERS_MAX).collect();
+            format!("it answered {status}: {}", error.escape_debug())
+        }
         (status, None) => format!("it answered {status}"),
     }))
 }

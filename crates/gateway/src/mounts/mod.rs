@@ -12,6 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use wire::{Code, Fault};
 
 use crate::gate::Gateway;
@@ -29,8 +30,15 @@ const THROUGH: Duration = Duration::from_secs(3);
 const FRESH: Duration = Duration::from_secs(1);
 /// The same, while the origin does not answer.
 const AWAY: Duration = Duration::from_secs(10);
-/// Limit: how long a new mount is filled before its caller is answered.
+/// Limit: how long somebody waits who mounts, or asks for what is new, before he is answered.
 const FILLING: Duration = Duration::from_secs(20);
+/// Limit: how long one visit to an origin goes on from range to range; the rest waits for the next,
+/// so that one that never ends keeps nobody else waiting.
+const VISIT: Duration = Duration::from_secs(60);
+/// Limit: how long a changed past is compared with what is here.
+const COMPARING: Duration = Duration::from_secs(300);
+/// The wait before what a visit left over is asked for.
+const SOON: Duration = Duration::from_millis(50);
 /// Limit: the longest wait before an origin is asked again in the background.
 const WAIT_MAX: Duration = Duration::from_secs(600);
 /// The longest time between two looks at what is due.
@@ -103,6 +111,7 @@ impl Gateway {
         let all = self.contexts().due_mounts().await?;
         let next = all.iter().map(|(_, wait)| *wait).find(|wait| !wait.is_zero());
         let mut due = all.into_iter().filter(|(_, wait)| wait.is_zero()).map(|(key, _)| key);
+        let mut left = false;
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < AT_ONCE {
@@ -110,12 +119,19 @@ impl Gateway {
                 under_way.push(async move { (self.refresh_mount(&key).await, key) });
             }
             let Some((asked, key)) = under_way.next().await else { break };
-            if let Err(fault) = asked {
-                tracing::warn!(context = %key.id, "a mount was not followed: {}", fault.chain());
+            match asked {
+                Ok(mount) => left |= mount.state == MountState::Behind,
+                Err(fault) => {
+                    let why = fault.chain();
+                    tracing::warn!(context = %key.id, "a mount was not followed: {why}");
+                }
             }
         }
+        if left {
+            return Ok(SOON);
+        }
         let refresh = self.now().settings.mounts.refresh;
-        Ok(next.unwrap_or(LOOK).min(refresh).min(LOOK).max(Duration::from_millis(50)))
+        Ok(next.unwrap_or(LOOK).min(refresh).min(LOOK).max(SOON))
     }
 
     /// Mounts a context of another server and fetches what is there, as far as the time allows;
@@ -149,12 +165,24 @@ impl Gateway {
         };
         let (key, mount) = self.contexts().mount(tenant, new, (&first, &nonce)).await?;
         tracing::info!(context = %key.id, remote = %mount.remote, "context mounted");
-        let gate = self.clone();
-        let fill = tasks::detach("mount", async move { gate.refresh_mount(&key).await });
-        match tokio::time::timeout(FILLING, fill).await {
-            Ok(Ok(filled)) => filled,
-            // It goes on in the background.
-            Ok(Err(_)) | Err(_) => Ok(mount),
+        self.refreshed_within(&key, FILLING).await
+    }
+
+    /// Asks the origin of a mount for what is new; the caller gets what is there when the time is
+    /// over, and the rest goes on without it.
+    ///
+    /// # Errors
+    /// As [`Gateway::refresh_mount`].
+    pub(crate) async fn refreshed(&self, key: &Key) -> Result<Mount, Fault> {
+        self.refreshed_within(key, FILLING).await
+    }
+
+    async fn refreshed_within(&self, key: &Key, within: Duration) -> Result<Mount, Fault> {
+        let (gate, wanted) = (self.clone(), key.clone());
+        let ask = tasks::detach("mount", async move { gate.refresh_mount(&wanted).await });
+        match tokio::time::timeout(within, ask).await {
+            Ok(Ok(asked)) => asked,
+            Ok(Err(_)) | Err(_) => self.contexts().mounted(key).await,
         }
     }
 
@@ -165,41 +193,46 @@ impl Gateway {
             return None;
         }
         let mount = self.contexts().mounted(key).await.ok()?;
+        if mount.state == MountState::Ended {
+            return None;
+        }
         let pause = if mount.failures == 0 { FRESH } else { AWAY };
         let age = Timestamp::now().duration_since(mount.tried_at);
         if Duration::try_from(age).is_ok_and(|age| age < pause) {
             return Some(mount);
         }
-        let (gate, wanted) = (self.clone(), key.clone());
-        let ask = tasks::detach("mount", async move { gate.refresh_mount(&wanted).await });
-        match tokio::time::timeout(THROUGH, ask).await {
-            Ok(Ok(Ok(mount))) => Some(mount),
-            _ => self.contexts().mounted(key).await.ok(),
+        match self.refreshed_within(key, THROUGH).await {
+            Ok(mount) => Some(mount),
+            Err(_) => self.contexts().mounted(key).await.ok(),
         }
     }
 
-    /// Asks the origin of a mount for everything that is new.
+    /// Asks the origin of a mount for everything that is new, as far as one visit goes.
     ///
     /// # Errors
     /// `not_found`, `storage_error`; an origin that does not answer is no error but a state.
-    pub(crate) async fn refresh_mount(&self, key: &Key) -> Result<Mount, Fault> {
-        let wanted = Timestamp::now();
+    async fn refresh_mount(&self, key: &Key) -> Result<Mount, Fault> {
+        let before = self.contexts().mounted(key).await?;
         let seat = self.mount_seats().of(key);
         let _seat = seat
             .acquire()
             .await
             .map_err(|error| Fault::internal("the seat of a mount is gone").because(error))?;
         let known = self.contexts().mounted(key).await?;
-        if known.tried_at > wanted && known.state != MountState::Behind {
+        if known.tried_at != before.tried_at && known.state != MountState::Behind {
             // Somebody else has just asked.
             return Ok(known);
         }
         let errand = self.contexts().errand(key).await?;
+        let leave = Instant::now() + VISIT;
         let mut have = errand.have;
         let mut anew = false;
         loop {
             let asked = self.ask_origin(key, &errand, have).await?;
             match asked {
+                Asked::More(mount) if mount.messages > have && Instant::now() >= leave => {
+                    return Ok(mount);
+                }
                 Asked::More(mount) if mount.messages > have => have = mount.messages,
                 Asked::More(_) => {
                     let why = "it sends nothing, though its log goes on";
@@ -254,8 +287,13 @@ impl Gateway {
     async fn compare(&self, key: &Key, errand: &Errand) -> Result<Result<u32, String>, Fault> {
         let snapshot = self.now();
         let have = self.contexts().errand(key).await?.have;
+        let leave = Instant::now() + COMPARING;
         let mut so_far = Compared::default();
         while so_far.upto < have {
+            if Instant::now() >= leave {
+                let upto = so_far.upto;
+                return Ok(Err(format!("its past changed, and only {upto} entries came in time")));
+            }
             let nonce = nonce();
             let place = (errand.url.as_str(), errand.token.as_str());
             let range: LogRange =

@@ -1,13 +1,17 @@
 //! Whoever may look into a server: an administrator on its machine, where that is switched on.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use catalog::{ModelLimit, NewKey, Scopes};
-use gateway::debug::{Debugger, Holding, Seen, Waiting};
-use gateway::settings::Settings;
+use gateway::debug::{Debugger, Holding, Point, Seen, Waiting};
+use gateway::provider::AuthKind;
+use gateway::settings::{ProviderSettings, Settings};
 use http::Request;
 use serde_json::{Value, json};
 
 use crate::house::House;
+use crate::routes::{mock, provider};
 
 /// Ends every call at every point.
 #[derive(Debug)]
@@ -85,6 +89,12 @@ async fn a_dump_hides_secrets_cuts_long_texts_and_stays_within_its_limits() {
     assert_eq!(dump["contexts"][0]["state"]["note"], "[hidden]");
     let long = dump["contexts"][0]["metadata"]["long"].as_str().unwrap().to_owned();
     assert!(long.ends_with("… 48000 bytes more"), "{long}");
+    // Where a text is cut, no half of a secret is left.
+    let list = json!([format!("{}hush", "x".repeat(1_998))]);
+    let made = json!({"id": "b", "metadata": {"list": list}});
+    assert_eq!(house.post("/api/v1/contexts", &made).await.status.as_u16(), 201);
+    let dump = house.call("GET", "/api/v1/debug?context=b").await;
+    assert!(!dump.text.contains("xhu"), "{}", dump.text);
     for query in ["contexts=101", "messages=51", "exchanges=201", "all=1"] {
         let answer = house.call("GET", &format!("/api/v1/debug?{query}")).await;
         assert_eq!(answer.status.as_u16(), 400, "{query}");
@@ -118,4 +128,111 @@ async fn calls_pass_until_there_is_a_rule_and_again_when_debugging_ends() {
     house.gate.reload(Settings::default()).unwrap();
     assert_eq!(say().await.status.as_u16(), 200);
     assert_eq!(house.post("/v1/chat/completions", &call).await.status.as_u16(), 200);
+}
+
+/// Holds every call for ever at one point, and notes where it was asked.
+#[derive(Clone, Debug)]
+struct Notes {
+    point: Point,
+    seen: tokio::sync::mpsc::UnboundedSender<Seen>,
+}
+
+impl Debugger for Notes {
+    fn hold(&self, seen: Seen) -> Option<Holding> {
+        let is_here = seen.point == self.point;
+        self.seen.send(seen).unwrap();
+        is_here.then(|| Box::pin(std::future::pending()) as Holding)
+    }
+
+    fn set_rules(&self, _rules: &[String]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn rules(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        Vec::new()
+    }
+
+    fn decide(&self, _number: u64, _goes_on: bool) -> bool {
+        false
+    }
+
+    fn without_secrets(&self, text: &str) -> String {
+        text.to_owned()
+    }
+}
+
+/// A server whose calls wait at this point.
+async fn holding(
+    point: Point,
+    provider: ProviderSettings,
+) -> (House, tokio::sync::mpsc::UnboundedReceiver<Seen>) {
+    let settings = Settings { debug: true, providers: vec![provider], ..Settings::default() };
+    let house = House::with(settings).await;
+    let (seen, came) = tokio::sync::mpsc::unbounded_channel();
+    house.gate.set_debugger(Notes { point, seen });
+    let rules = Request::put("/api/v1/debug/steps").header("content-type", "application/json");
+    let set = house.send(rules.body(Body::from(r#"{"rules": ["all"]}"#)).unwrap()).await;
+    assert_eq!(set.status.as_u16(), 200, "{set:?}");
+    (house, came)
+}
+
+/// Waits until a call is there.
+async fn reached(point: Point, came: &mut tokio::sync::mpsc::UnboundedReceiver<Seen>) -> Seen {
+    let reached = async {
+        loop {
+            let seen = came.recv().await.unwrap();
+            if seen.point == point {
+                return seen;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), reached).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_turn_whose_caller_leaves_while_it_is_held_goes_on_without_it() {
+    for point in [Point::Joined, Point::Prompt] {
+        let mock = mock("default.text = \"here\"").await;
+        let (house, mut came) = holding(point, provider("one", "anthropic", &mock)).await;
+        let made = json!({"id": "a", "settings": {"model": "one-m"}});
+        assert_eq!(house.post("/api/v1/contexts", &made).await.status.as_u16(), 201);
+        let turn = json!({"message": "hello"});
+        let asked = house.post("/api/v1/contexts/a/turns", &turn);
+        tokio::select! {
+            answer = asked => panic!("it is not held: {answer:?}"),
+            _seen = reached(point, &mut came) => {}
+        }
+        // Its caller is gone now; the context is not busy for ever.
+        let stored = async {
+            loop {
+                let list = house.call("GET", "/api/v1/contexts/a/messages").await.json();
+                if list["messages"][1]["content"] == "here" {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), stored).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_part_of_an_address_is_not_shown() {
+    let mock = mock("default.text = \"here\"").await;
+    let mut provider = provider("one", "anthropic", &mock);
+    provider.auth = AuthKind::parse("query:code").unwrap();
+    let (house, mut came) = holding(Point::Prompt, provider).await;
+    let said = json!([{"role": "user", "content": "hello"}]);
+    let call = json!({"model": "one-m", "max_tokens": 9, "messages": said});
+    let asked = house.post("/v1/messages", &call);
+    let seen = tokio::select! {
+        answer = asked => panic!("it is not held: {answer:?}"),
+        seen = reached(Point::Prompt, &mut came) => seen,
+    };
+    let url = seen.message["url"].as_str().unwrap();
+    assert!(url.ends_with("code=[hidden]"), "{url}");
 }

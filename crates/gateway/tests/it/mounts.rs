@@ -254,6 +254,8 @@ async fn a_refusal_that_nobody_signed_removes_nothing_and_a_signed_one_all() {
     // The id is free again, and the mount can be forgotten.
     let made = here.post("/api/v1/contexts", &json!({"id": "talk"})).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let own = here.call("GET", "/api/v1/contexts/talk").await;
+    assert_eq!(own.header("x-rapport-mount"), "", "it is a context of our own");
     let said = here.post("/api/v1/contexts/talk/turns", &json!({"message": "hi"})).await;
     assert_eq!(said.status, StatusCode::OK, "{}", said.text);
     assert_eq!(here.call("DELETE", "/api/v1/mounts/talk").await.status, StatusCode::OK);

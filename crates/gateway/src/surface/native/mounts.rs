@@ -22,7 +22,7 @@ use crate::surface::problem::Failed;
 const HEADER: &str = "x-rapport-mount";
 
 /// The body of `POST /api/v1/mounts`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MountContext {
     /// The other server, such as `https://host:61900`.
@@ -93,7 +93,7 @@ pub(crate) async fn refresh(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<axum::Json<Value>, Failed> {
-    let found = gate.refresh_mount(&read::key(&caller, &id)?).await?;
+    let found = gate.refreshed(&read::key(&caller, &id)?).await?;
     Ok(axum::Json(shown(&found)))
 }
 

@@ -113,16 +113,20 @@ async fn one(
     Ok(value)
 }
 
+fn cut(text: String) -> String {
+    if text.len() <= TEXT_BYTES_MAX {
+        return text;
+    }
+    let end = text.floor_char_boundary(TEXT_BYTES_MAX);
+    let rest = text.len() - end;
+    format!("{}… {rest} bytes more", text.get(..end).unwrap_or_default())
+}
+
 /// Without secrets, and every long text cut.
 fn clean(by: &dyn Debugger, value: Value) -> Value {
     match value {
-        Value::String(text) if text.len() > TEXT_BYTES_MAX => {
-            let end = text.floor_char_boundary(TEXT_BYTES_MAX);
-            let rest = text.len() - end;
-            let shown = by.without_secrets(text.get(..end).unwrap_or_default());
-            Value::String(format!("{shown}… {rest} bytes more"))
-        }
-        Value::String(text) => Value::String(by.without_secrets(&text)),
+        // Half a secret would not be known as one: they are taken out of the whole text.
+        Value::String(text) => Value::String(cut(by.without_secrets(&text))),
         Value::Array(all) => all.into_iter().map(|one| clean(by, one)).collect(),
         Value::Object(fields) => {
             let hidden = |name: String, value: Value| match value {

@@ -360,22 +360,19 @@ fn slot(hash: &[u8; 32]) -> [u8; 8] {
 }
 
 fn insert(connection: &Connection, key: &Key, hash: &[u8; 32]) -> Result<(), Fault> {
-    connection
-        .execute(
-            "INSERT INTO api_key(id, name, prefix, scopes, hash, created, expires, models)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            params![
-                key.id,
-                key.name,
-                key.prefix,
-                key.scopes.bits(),
-                hash.as_slice(),
-                key.created_at.as_microsecond(),
-                key.expires_at.map(Timestamp::as_microsecond),
-                kept(&key.models),
-            ],
-        )
-        .stored()?;
+    let sql = "INSERT INTO api_key(id, name, prefix, scopes, hash, created, expires, models)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let values = params![
+        key.id,
+        key.name,
+        key.prefix,
+        key.scopes.bits(),
+        hash.as_slice(),
+        key.created_at.as_microsecond(),
+        key.expires_at.map(Timestamp::as_microsecond),
+        kept(&key.models),
+    ];
+    storage::prepare_insert(connection, sql)?.execute(values).stored()?;
     Ok(())
 }
 

@@ -18,6 +18,8 @@ pub const RANGE_ENTRIES_MAX: u32 = 500;
 const DOMAIN: &[u8] = b"rapport statement 1\n";
 /// What public keys begin with.
 const PREFIX: &str = "ed25519:";
+/// Characters of a public key: its prefix and two for each byte.
+const KEY_CHARACTERS: usize = 8 + 64;
 /// Limit: characters of a nonce.
 const NONCE_CHARACTERS_MAX: usize = 128;
 /// The roles and statuses by their number in the table.
@@ -175,7 +177,9 @@ impl Signed {
     /// `upstream_invalid`, saying what cannot be believed.
     pub fn open(&self, pinned: &str, nonce: &str) -> Result<Statement, Fault> {
         if self.key != pinned {
-            let text = format!("it is signed by `{}`, the pinned key is `{pinned}`", self.key);
+            let key: String = self.key.chars().take(KEY_CHARACTERS).collect();
+            let text =
+                format!("it is signed by `{}`, the pinned key is `{pinned}`", key.escape_debug());
             return Err(unbelievable(&text, "another_key"));
         }
         let statement = self.proven()?;
@@ -316,7 +320,7 @@ impl MountState {
 }
 
 /// A context to be mounted.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewMount {
     /// Its id here; the one it has over there when absent.
     pub id: Option<String>,
@@ -326,6 +330,14 @@ pub struct NewMount {
     pub token: String,
     /// The other server's key, where it is known; else the first that answers is pinned.
     pub key: Option<String>,
+}
+
+impl std::fmt::Debug for NewMount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The token is a secret.
+        let Self { id, url, token: _, key } = self;
+        f.debug_struct("NewMount").field("id", id).field("url", url).field("key", key).finish()
+    }
 }
 
 /// A context of another server that is mounted here.

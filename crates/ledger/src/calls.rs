@@ -5,20 +5,29 @@
 use std::sync::Arc;
 
 use storage::rusqlite::{Connection, OptionalExtension as _, params};
-use storage::{Database, Durability, Stored as _};
+use storage::{Database, Durability, Stored as _, prepare_insert};
 use wire::Fault;
 
 /// Handed to [`storage::Database::open`] by whoever opens the store.
-pub const SCHEMA: storage::Schema = storage::Schema { name: "ledger", steps: &[FIRST] };
+pub const SCHEMA: storage::Schema = storage::Schema {
+    name: "ledger",
+    steps: &[MADE_LATER],
+    later: &[MODEL_CALL, MODEL_CALL_RECORD],
+};
 
-/// Steps that were released never change; a change is a new step.
-const FIRST: &str = "
+/// A step whose tables are made with their first row now.
+const MADE_LATER: &str = "";
+
+const MODEL_CALL: &str = "
 CREATE TABLE model_call(
   seq INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL,
   context TEXT, turn INTEGER, asked TEXT, provider TEXT, model TEXT, outcome TEXT NOT NULL);
 CREATE INDEX model_call_id ON model_call(id);
 CREATE INDEX model_call_turn ON model_call(context, turn) WHERE context IS NOT NULL;
 CREATE INDEX model_call_tenant ON model_call(tenant, seq);
+";
+
+const MODEL_CALL_RECORD: &str = "
 CREATE TABLE model_call_record(seq INTEGER PRIMARY KEY, record TEXT NOT NULL);
 ";
 
@@ -132,15 +141,12 @@ impl Calls {
 }
 
 fn insert(connection: &Connection, calls: &[Call]) -> Result<(), Fault> {
-    let mut row = connection
-        .prepare_cached(
-            "INSERT INTO model_call(tenant, id, at, context, turn, asked, provider, model, outcome)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )
-        .stored()?;
-    let mut record = connection
-        .prepare_cached("INSERT INTO model_call_record(seq, record) VALUES (?1, ?2)")
-        .stored()?;
+    let sql =
+        "INSERT INTO model_call(tenant, id, at, context, turn, asked, provider, model, outcome)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let mut row = prepare_insert(connection, sql)?;
+    let sql = "INSERT INTO model_call_record(seq, record) VALUES (?1, ?2)";
+    let mut record = prepare_insert(connection, sql)?;
     for call in calls {
         let turn = call.turn.and_then(|turn| i64::try_from(turn).ok());
         let seq = row

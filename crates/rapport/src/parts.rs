@@ -9,7 +9,8 @@ use crate::config::{Config, Store};
 use crate::vault;
 
 /// The tables of everybody who keeps something.
-const SCHEMAS: &[&storage::Schema] = &[&context::SCHEMA, &catalog::SCHEMA, &ledger::SCHEMA];
+pub(crate) const SCHEMAS: &[&storage::Schema] =
+    &[&context::SCHEMA, &catalog::SCHEMA, &ledger::SCHEMA];
 
 /// The opened parts.
 #[derive(Debug)]

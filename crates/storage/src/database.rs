@@ -14,6 +14,7 @@ use crate::fault::closed;
 use crate::fold::Fold;
 use crate::folder::{self, Claim};
 use crate::health::{Health, Pulse};
+use crate::later::Shadows;
 use crate::migrate::{self, Schema};
 use crate::readers::Readers;
 use crate::writer::{Durability, Ended, Order, QUEUE_JOBS_MAX, Shared, Task, Writer};
@@ -60,7 +61,7 @@ impl Database {
         })
     }
 
-    fn open_here(place: &Place, schemas: &[&Schema]) -> Result<Self, Fault> {
+    fn open_here(place: &Place, schemas: &[&'static Schema]) -> Result<Self, Fault> {
         let (connection, path, claim) = match place {
             Place::Folder(folder) => {
                 let claim = folder::claim(folder)?;
@@ -70,6 +71,8 @@ impl Database {
             Place::Memory => (folder::connect_memory()?, None, None),
         };
         migrate::run(&connection, path.as_deref(), schemas)?;
+        let shadows = Shadows::of(schemas)?;
+        shadows.cast_for_writer(&connection)?;
         let shared = Arc::new(Shared {
             pulse: Pulse::new(path.as_deref()),
             commits: AtomicU64::new(0),
@@ -82,7 +85,8 @@ impl Database {
             .name("store-writer".to_owned())
             .spawn(move || finish(writer, claim))
             .map_err(|error| Fault::internal("the store has no thread to write").because(error))?;
-        Ok(Self { orders, readers: path.map(|path| Arc::new(Readers::new(path))), shared })
+        let readers = path.map(|path| Arc::new(Readers::new(path, shadows)));
+        Ok(Self { orders, readers, shared })
     }
 
     /// Runs `job` in a transaction, together with the jobs of other callers, and returns when the

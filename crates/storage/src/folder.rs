@@ -173,13 +173,6 @@ pub(crate) fn connect_writer(path: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-/// Opens a connection that cannot write.
-pub(crate) fn connect_reader(path: &Path) -> Result<Connection, Fault> {
-    let connection = connect_beside(path)?;
-    connection.pragma_update(None, "query_only", true).stored()?;
-    Ok(connection)
-}
-
 /// Opens a further connection to a database that the writer has open.
 pub(crate) fn connect_beside(path: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -18,6 +18,7 @@ mod fault;
 mod fold;
 mod folder;
 mod health;
+mod later;
 mod migrate;
 mod readers;
 mod rights;
@@ -27,6 +28,7 @@ pub use backup::restore;
 pub use database::{Database, Place, Stats};
 pub use fault::{Stored, fault};
 pub use health::Health;
+pub use later::{prepare_insert, show_all};
 pub use migrate::Schema;
 pub use writer::Durability;
 

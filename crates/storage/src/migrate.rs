@@ -23,6 +23,10 @@ pub struct Schema {
     /// One batch of SQL per step; step `i` leads from version `i` to `i + 1`. Steps that were
     /// released never change.
     pub steps: &'static [&'static str],
+    /// Tables that are made with their first row instead of by a step: for each the batch that
+    /// begins with `CREATE TABLE name(` and makes it and its indexes, in their newest form. A step
+    /// that changes such a table makes the old form first, `IF NOT EXISTS`.
+    pub later: &'static [&'static str],
 }
 
 /// Brings the database to the newest version of every schema.

@@ -16,6 +16,7 @@ use wire::{Code, Fault};
 use crate::fault::{Stored, taken_back};
 use crate::fold::{self, Fold};
 use crate::health::Pulse;
+use crate::later;
 
 /// Limit: jobs waiting for the writer; more callers wait for a place.
 pub(crate) const QUEUE_JOBS_MAX: usize = 1024;
@@ -338,16 +339,12 @@ impl Writer {
             broken |= outcome.as_ref().is_ok_and(|o| *o == Outcome::Broken);
             ran.push(job);
             if let Err(fault) = outcome {
-                if !self.connection.is_autocommit() {
-                    self.execute("ROLLBACK")?;
-                }
+                self.give_up()?;
                 return Err(fault);
             }
         }
         if let Err(fault) = self.execute("COMMIT") {
-            if !self.connection.is_autocommit() {
-                self.execute("ROLLBACK")?;
-            }
+            self.give_up()?;
             return Err(fault);
         }
         let jobs = u64::try_from(ran.len()).unwrap_or(u64::MAX);
@@ -366,7 +363,7 @@ impl Writer {
     fn alone(&self, job: &mut dyn Job) -> Result<Outcome, Fault> {
         let outcome = self.watched(job)?;
         if outcome != Outcome::Done {
-            self.execute("ROLLBACK")?;
+            self.take_back("ROLLBACK")?;
             self.execute("BEGIN IMMEDIATE")?;
         }
         Ok(outcome)
@@ -377,10 +374,30 @@ impl Writer {
         self.execute("SAVEPOINT job")?;
         let outcome = self.watched(job)?;
         if outcome != Outcome::Done {
-            self.execute("ROLLBACK TO job")?;
+            self.take_back("ROLLBACK TO job")?;
         }
         self.execute("RELEASE job")?;
         Ok(outcome)
+    }
+
+    /// Takes back what one job did. A kept `INSERT` would be one into the view that stands for its
+    /// table again, if the table is taken back too.
+    fn take_back(&self, sql: &str) -> Result<(), Fault> {
+        let unmade = later::unmade(&self.connection)?;
+        self.execute(sql)?;
+        if later::unmade(&self.connection)? != unmade {
+            self.connection.flush_prepared_statement_cache();
+        }
+        Ok(())
+    }
+
+    /// Ends a transaction that failed, unless the database has ended it already.
+    fn give_up(&self) -> Result<(), Fault> {
+        if !self.connection.is_autocommit() {
+            self.execute("ROLLBACK")?;
+        }
+        self.connection.flush_prepared_statement_cache();
+        Ok(())
     }
 
     fn watched(&self, job: &mut dyn Job) -> Result<Outcome, Fault> {

@@ -1,8 +1,8 @@
 //! Checkpoints and rollbacks: a context leaves a branch and can come back to it.
 
 use serde_json::Value;
-use storage::Stored;
 use storage::rusqlite::{OptionalExtension, Row as Found, params};
+use storage::{Stored, prepare_insert};
 use wire::{Code, Fault};
 
 use super::beside::clean_text;
@@ -264,7 +264,7 @@ impl Job<'_> {
             named.note.as_deref().map(|note| seal::text(row.owner(), note)).transpose()?,
             seal::text(row.owner(), &named.state)?
         ];
-        self.connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+        prepare_insert(self.connection, sql)?.execute(values).stored()?;
         named.public(&row)
     }
 

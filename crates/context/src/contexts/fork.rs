@@ -1,7 +1,7 @@
 //! Forks: a context that goes on from an entry of another one, which it reads where it lies.
 
-use storage::Stored;
 use storage::rusqlite::params;
+use storage::{Stored, prepare_insert};
 use wire::Fault;
 
 use super::manage::{lifetimes, line};
@@ -153,7 +153,7 @@ impl Job<'_> {
     fn copy_notes(&self, from: &Row, to: &Row) -> Result<(), Fault> {
         let sql = "INSERT INTO note(n, no, kind, name, body, at, expires)
                    SELECT ?2, no, kind, name, body, at, expires FROM note WHERE n = ?1";
-        let mut statement = self.connection.prepare_cached(sql).stored()?;
+        let mut statement = prepare_insert(self.connection, sql)?;
         statement.execute(params![from.n, to.n]).stored()?;
         Ok(())
     }

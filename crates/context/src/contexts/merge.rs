@@ -122,11 +122,8 @@ impl Job<'_> {
         }
         let sql = "INSERT INTO fork_state(n, state) VALUES (?1, ?2)";
         let text = parts::to_text(state)?;
-        self.connection
-            .prepare_cached(sql)
-            .stored()?
-            .execute(params![fork.n, seal::text(fork.owner(), &text)?])
-            .stored()?;
+        let values = params![fork.n, seal::text(fork.owner(), &text)?];
+        storage::prepare_insert(self.connection, sql)?.execute(values).stored()?;
         Ok(())
     }
 

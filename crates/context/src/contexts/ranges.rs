@@ -95,7 +95,8 @@ fn is_erased(fault: &Fault) -> bool {
 
 /// The fault with a signed word that this token opens nothing: only that lets a reader forget.
 fn refused(signer: &Signer, fault: Fault, (token, nonce): (&str, &str), reason: &str) -> Fault {
-    if fault.code() == Code::StorageError {
+    // A reader forgets what it has: nothing that may pass is signed.
+    if fault.code() != Code::Unauthorized && !is_erased(&fault) {
         return fault;
     }
     let statement = Statement {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use storage::Stored;
 use storage::rusqlite::Connection;
+use storage::{Stored, prepare_insert};
 use wire::Fault;
 
 use super::Contexts;
@@ -56,14 +56,14 @@ fn blank(connection: &Connection) -> Result<bool, Fault> {
         return Ok(false);
     }
     let bytes = free.min(SLICE_PAGES).saturating_sub(LEFT / 2).saturating_mul(page);
-    let sql = "INSERT INTO blank(body) VALUES (zeroblob(?1))";
-    connection.prepare_cached(sql).stored()?.execute([crate::rows::signed(bytes)]).stored()?;
+    let sql = "INSERT INTO zeros(body) VALUES (zeroblob(?1))";
+    prepare_insert(connection, sql)?.execute([crate::rows::signed(bytes)]).stored()?;
     Ok(free > SLICE_PAGES)
 }
 
 /// Gives the pages back; says whether there are more.
 fn give_back(connection: &Connection) -> Result<bool, Fault> {
-    let sql = "DELETE FROM blank WHERE rowid = (SELECT max(rowid) FROM blank)";
+    let sql = "DELETE FROM zeros WHERE no = (SELECT max(no) FROM zeros)";
     seal::thoroughly(connection, || {
         Ok(connection.prepare_cached(sql).stored()?.execute([]).stored()? > 0)
     })

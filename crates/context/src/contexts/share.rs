@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use storage::Stored;
 use storage::rusqlite::{OptionalExtension, Row as Found, params};
+use storage::{Stored, prepare_insert};
 use wire::{Code, Fault};
 
 use super::{Contexts, Job};
@@ -146,7 +146,7 @@ impl Job<'_> {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let values =
             params![hash.as_slice(), row.n, last + 1, self.now, expires, new.upto, new.name];
-        self.connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+        prepare_insert(self.connection, sql)?.execute(values).stored()?;
         Ok(Share {
             number: last + 1,
             name: new.name,

@@ -1,8 +1,8 @@
 //! Cleaning up: expired contexts, old answers, the rest of deleted logs, turns a crash left open.
 
 use jiff::Timestamp;
-use storage::Stored;
 use storage::rusqlite::{Connection, OptionalExtension, params};
+use storage::{Stored, prepare_insert};
 use wire::Fault;
 
 use super::manage::CLEANING;
@@ -69,7 +69,7 @@ impl Job<'_> {
             self.expired(row)?;
             self.remove(row)?;
             let sql = "INSERT OR REPLACE INTO gone(tenant, id, at) VALUES (?1, ?2, ?3)";
-            let mut statement = self.connection.prepare_cached(sql).stored()?;
+            let mut statement = prepare_insert(self.connection, sql)?;
             statement.execute(params![row.key.tenant.0, &*row.key.id, now]).stored()?;
         }
         Ok(u32::try_from(rows.len()).unwrap_or(u32::MAX))

@@ -169,7 +169,7 @@ impl Job<'_> {
         work: impl FnOnce() -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let own = matches!(what, What::Created | What::Forked | What::Deleted);
-        if !own && self.inner.mounted.has(key) {
+        if !own && self.inner.mounted.holds(self.connection, key)? {
             return Err(refuse::mounted());
         }
         self.expected(key)?;

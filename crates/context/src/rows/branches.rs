@@ -1,7 +1,7 @@
 //! The logs that belong to one context beside the one it shows: those it left by a rollback.
 
-use storage::Stored;
 use storage::rusqlite::{Connection, params};
+use storage::{Stored, prepare_insert};
 use wire::Fault;
 
 use super::chain::{self, Chain};
@@ -158,7 +158,7 @@ pub(crate) fn leave(
         row.turn_seq,
         row.open_tools,
     ];
-    connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+    prepare_insert(connection, sql)?.execute(values).stored()?;
     Ok(no)
 }
 

@@ -3,8 +3,8 @@
 //! A fork copies nothing: its segment is linked to the segment that holds the entry it leaves from.
 //! Every entry up to there is read where it lies. Segments are numbered like contexts.
 
-use storage::Stored;
 use storage::rusqlite::{Connection, OptionalExtension, params};
+use storage::{Stored, prepare_insert};
 use wire::Fault;
 
 use super::entry::place;
@@ -115,7 +115,7 @@ impl Chain {
     pub(crate) fn save(&self, connection: &Connection) -> Result<(), Fault> {
         let Some(last) = self.shared.last() else { return Ok(()) };
         let sql = "INSERT INTO link(s, parent, upto) VALUES (?1, ?2, ?3)";
-        let mut statement = connection.prepare_cached(sql).stored()?;
+        let mut statement = prepare_insert(connection, sql)?;
         statement.execute(params![self.own, last.segment, last.upto]).stored()?;
         Ok(())
     }
@@ -162,7 +162,7 @@ pub(crate) fn release(
         while let Some(segment) = next {
             if is_shared_from(connection, segment, 0)? {
                 let sql = "INSERT OR IGNORE INTO kept(s) VALUES (?1)";
-                connection.prepare_cached(sql).stored()?.execute([segment]).stored()?;
+                prepare_insert(connection, sql)?.execute([segment]).stored()?;
                 break;
             }
             left |= drop_segment(connection, segment, at_once)?;
@@ -197,7 +197,7 @@ fn drop_segment(connection: &Connection, segment: i64, at_once: u32) -> Result<b
         return Ok(false);
     }
     let sql = "INSERT OR IGNORE INTO trash(n) VALUES (?1)";
-    connection.prepare_cached(sql).stored()?.execute([segment]).stored()?;
+    prepare_insert(connection, sql)?.execute([segment]).stored()?;
     Ok(true)
 }
 

@@ -1,7 +1,7 @@
 //! Epochs in the store: the last request of a context, and a line for every epoch.
 
-use storage::Stored;
 use storage::rusqlite::{Connection, OptionalExtension, Row as Found, params};
+use storage::{Stored, prepare_insert};
 use wire::Fault;
 
 use super::{signed, unsigned};
@@ -55,7 +55,7 @@ pub(crate) fn keep(connection: &Connection, n: i64, step: &Step, now: i64) -> Re
         signed(trail.hash),
         trail.cleared,
     ];
-    connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+    prepare_insert(connection, sql)?.execute(values).stored()?;
     let (prompt, cached, written) =
         (signed(step.prompt), signed(step.cached), signed(step.written));
     let Some(reason) = step.reason else {
@@ -81,7 +81,7 @@ pub(crate) fn keep(connection: &Connection, n: i64, step: &Step, now: i64) -> Re
         cached,
         written,
     ];
-    connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+    prepare_insert(connection, sql)?.execute(values).stored()?;
     if let Some(old) = trail.epoch.checked_sub(EPOCHS_MAX) {
         let sql = "DELETE FROM epoch WHERE n = ?1 AND no <= ?2";
         connection.prepare_cached(sql).stored()?.execute(params![n, old]).stored()?;

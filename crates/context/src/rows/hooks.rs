@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use storage::Stored;
 use storage::rusqlite::{self, Connection, params};
+use storage::{Stored, prepare_insert};
 use wire::Fault;
 
 use super::{signed, unsigned};
@@ -120,7 +120,7 @@ pub(crate) fn put(
     let sql = "INSERT INTO hook_task(hook, id, kind, body, at, due, tries, dead)
                VALUES (?1, ?2, ?3, ?4, ?5, ?5, 0, 0)";
     let values = params![hook, id, kind, body, now];
-    connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+    prepare_insert(connection, sql)?.execute(values).stored()?;
     Ok(())
 }
 
@@ -142,7 +142,7 @@ pub(crate) fn insert(
                  dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, 0)";
     let events = events_text(&new.events);
     let values = params![tenant.0, new.context, new.url, events, new.name, salt, secret, now];
-    let n = connection.prepare_cached(sql).stored()?.insert(values).stored()?;
+    let n = prepare_insert(connection, sql)?.insert(values).stored()?;
     Ok(unsigned(n))
 }
 

@@ -1,8 +1,8 @@
 //! Which requests were answered, and how, so that a repeated one changes nothing.
 
 use serde::{Deserialize, Serialize};
-use storage::Stored;
 use storage::rusqlite::{Connection, OptionalExtension, params};
+use storage::{Stored, prepare_insert};
 use wire::Fault;
 
 use super::chain::Chain;
@@ -59,7 +59,7 @@ pub(crate) fn claim(
     match found {
         None => {
             let sql = "INSERT OR REPLACE INTO idem(tenant, key, at, hash) VALUES (?1, ?2, ?3, ?4)";
-            let mut statement = connection.prepare_cached(sql).stored()?;
+            let mut statement = prepare_insert(connection, sql)?;
             let values = params![tenant.0, idem.key, now, idem.body_hash.as_slice()];
             statement.execute(values).stored()?;
             Ok(None)

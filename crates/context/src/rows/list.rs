@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn every_list_and_every_hit_is_read_by_an_index() {
         let connection = Connection::open_in_memory().unwrap();
-        for step in crate::SCHEMA.steps {
-            connection.execute_batch(step).unwrap();
+        for batch in crate::SCHEMA.steps.iter().chain(crate::SCHEMA.later) {
+            connection.execute_batch(batch).unwrap();
         }
         let any = Filter::default;
         let user = || Some("ada".to_owned());

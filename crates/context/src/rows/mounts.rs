@@ -1,33 +1,20 @@
-//! Mounted contexts and the key that signs ranges; their tables are made when first needed.
+//! Mounted contexts and the key that signs ranges.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use storage::Stored;
 use storage::rusqlite::{Connection, OptionalExtension, Row as Found, params};
+use storage::{Stored, prepare_insert};
 use wire::Fault;
 
 use super::seal::{self, Owner};
 use crate::mount::{Link, Signed};
 use crate::{Key, Mount, MountState, Tenant, clock};
 
-/// What stores that pass ranges on need.
-const SIGNER: &str = "CREATE TABLE IF NOT EXISTS signer(
-  no INTEGER PRIMARY KEY, seed BLOB NOT NULL, at INTEGER NOT NULL)";
-
-/// What stores that mount contexts need. `n` is the row of the context, absent when its origin
-/// ended it; `chain` is behind its newest entry, and `statement` proves that.
-const MOUNTS: &str = "CREATE TABLE IF NOT EXISTS mount(
-  tenant INTEGER NOT NULL, id TEXT NOT NULL, n INTEGER,
-  url TEXT NOT NULL, salt TEXT NOT NULL, token BLOB NOT NULL, key TEXT NOT NULL,
-  remote TEXT NOT NULL, created INTEGER NOT NULL, head INTEGER NOT NULL, messages INTEGER NOT NULL,
-  chain BLOB NOT NULL, statement BLOB, signature TEXT,
-  at INTEGER NOT NULL, checked INTEGER NOT NULL, tried INTEGER NOT NULL, due INTEGER NOT NULL,
-  failures INTEGER NOT NULL, state INTEGER NOT NULL, error TEXT,
-  PRIMARY KEY(tenant, id)) WITHOUT ROWID";
-
-/// Which contexts are mounted, as every change needs to know it.
+/// Which contexts may be mounted, as every change needs to know it. Jobs write it before their
+/// commit, and one that fails leaves it as it is: so it may know more than the disk does, and
+/// never less. Who finds a context here looks there as well.
 #[derive(Debug, Default)]
 pub(crate) struct Mounted {
     any: AtomicBool,
@@ -37,16 +24,27 @@ pub(crate) struct Mounted {
 impl Mounted {
     pub(crate) fn read(connection: &Connection) -> Result<Self, Fault> {
         let this = Self::default();
-        if exists(connection, "mount")? {
-            let sql = "SELECT tenant, id FROM mount WHERE n IS NOT NULL";
-            let mut statement = connection.prepare_cached(sql).stored()?;
-            let mut found = statement.query([]).stored()?;
-            while let Some(row) = found.next().stored()? {
-                let id: String = row.get(1).stored()?;
-                this.add(Key { tenant: Tenant(row.get(0).stored()?), id: id.into() });
-            }
+        let sql = "SELECT tenant, id FROM mount WHERE n IS NOT NULL";
+        let mut statement = connection.prepare_cached(sql).stored()?;
+        let mut found = statement.query([]).stored()?;
+        while let Some(row) = found.next().stored()? {
+            let id: String = row.get(1).stored()?;
+            this.add(Key { tenant: Tenant(row.get(0).stored()?), id: id.into() });
         }
         Ok(this)
+    }
+
+    /// Whether a context is mounted; what is no longer there is forgotten. For jobs alone: they
+    /// run one after the other.
+    pub(crate) fn holds(&self, connection: &Connection, key: &Key) -> Result<bool, Fault> {
+        if !self.has(key) {
+            return Ok(false);
+        }
+        let mounted = find(connection, key)?.is_some_and(|row| row.n.is_some());
+        if !mounted {
+            self.remove(key);
+        }
+        Ok(mounted)
     }
 
     pub(crate) fn add(&self, key: Key) {
@@ -54,7 +52,7 @@ impl Mounted {
         self.any.store(true, Ordering::Release);
     }
 
-    pub(crate) fn remove(&self, key: &Key) {
+    fn remove(&self, key: &Key) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.remove(key);
         self.any.store(!keys.is_empty(), Ordering::Release);
@@ -64,31 +62,22 @@ impl Mounted {
         self.any.load(Ordering::Acquire)
     }
 
-    /// Whether a context is mounted; one that its origin ended is not.
+    /// Whether a context may be mounted.
     pub(crate) fn has(&self, key: &Key) -> bool {
         self.any() && self.keys.read().unwrap_or_else(PoisonError::into_inner).contains(key)
     }
 }
 
-fn exists(connection: &Connection, table: &str) -> Result<bool, Fault> {
-    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
-    connection.prepare_cached(sql).stored()?.exists([table]).stored()
-}
-
 /// The sealed seed of the key that signs.
 pub(crate) fn seed(connection: &Connection) -> Result<Option<Vec<u8>>, Fault> {
-    if !exists(connection, "signer")? {
-        return Ok(None);
-    }
     let sql = "SELECT seed FROM signer ORDER BY no LIMIT 1";
     connection.query_row(sql, [], |row| row.get(0)).optional().stored()
 }
 
 /// Keeps the seed, unless there is one.
 pub(crate) fn keep_seed(connection: &Connection, sealed: &[u8], now: i64) -> Result<(), Fault> {
-    connection.execute(SIGNER, []).stored()?;
     let sql = "INSERT OR IGNORE INTO signer(no, seed, at) VALUES (1, ?1, ?2)";
-    connection.execute(sql, params![sealed, now]).stored()?;
+    prepare_insert(connection, sql)?.execute(params![sealed, now]).stored()?;
     Ok(())
 }
 
@@ -163,11 +152,8 @@ impl Row {
     }
 }
 
-/// Finds a mount; the table must be there if the registry knows one.
+/// Finds a mount.
 pub(crate) fn find(connection: &Connection, key: &Key) -> Result<Option<Row>, Fault> {
-    if !exists(connection, "mount")? {
-        return Ok(None);
-    }
     let sql = format!("SELECT {COLUMNS} FROM mount WHERE tenant = ?1 AND id = ?2");
     let mut statement = connection.prepare_cached(&sql).stored()?;
     statement.query_row(params![key.tenant.0, &*key.id], Row::read).optional().stored()
@@ -175,9 +161,6 @@ pub(crate) fn find(connection: &Connection, key: &Key) -> Result<Option<Row>, Fa
 
 /// The mounts of a tenant, by their ids.
 pub(crate) fn list(connection: &Connection, tenant: Tenant) -> Result<Vec<Row>, Fault> {
-    if !exists(connection, "mount")? {
-        return Ok(Vec::new());
-    }
     let sql = format!("SELECT {COLUMNS} FROM mount WHERE tenant = ?1 ORDER BY id");
     let mut statement = connection.prepare_cached(&sql).stored()?;
     let found = statement.query_map([tenant.0], Row::read).stored()?;
@@ -186,9 +169,6 @@ pub(crate) fn list(connection: &Connection, tenant: Tenant) -> Result<Vec<Row>, 
 
 /// Every mount that is not ended with the time at which it is due, the next first.
 pub(crate) fn due(connection: &Connection) -> Result<Vec<(Key, i64)>, Fault> {
-    if !exists(connection, "mount")? {
-        return Ok(Vec::new());
-    }
     let sql = "SELECT tenant, id, due FROM mount WHERE n IS NOT NULL ORDER BY due";
     let mut statement = connection.prepare_cached(sql).stored()?;
     let found = statement.query_map([], |row| {
@@ -200,7 +180,6 @@ pub(crate) fn due(connection: &Connection) -> Result<Vec<(Key, i64)>, Fault> {
 
 /// Writes a row, new or changed; the statement it had stays.
 pub(crate) fn save(connection: &Connection, row: &Row) -> Result<(), Fault> {
-    connection.execute(MOUNTS, []).stored()?;
     let sql = "INSERT INTO mount(tenant, id, n, url, salt, token, key, remote, created, head,
                  messages, chain, at, checked, tried, due, failures, state, error)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
@@ -230,7 +209,7 @@ pub(crate) fn save(connection: &Connection, row: &Row) -> Result<(), Fault> {
         row.state.number(),
         row.error,
     ];
-    connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+    prepare_insert(connection, sql)?.execute(values).stored()?;
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! Profiles and notes in the store.
 
 use serde_json::Value;
-use storage::Stored;
 use storage::rusqlite::{Connection, OptionalExtension, Row as Found, params};
+use storage::{Stored, prepare_insert};
 use wire::Fault;
 
 use super::ctx::Row;
@@ -77,7 +77,7 @@ pub(crate) fn save_profile(
         (profile.created_at.as_microsecond(), profile.last_updated.as_microsecond());
     let body = seal::text(seal::choose(tenant, false)?, &body)?;
     let values = params![tenant.0, profile.user, revision, created, updated, body];
-    connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+    prepare_insert(connection, sql)?.execute(values).stored()?;
     Ok(())
 }
 
@@ -136,7 +136,7 @@ pub(crate) fn add(connection: &Connection, n: i64, new: NewNote, now: i64) -> Re
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let body = seal::text(seal::owner(connection, n)?, &body)?;
     let values = params![n, number, kind, new.name, body, now, expires];
-    connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+    prepare_insert(connection, sql)?.execute(values).stored()?;
     Ok(Note {
         number,
         kind: new.kind,

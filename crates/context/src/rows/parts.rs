@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use storage::rusqlite::{Connection, OptionalExtension, params};
-use storage::{Durability, Stored};
+use storage::{Durability, Stored, prepare_insert};
 use wire::Fault;
 
 use super::ctx::Row;
@@ -67,7 +67,7 @@ pub(crate) fn save_state(
     bounded("the state", &text, limit)?;
     let sql = "INSERT INTO ctx_state(n, state) VALUES (?1, ?2)
                ON CONFLICT(n) DO UPDATE SET state = ?2";
-    let mut statement = connection.prepare_cached(sql).stored()?;
+    let mut statement = prepare_insert(connection, sql)?;
     statement.execute(params![row.n, seal::text(row.owner(), &text)?]).stored()?;
     Ok(())
 }
@@ -108,7 +108,7 @@ pub(crate) fn save_doc(
     bounded("the metadata", &metadata, limit)?;
     let sql = "INSERT INTO ctx_doc(n, system, settings, metadata) VALUES (?1, ?2, ?3, ?4)
                ON CONFLICT(n) DO UPDATE SET system = ?2, settings = ?3, metadata = ?4";
-    let mut statement = connection.prepare_cached(sql).stored()?;
+    let mut statement = prepare_insert(connection, sql)?;
     let system = doc.system.as_deref().map(|text| seal::text(row.owner(), text)).transpose()?;
     let metadata = seal::text(row.owner(), &metadata)?;
     statement.execute(params![row.n, system, settings, metadata]).stored()?;

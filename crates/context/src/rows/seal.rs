@@ -123,7 +123,8 @@ impl Ring {
         let bytes = vault::fresh_key()?;
         let sealed = self.vault()?.master()?.seal(&place((tenant.0, no)), &bytes)?;
         let sql = "INSERT INTO tenant_key(tenant, no, sealed, at) VALUES (?1, ?2, ?3, ?4)";
-        connection.execute(sql, params![tenant.0, no, sealed, now]).stored()?;
+        let values = params![tenant.0, no, sealed, now];
+        storage::prepare_insert(connection, sql)?.execute(values).stored()?;
         Ok(Fresh((tenant.0, no), Arc::new(Seal::new(&bytes)?)))
     }
 

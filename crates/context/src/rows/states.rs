@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use storage::Stored;
 use storage::rusqlite::{Connection, OptionalExtension, Row as Found, params};
+use storage::{Stored, prepare_insert};
 use wire::Fault;
 
 use super::chain::Chain;
@@ -225,7 +225,7 @@ fn write(
         signed(next.cum),
         seal::text(row.owner(), &text)?,
     ];
-    connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+    prepare_insert(connection, sql)?.execute(values).stored()?;
     Ok(next)
 }
 

@@ -1,7 +1,7 @@
 //! Summaries and pins in the store.
 
-use storage::Stored;
 use storage::rusqlite::{Connection, OptionalExtension, Row as Found, params};
+use storage::{Stored, prepare_insert};
 use wire::Fault;
 
 use super::chain::Chain;
@@ -67,7 +67,7 @@ pub(crate) fn add(
     let text = seal::text(seal::owner(connection, task.n)?, text)?;
     let values =
         params![task.n, no, task.log, task.first, task.upto, hash, now, model, text, level];
-    connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+    prepare_insert(connection, sql)?.execute(values).stored()?;
     Ok(no)
 }
 
@@ -134,7 +134,7 @@ pub(crate) fn pin(
     let log = row.chain.segment_of(seq);
     let changed = if on {
         let sql = "INSERT OR IGNORE INTO pin(n, seq, log, at) VALUES (?1, ?2, ?3, ?4)";
-        connection.prepare_cached(sql).stored()?.execute(params![row.n, seq, log, now])
+        prepare_insert(connection, sql)?.execute(params![row.n, seq, log, now])
     } else {
         let sql = "DELETE FROM pin WHERE n = ?1 AND seq = ?2 AND log = ?3";
         connection.prepare_cached(sql).stored()?.execute(params![row.n, seq, log])

@@ -1,7 +1,7 @@
 //! Vectors of entries: beside the log, one for each entry, by the model that made them.
 
-use storage::Stored;
 use storage::rusqlite::{Connection, OptionalExtension, params};
+use storage::{Stored, prepare_insert};
 use wire::Fault;
 
 use super::chain::Chain;
@@ -84,7 +84,7 @@ pub(crate) fn fill(
     let same = done(connection, gap.log, model)? == gap.after;
     let Some(last) = gap.entries.last().filter(|_| same) else { return Ok(false) };
     let sql = "INSERT OR REPLACE INTO vector(k, model, body) VALUES (?1, ?2, ?3)";
-    let mut statement = connection.prepare_cached(sql).stored()?;
+    let mut statement = prepare_insert(connection, sql)?;
     for (entry, vector) in gap.entries.iter().zip(vectors) {
         let Some(vector) = vector else { continue };
         let Some(packed) = embedding::pack(vector) else { continue };
@@ -95,7 +95,7 @@ pub(crate) fn fill(
     let sql = "INSERT INTO embedded(log, model, upto) VALUES (?1, ?2, ?3)
                ON CONFLICT(log) DO UPDATE SET model = ?2, upto = ?3";
     let values = params![gap.log, model, last.seq];
-    connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+    prepare_insert(connection, sql)?.execute(values).stored()?;
     Ok(true)
 }
 
@@ -106,7 +106,7 @@ fn number(connection: &Connection, model: &str, length: usize) -> Result<i64, Fa
         return Ok(found);
     }
     let sql = "INSERT INTO vector_model(name, dimensions) VALUES (?1, ?2)";
-    connection.prepare_cached(sql).stored()?.insert(params![model, length]).stored()
+    prepare_insert(connection, sql)?.insert(params![model, length]).stored()
 }
 
 fn known(connection: &Connection, model: &str, length: i64) -> Result<Option<i64>, Fault> {

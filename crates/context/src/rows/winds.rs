@@ -3,8 +3,8 @@
 //!
 //! Both stand still between two cuts, so that inside an epoch nothing that was sent changes.
 
-use storage::Stored;
 use storage::rusqlite::{Connection, OptionalExtension, params};
+use storage::{Stored, prepare_insert};
 use wire::Fault;
 
 use super::chain::Chain;
@@ -38,7 +38,7 @@ pub(crate) fn read(connection: &Connection, n: i64) -> Result<Wind, Fault> {
 pub(crate) fn save(connection: &Connection, n: i64, wind: Wind) -> Result<(), Fault> {
     let sql = "INSERT OR REPLACE INTO wind(n, cleared, nodes) VALUES (?1, ?2, ?3)";
     let values = params![n, wind.cleared, wind.nodes];
-    connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+    prepare_insert(connection, sql)?.execute(values).stored()?;
     Ok(())
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn add_result(
     let sum = saved_upto(connection, chain, seq.saturating_sub(1))?.saturating_add(saved);
     let sql = "INSERT OR REPLACE INTO tool_sum(k, cum) VALUES (?1, ?2)";
     let values = params![chain.place(seq), signed(sum)];
-    connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+    prepare_insert(connection, sql)?.execute(values).stored()?;
     Ok(())
 }
 

@@ -62,7 +62,9 @@ async fn the_rest_of_a_deleted_log_is_removed_at_the_next_start() {
         contexts
             .database()
             .write(storage::Durability::Group, |c| {
-                c.execute_batch("INSERT INTO trash SELECT n FROM ctx; DELETE FROM ctx").unwrap();
+                let sql = "INSERT INTO trash(n) SELECT n FROM ctx";
+                storage::prepare_insert(c, sql)?.execute([]).unwrap();
+                c.execute_batch("DELETE FROM ctx").unwrap();
                 Ok(())
             })
             .await

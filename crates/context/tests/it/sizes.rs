@@ -7,7 +7,7 @@ use storage::{Database, Durability, Place, Schema, Stored as _};
 use crate::{LOCAL, both, echo, turn, with_state};
 
 /// The schema as it was before the list by size had a column of its own.
-const BEFORE: Schema = Schema { name: "context", steps: context::SCHEMA.steps.split_at(11).0 };
+const BEFORE: Schema = Schema { steps: context::SCHEMA.steps.split_at(11).0, ..context::SCHEMA };
 
 async fn by_size(contexts: &Contexts) -> Vec<(String, u64)> {
     let (mut out, mut cursor) = (Vec::new(), None);

@@ -20,9 +20,10 @@ fn fill(connection: &Connection) -> Result<(), Fault> {
     let said = ["the violin of the harbour", "it is old", "and who plays it"];
     let bytes = i64::try_from(said.concat().len()).unwrap();
     connection.execute(sql, [bytes]).stored()?;
-    connection.execute("INSERT INTO ctx_state VALUES (1, '{\"b\":1,\"a\":2}')", []).stored()?;
+    let state = "INSERT INTO ctx_state VALUES (1, '{\"b\":1,\"a\":2}')";
+    storage::prepare_insert(connection, state)?.execute([]).stored()?;
     let doc = "INSERT INTO ctx_doc VALUES (1, 'be brief', '{\"temperature\":0.5}', '{\"x\":1}')";
-    connection.execute(doc, []).stored()?;
+    storage::prepare_insert(connection, doc)?.execute([]).stored()?;
     let sql = "INSERT INTO entry(k, role, status, safe, tok, cum, at, hash, model, meta, body)
                VALUES (?1, ?2, ?3, ?4, 7, ?5, ?6, ?7, NULL, NULL, ?8)";
     let rows = [(1, 0, 1, 7), (2, 0, 1, 14), (1, 1, 1, 14)];
@@ -42,7 +43,7 @@ async fn a_store_of_every_earlier_version_opens_and_goes_on() {
     for steps in 1..=context::SCHEMA.steps.len() {
         let folder = tempfile::tempdir().unwrap();
         let place = || Place::Folder(folder.path().to_path_buf());
-        let schema = Schema { name: "context", steps: context::SCHEMA.steps.split_at(steps).0 };
+        let schema = Schema { steps: context::SCHEMA.steps.split_at(steps).0, ..context::SCHEMA };
         let before: &'static [&'static Schema] = Box::leak(Box::new([&*Box::leak(schema.into())]));
         let old = Database::open(place(), before).await.unwrap();
         old.write(Durability::Group, fill).await.unwrap();

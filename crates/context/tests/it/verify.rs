@@ -6,7 +6,9 @@ use serde_json::json;
 use crate::{LOCAL, begin, both, echo, key, outcome, text, turn};
 
 async fn damage(contexts: &Contexts, sql: &'static str) {
-    let run = move |c: &storage::rusqlite::Connection| Ok(c.execute(sql, []).unwrap());
+    let run = move |c: &storage::rusqlite::Connection| {
+        Ok(storage::prepare_insert(c, sql)?.execute([]).unwrap())
+    };
     contexts.database().write(storage::Durability::Group, run).await.unwrap();
 }
 

@@ -9,6 +9,7 @@ use storage::rusqlite::{Connection, OpenFlags};
 
 use super::Frame;
 use crate::config::{Store, load};
+use crate::parts::SCHEMAS;
 use crate::print::Exit;
 
 /// Limit: defects that are printed for people; `--json` has more.
@@ -27,6 +28,7 @@ pub(super) fn run(frame: &mut Frame, folder: Option<&Path>) -> anyhow::Result<Ex
     let printer = &mut frame.printer;
     let outcome = open(&file).and_then(|connection| {
         whole(&connection)?;
+        storage::show_all(&connection, SCHEMAS).map_err(|fault| fault.text().to_owned())?;
         verify_store(&connection, |done, all| {
             // A line now and then; small stores are over before the first.
             if done >= shown + 20_000 {

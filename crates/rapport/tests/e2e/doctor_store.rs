@@ -55,7 +55,7 @@ fn damage_where_no_entry_lies_is_found_too() {
     let house = House::new();
     let file = say(&house);
     let sql =
-        "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'share'";
+        "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'ctx_log'";
     let (page, size) = {
         let store = storage::rusqlite::Connection::open(&file).unwrap();
         let mut statement = store.prepare(sql).unwrap();

@@ -8,6 +8,7 @@
 mod backups;
 mod faults;
 mod folders;
+mod later;
 mod migrations;
 mod writes;
 
@@ -21,7 +22,12 @@ use wire::{Code, Fault};
 const NOTES: &[&Schema] = &[&Schema {
     name: "notes",
     steps: &["CREATE TABLE note(n INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE)"],
+    later: &[LATER, NAMES],
 }];
+
+const LATER: &str = "CREATE TABLE later(n INTEGER PRIMARY KEY AUTOINCREMENT, word TEXT NOT NULL);
+    CREATE INDEX later_word ON later(word);";
+const NAMES: &str = "CREATE TABLE name(word TEXT PRIMARY KEY) WITHOUT ROWID;";
 
 async fn open(folder: &Path) -> Result<Database, Fault> {
     Database::open(Place::Folder(folder.to_path_buf()), NOTES).await

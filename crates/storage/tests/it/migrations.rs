@@ -15,8 +15,9 @@ const SECOND: &[&Schema] = &[
             "CREATE TABLE note(n INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE)",
             "ALTER TABLE note ADD COLUMN colour TEXT; UPDATE note SET colour = 'grey'",
         ],
+        later: &[],
     },
-    &Schema { name: "tags", steps: &["CREATE TABLE tag(n INTEGER PRIMARY KEY)"] },
+    &Schema { name: "tags", steps: &["CREATE TABLE tag(n INTEGER PRIMARY KEY)"], later: &[] },
 ];
 
 const BROKEN: &[&Schema] = &[&Schema {
@@ -25,6 +26,7 @@ const BROKEN: &[&Schema] = &[&Schema {
         "CREATE TABLE note(n INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE)",
         "DELETE FROM note; CREATE TABLE note(twice)",
     ],
+    later: &[],
 }];
 
 fn backups(folder: &Path) -> Vec<PathBuf> {

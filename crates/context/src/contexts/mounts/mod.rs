@@ -14,9 +14,7 @@ use super::{Contexts, Job, figures};
 use crate::mount::{NewMount, beginning, read_key, unbelievable};
 use crate::rows::ctx::{self, Row};
 use crate::rows::{mounts, unsigned};
-use crate::{
-    Errand, Key, LogRange, Mount, MountState, Statement, Status, Tenant, What, clock, refuse,
-};
+use crate::{Errand, Key, LogRange, Mount, MountState, Statement, Status, Tenant, What, clock};
 pub use past::Compared;
 
 /// Limit: mounts of one tenant, the ended ones included.
@@ -29,7 +27,7 @@ impl Contexts {
     /// a key in `new` the one that signed is pinned.
     ///
     /// # Errors
-    /// `upstream_invalid` for a range that cannot be believed, `conflict` when the id is taken,
+    /// `upstream_invalid` for a range that cannot be believed, or a key that is none, `conflict` when the id is taken,
     /// `quota_exceeded`, `configuration_error` without a vault, `storage_error`.
     pub async fn mount(
         &self,
@@ -37,8 +35,11 @@ impl Contexts {
         new: NewMount,
         (first, nonce): (&LogRange, &str),
     ) -> Result<(Key, Mount), Fault> {
-        let pinned = new.key.clone().unwrap_or_else(|| first.signed.key.clone());
-        read_key(&pinned)?;
+        let pinned = match new.key {
+            Some(key) => key,
+            None => first.signed.key.clone(),
+        };
+        read_key(&pinned).map_err(|_none| unbelievable("its key is none", "another_key"))?;
         let statement = first.signed.open(&pinned, nonce)?;
         if statement.about != "range" {
             return Err(unbelievable("it is no range of a log", "statement"));
@@ -50,14 +51,12 @@ impl Contexts {
         let made = key.clone();
         let mount = self
             .write(Durability::Group, move |job| {
-                if mounts::list(job.connection, made.tenant)?.len() >= MOUNTS_MAX {
+                let others = mounts::list(job.connection, made.tenant)?;
+                // One that was ended makes room for its like.
+                if others.iter().filter(|row| row.key != made).count() >= MOUNTS_MAX {
                     let text = format!("there are {MOUNTS_MAX} mounts already, the limit");
                     return Err(Fault::new(Code::QuotaExceeded, text)
                         .hint("unmount one that is not needed any more"));
-                }
-                // One that was ended makes room.
-                if mounts::find(job.connection, &made)?.is_some_and(|row| row.n.is_some()) {
-                    return Err(refuse::exists(&made.id));
                 }
                 job.make_room(&made)?;
                 let row = job.begin_mount(&made, &statement)?;
@@ -83,11 +82,12 @@ impl Contexts {
                 };
                 mounts::save(job.connection, &mount)?;
                 job.tell_made(&row, What::Created)?;
+                // Here and not behind the commit: a caller that leaves does not undo that.
+                job.inner.mounted.add(made);
+                job.inner.mounts_changed.notify_one();
                 Ok(mount.public())
             })
             .await?;
-        self.inner.mounted.add(key.clone());
-        self.inner.mounts_changed.notify_waiters();
         Ok((key, mount))
     }
 
@@ -97,13 +97,15 @@ impl Contexts {
         self.inner.mounted.any()
     }
 
-    /// Whether a context is mounted, from memory; one that its origin ended is not.
+    /// Whether a context may be mounted, from memory: one that is no longer may be told as well,
+    /// and [`Contexts::mounted`] knows it.
     #[must_use]
     pub fn is_mounted(&self, key: &Key) -> bool {
         self.inner.mounted.has(key)
     }
 
-    /// Waits until something else is mounted.
+    /// Waits until something else is mounted; for one that waits. What was mounted since it waited
+    /// last ends the wait at once.
     pub async fn mounts_changed(&self) {
         self.inner.mounts_changed.notified().await;
     }
@@ -130,9 +132,12 @@ impl Contexts {
     /// # Errors
     /// `not_found`, also when it was ended; `configuration_error` without the master key.
     pub async fn errand(&self, key: &Key) -> Result<Errand, Fault> {
-        let row = self.mount_row(key).await?;
+        self.errand_of(&self.mount_row(key).await?)
+    }
+
+    fn errand_of(&self, row: &mounts::Row) -> Result<Errand, Fault> {
         if row.n.is_none() {
-            return Err(no_mount(key));
+            return Err(no_mount(&row.key));
         }
         let opened = self.vault()?.open(&place(&row.salt), &row.token)?;
         let token = opened.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
@@ -142,7 +147,8 @@ impl Contexts {
             )
             .hint("put back the `vault.key` of this store, or unmount and mount again")
         })?;
-        Ok(Errand { url: row.url, token, key: row.pinned, have: row.messages })
+        let (url, key) = (row.url.clone(), row.pinned.clone());
+        Ok(Errand { url, token, key, have: row.messages })
     }
 
     /// Mounts with the moments at which they are due, the next first.
@@ -212,11 +218,17 @@ impl Job<'_> {
 
     /// Forgets the mount of a context that is removed.
     pub(super) fn drop_mount(&self, key: &Key) -> Result<(), Fault> {
-        if self.inner.mounted.has(key) {
+        if self.inner.mounted.holds(self.connection, key)? {
             mounts::remove(self.connection, key)?;
-            self.inner.mounted.remove(key);
         }
         Ok(())
+    }
+
+    /// The mount that was looked at before this job: not one that was made in its place since.
+    fn same_mount(&self, known: &mounts::Row) -> Result<mounts::Row, Fault> {
+        let found = mounts::find(self.connection, &known.key)?;
+        let same = found.filter(|row| row.n.is_some() && row.salt == known.salt);
+        same.ok_or_else(|| no_mount(&known.key))
     }
 }
 

@@ -1,7 +1,7 @@
 //! A past that changed over there, the end of a mount, and the proof of what is here.
 
 use storage::rusqlite::params;
-use storage::{Durability, Stored};
+use storage::{Durability, Stored, prepare_insert};
 use wire::{Code, Fault};
 
 use super::super::{Contexts, figures};
@@ -80,7 +80,8 @@ impl Contexts {
         refusal: &Signed,
         nonce: &str,
     ) -> Result<Mount, Fault> {
-        let errand = self.errand(key).await?;
+        let known = self.mount_row(key).await?;
+        let errand = self.errand_of(&known)?;
         let statement = refusal.open(&errand.key, nonce)?;
         let token = hex(blake3::hash(errand.token.as_bytes()).as_bytes());
         if statement.about != "refusal" || statement.context != token {
@@ -93,8 +94,7 @@ impl Contexts {
         let key = key.clone();
         let (mount, left) = self
             .write(Durability::Group, move |job| {
-                let mut mount =
-                    mounts::find(job.connection, &key)?.ok_or_else(|| no_mount(&key))?;
+                let mut mount = job.same_mount(&known)?;
                 let mut left = false;
                 if let Some(row) = ctx::find(job.connection, &key)? {
                     job.expired(&row)?;
@@ -110,7 +110,7 @@ impl Contexts {
                 mounts::save(job.connection, &mount)?;
                 let sql = "INSERT OR REPLACE INTO gone(tenant, id, at) VALUES (?1, ?2, ?3)";
                 let values = params![key.tenant.0, &*key.id, job.now];
-                job.connection.prepare_cached(sql).stored()?.execute(values).stored()?;
+                prepare_insert(job.connection, sql)?.execute(values).stored()?;
                 Ok((mount.public(), left))
             })
             .await?;
@@ -173,7 +173,6 @@ impl Contexts {
                     }
                 };
                 mounts::remove(job.connection, &wanted)?;
-                job.inner.mounted.remove(&wanted);
                 Ok(left)
             })
             .await?;

@@ -7,8 +7,8 @@ use storage::{Durability, Stored};
 use wire::Fault;
 use wire::prompt::Role;
 
+use super::super::manage::line;
 use super::super::{Contexts, Job, admit_contents, figures};
-use super::no_mount;
 use crate::mount::{Link, Passed, unbelievable, unhex};
 use crate::rows::audit::hex;
 use crate::rows::ctx::{self, Row};
@@ -34,9 +34,8 @@ impl Contexts {
         let statement = range.signed.open(&mount.pinned, nonce)?;
         is_of(&mount, &statement)?;
         let after = proven(&statement, &range.entries)?;
-        let key = key.clone();
         self.write(Durability::Group, move |job| {
-            job.take_range(&key, (&statement, after), &range, wait)
+            job.take_range(&mount, (&statement, after), &range, wait)
         })
         .await
     }
@@ -45,13 +44,13 @@ impl Contexts {
 impl Job<'_> {
     fn take_range(
         &self,
-        key: &Key,
+        known: &mounts::Row,
         (statement, after): (&Statement, Link),
         range: &LogRange,
         wait: Duration,
     ) -> Result<Mount, Fault> {
-        let found = mounts::find(self.connection, key)?.filter(|row| row.n.is_some());
-        let mut mount = found.ok_or_else(|| no_mount(key))?;
+        let mut mount = self.same_mount(known)?;
+        let key = &known.key;
         let mut row = self.live(key)?;
         if statement.head < row.head {
             let text = format!(
@@ -60,16 +59,15 @@ impl Job<'_> {
             );
             return Err(unbelievable(&text, "changed_past"));
         }
-        if statement.last < row.head || statement.first > row.head.saturating_add(1) {
-            // Somebody else was faster; what this range tells is here or comes again.
-            return Ok(mount.public());
+        if statement.first != row.head.saturating_add(1) {
+            let (first, head) = (statement.first, row.head);
+            let text = format!("it begins at entry {first}, and {head} are here");
+            return Err(unbelievable(&text, "entries"));
         }
-        if statement.first == row.head.saturating_add(1) && statement.before != hex(&mount.chain) {
+        if statement.before != hex(&mount.chain) {
             return Err(unbelievable("its past is not the one that was proven", "changed_past"));
         }
-        if statement.first <= row.head {
-            return Ok(mount.public());
-        }
+        line("title", statement.title.as_deref()).map_err(theirs("its title"))?;
         let before = figures(&row);
         self.append_passed(&mut row, &range.entries)?;
         row.expires = statement.expires;
@@ -102,6 +100,9 @@ impl Job<'_> {
     fn append_passed(&self, row: &mut Row, entries: &[Passed]) -> Result<(), Fault> {
         let mut contents = Vec::with_capacity(entries.len());
         for passed in entries {
+            let text = passed.meta.as_deref().unwrap_or_default();
+            parts::bounded("what was noted with an entry", text, self.inner.limits.state_bytes)?;
+            line("model", passed.model.as_deref()).map_err(theirs("the model of an entry"))?;
             let content = Content::restore(passed.dialect.as_deref(), passed.body.as_bytes());
             contents.push(content.ok_or_else(|| unreadable(passed.seq))?);
         }
@@ -196,6 +197,11 @@ pub(super) fn proven(statement: &Statement, entries: &[Passed]) -> Result<Link, 
         return Err(unbelievable(&text, "entries"));
     }
     Ok(link)
+}
+
+/// The fault of what no server of this kind stores.
+fn theirs(what: &str) -> impl Fn(Fault) -> Fault {
+    move |fault| unbelievable(&format!("{what} is too long"), "statement").because(fault)
 }
 
 fn unreadable(seq: u32) -> Fault {

@@ -98,7 +98,11 @@ pub(crate) fn differing(first: &[u8], second: &[u8]) -> Vec<Difference> {
 
 fn put(all: &mut Vec<Difference>, place: &str, first: Option<String>, second: Option<String>) {
     if first != second && all.len() < DIFFERENCES_MAX {
-        let short = |text: String| redact::text(&text).chars().take(SHOWN_MAX).collect();
+        let is_secret = place.rsplit_once('/').is_some_and(|(_, name)| redact::is_secret(name));
+        let short = |text: String| match is_secret {
+            true => redact::HIDDEN.to_owned(),
+            false => redact::text(&text).chars().take(SHOWN_MAX).collect(),
+        };
         let (first, second) = (first.map(short), second.map(short));
         all.push(Difference { place: place.to_owned(), first, second });
     }

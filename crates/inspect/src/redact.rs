@@ -39,7 +39,8 @@ const BEGINNINGS: &[&str] = &[
     "github_pat_",
     "hf_",
     "AKIA",
-    "rapport_",
+    "rap_",
+    "whsec_",
 ];
 
 /// What stands in the place of a secret.
@@ -71,7 +72,7 @@ pub fn path(path: &str) -> String {
     format!("{path}?{}", shown.collect::<Vec<_>>().join("&"))
 }
 
-fn is_secret(name: &str) -> bool {
+pub(crate) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     FIELDS.contains(&name.as_str())
 }
@@ -186,7 +187,7 @@ fn is_key(word: &str) -> bool {
 }
 
 /// What follows a field's name, when that is a string of JSON: up to its quote, its inside, the
-/// rest from the closing quote on.
+/// rest from the closing quote on. One that was cut off goes on to the end.
 fn json_value(rest: &str) -> Option<(&str, &str, &str)> {
     let after = rest.strip_prefix('"')?.trim_start().strip_prefix(':')?.trim_start();
     let inside = after.strip_prefix('"')?;
@@ -196,7 +197,8 @@ fn json_value(rest: &str) -> Option<(&str, &str, &str)> {
         let is_end = c == '"' && !escaped;
         escaped = c == '\\' && !escaped;
         is_end
-    })?;
+    });
+    let end = end.unwrap_or(inside.len());
     Some((between, inside.get(..end)?, inside.get(end..)?))
 }
 
@@ -221,6 +223,14 @@ mod tests {
             "max_tokens is 5, a monkey, sk-short"
         );
         assert_eq!(text(r#"{"token":""}"#), r#"{"token":""}"#);
+        // Those of this program, and what was cut off.
+        let own = format!("use rap_{0} and rap_share_{0}", "a1".repeat(19));
+        assert_eq!(text(&own), "use [hidden] and [hidden]");
+        assert_eq!(
+            text("rapport_requests_in_flight_total 3"),
+            "rapport_requests_in_flight_total 3"
+        );
+        assert_eq!(text(r#"{"token":"abc"#), r#"{"token":"[hidden]"#);
     }
 
     #[test]

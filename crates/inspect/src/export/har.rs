@@ -60,7 +60,9 @@ fn entry(exchange: &Exchange, secrets: Secrets) -> Value {
     if let Some(fields) = entry.as_object_mut().filter(|_| !items.is_empty()) {
         if exchange.kind == Kind::WebSocket {
             let messages = messages(exchange);
-            let messages = messages.iter().map(|message| websocket(exchange, message, secrets));
+            // What cannot be read may hold a secret.
+            let messages = messages.iter().filter(|m| secrets == Secrets::Kept || !m.is_broken);
+            let messages = messages.map(|message| websocket(exchange, message, secrets));
             fields.insert("_webSocketMessages".to_owned(), messages.collect());
         } else {
             let events = items.iter().map(|item| {

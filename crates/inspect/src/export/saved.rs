@@ -237,14 +237,17 @@ fn tape((tape, passed): (&Tape, u64), has_head: bool, secrets: Secrets) -> TapeL
             line.text = Some(text);
         }
         Ok(text) => line.text = Some(text.to_owned()),
-        Err(_) if secrets == Secrets::Hidden && has_head => {
-            // The head may hold a key even where the body is no text.
-            let (head, body) =
-                tape.bytes().split_at_checked(head_end).unwrap_or((tape.bytes(), &[]));
-            let mut bytes = hidden(&String::from_utf8_lossy(head), true).into_bytes();
-            new_head_end = bytes.len();
-            bytes.extend_from_slice(body);
-            line.total = bytes.len() as u64;
+        Err(cause) if secrets == Secrets::Hidden => {
+            // What was cut off inside a letter is text up to there; else the head may hold a key
+            // even where the body is no text.
+            let is_cut = cause.error_len().is_none();
+            let end = if is_cut { cause.valid_up_to() } else { head_end };
+            let (text, rest) = tape.bytes().split_at_checked(end).unwrap_or((tape.bytes(), &[]));
+            let mut bytes = hidden(&String::from_utf8_lossy(text), has_head).into_bytes();
+            new_head_end = if has_head { find_end(&bytes).unwrap_or(0) } else { 0 };
+            bytes.extend_from_slice(rest);
+            line.total = line.total.saturating_sub(tape.bytes().len() as u64);
+            line.total = line.total.saturating_add(bytes.len() as u64);
             line.base64 = Some(STANDARD.encode(bytes));
         }
         Err(_) => line.base64 = Some(STANDARD.encode(tape.bytes())),
@@ -264,7 +267,8 @@ fn tape((tape, passed): (&Tape, u64), has_head: bool, secrets: Secrets) -> TapeL
 
 /// A text without its secrets; where a head stands first, its headers are known by their names.
 fn hidden(text: &str, has_head: bool) -> String {
-    let end = if has_head { find_end(text.as_bytes()).unwrap_or(0) } else { 0 };
+    // A head that never ended is one all the same.
+    let end = if has_head { find_end(text.as_bytes()).unwrap_or(text.len()) } else { 0 };
     let (head, body) = text.split_at_checked(end).unwrap_or(("", text));
     let mut out = String::with_capacity(text.len());
     for (place, line) in head.split_inclusive('\n').enumerate() {
@@ -287,6 +291,10 @@ fn hidden(text: &str, has_head: bool) -> String {
             }
             _ => out.push_str(line),
         }
+    }
+    if body.is_empty() {
+        // Nor is it known where its body begins.
+        return redact::text(&out);
     }
     out.push_str(&redact::text(body));
     out

@@ -10,7 +10,7 @@ use super::connection::{Caller, READ_BYTES};
 use super::exchange::Next;
 use super::held::Verdict;
 use super::target::Target;
-use crate::capture::Exchange;
+use crate::capture::{Exchange, Tape};
 use crate::decode;
 use crate::diff::diff;
 use crate::export::{self, Secrets};
@@ -304,7 +304,13 @@ fn shown(shared: &Shared, exchange: &Exchange) -> Exchange {
         return exchange.clone();
     }
     let line = export::line(exchange, Secrets::Hidden);
-    export::read(&line).unwrap_or_else(|_| exchange.clone())
+    export::read(&line).unwrap_or_else(|_| {
+        // Where no secret can be taken out nothing is shown.
+        let nothing = Tape::default;
+        let (asked, answered, aside) = (nothing(), nothing(), nothing());
+        let trailers = Vec::new();
+        Exchange { ask: None, answer: None, asked, answered, aside, trailers, ..exchange.clone() }
+    })
 }
 
 fn clean(shared: &Shared, exchange: &Exchange, asked: bool) -> Vec<u8> {

@@ -188,7 +188,7 @@ enum Answered {
 async fn answer(entry: &Entry, stream: &mut Box<dyn Duplex>) -> Answered {
     let method = entry.read(|page| page.ask.as_ref().map(|head| head.method().to_owned()));
     let (mut buffer, mut held) = (vec![0; 32 * 1024], Vec::new());
-    let mut meter: Option<Meter> = None;
+    let (mut meter, mut is_odd): (Option<Meter>, bool) = (None, false);
     loop {
         let length = stream.read(&mut buffer).await.unwrap_or(0);
         let piece = buffer.get(..length).unwrap_or_default();
@@ -201,9 +201,18 @@ async fn answer(entry: &Entry, stream: &mut Box<dyn Duplex>) -> Answered {
         entry.change(|page| page.times.first = page.times.first.or(Some(now)));
         if let Some(meter) = &mut meter {
             meter.take(piece, &mut |_, _| {});
-        } else {
+        } else if !is_odd {
             held.extend_from_slice(piece);
-            let Ok(Some(head)) = Head::read(&held, Side::Answer) else { continue };
+            let head = match Head::read(&held, Side::Answer) {
+                Ok(Some(head)) => head,
+                Ok(None) => continue,
+                // Whatever it is, nothing more can be read of it.
+                Err(_) => {
+                    is_odd = true;
+                    held = Vec::new();
+                    continue;
+                }
+            };
             let is_upgraded = head.status() == 101;
             let framing = head.answer_framing(method.as_deref().unwrap_or_default());
             let mut begun = Meter::new(framing);

@@ -9,6 +9,8 @@ use crate::capture::{Ending, Entry, Exchange, Way};
 use crate::proxy::Duplex;
 use crate::websocket::{self, CLOSE, PING, PONG};
 
+/// Limit: bytes of a frame that is read whole; of longer ones only the kind is.
+const FRAME_BYTES_MAX: usize = 16 << 20;
 /// How long an answer is waited for before the next message goes out without it.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long the other side may take to close once all is said.
@@ -83,6 +85,8 @@ struct State {
     closed: bool,
     /// What came of a frame that is not whole.
     held: Vec<u8>,
+    /// So many bytes of a frame that is too long are still to come.
+    skipped: usize,
 }
 
 impl Talk {
@@ -131,9 +135,17 @@ impl Talk {
             state.heard += answers(piece);
             return answer;
         }
-        state.held.extend_from_slice(piece);
-        while let Some(end) = websocket::whole(&state.held).filter(|end| *end <= state.held.len()) {
-            let frame: Vec<u8> = state.held.drain(..end).collect();
+        let late = state.skipped.min(piece.len());
+        state.skipped -= late;
+        state.held.extend_from_slice(piece.get(late..).unwrap_or_default());
+        while let Some(end) = websocket::whole(&state.held) {
+            let is_here = end <= state.held.len();
+            if !is_here && end <= FRAME_BYTES_MAX {
+                break;
+            }
+            // Of one that is too long nothing is kept but its head.
+            state.skipped = end.saturating_sub(state.held.len());
+            let frame: Vec<u8> = state.held.drain(..end.min(state.held.len())).collect();
             let Some(frame) = websocket::read(&frame) else { continue };
             match frame.kind {
                 PING => answer.extend(websocket::write(PONG, &frame.payload, true)),
@@ -179,5 +191,36 @@ impl Talk {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{State, Talk};
+    use crate::websocket::{TEXT, write};
+
+    #[test]
+    fn a_frame_that_never_ends_is_not_kept() {
+        let talk = Talk { is_websocket: true, ..Talk::default() };
+        let mut state = State::default();
+        let mut head = vec![0x82, 127];
+        head.extend_from_slice(&(1_u64 << 40).to_be_bytes());
+        talk.taken(&mut state, &head);
+        for _ in 0..100 {
+            talk.taken(&mut state, &[b'x'; 32 * 1024]);
+        }
+        assert!(state.held.is_empty());
+        assert_eq!(state.heard, 1);
+    }
+
+    #[test]
+    fn a_long_frame_is_counted_once_and_what_follows_is_read() {
+        let talk = Talk { is_websocket: true, ..Talk::default() };
+        let mut state = State::default();
+        let long = write(TEXT, &vec![b'x'; super::FRAME_BYTES_MAX], false);
+        for piece in [long, write(TEXT, b"next", false)].concat().chunks(100_000) {
+            talk.taken(&mut state, piece);
+        }
+        assert_eq!((state.heard, state.skipped, state.held.len()), (2, 0, 0));
     }
 }

@@ -2,7 +2,7 @@
 //! plain where there are any.
 
 use super::frame;
-use super::messages::{EXTENSIONS, Message, messages};
+use super::messages::{EXTENSIONS, Message, read};
 use crate::capture::{Arrival, Exchange, Kind, Tape};
 use crate::http::Head;
 use crate::redact;
@@ -13,8 +13,9 @@ pub(crate) fn hidden(exchange: &Exchange) -> Option<(Tape, Tape)> {
     if exchange.kind != Kind::WebSocket {
         return None;
     }
-    let mut all = messages(exchange);
-    let mut is_secret = false;
+    let (mut all, is_all) = read(exchange);
+    // What stands beside the messages may hold secrets too, and is left out.
+    let mut is_secret = !is_all;
     for message in all.iter_mut().filter(|message| message.is_data() && !message.is_broken) {
         let Ok(text) = std::str::from_utf8(&message.payload) else { continue };
         let shown = redact::text(text);
@@ -57,6 +58,8 @@ fn plain<'a>(
         bytes.extend_from_slice(&frame::write(message.kind, &message.payload, message.from_caller));
         arrivals.push(Arrival { end: bytes.len() as u64, at: message.at });
     }
-    let total = bytes.len() as u64;
+    // What was not kept is still missing.
+    let missing = tape.total().saturating_sub(tape.bytes().len() as u64);
+    let total = (bytes.len() as u64).saturating_add(missing);
     Tape::restore(bytes, arrivals, total)
 }

@@ -7,6 +7,9 @@ use crate::http::Head;
 
 /// Limit: bytes of one message once it is unpacked.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// Limit: bytes of all messages of one way: a thousand times as much may have been packed into what
+/// is kept of a connection.
+const ALL_BYTES_MAX: usize = 64 << 20;
 /// Room for what is unpacked at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// What every message ends with, and what is not sent.
@@ -19,6 +22,8 @@ pub(super) struct Inflate {
     /// Each message stands for itself.
     is_fresh: bool,
     is_broken: bool,
+    /// So many bytes may still be unpacked.
+    left: usize,
 }
 
 impl Inflate {
@@ -32,7 +37,8 @@ impl Inflate {
         let fresh =
             if from_caller { "client_no_context_takeover" } else { "server_no_context_takeover" };
         let is_fresh = words.any(|word| word == fresh);
-        Some(Self { state: Decompress::new(false), is_fresh, is_broken: false })
+        let state = Decompress::new(false);
+        Some(Self { state, is_fresh, is_broken: false, left: ALL_BYTES_MAX })
     }
 
     /// The message as it was; nothing when it is broken, or longer than anybody reads. Those
@@ -47,6 +53,8 @@ impl Inflate {
         }
         let unpacked = self.unpack(&[packed, &TAIL].concat());
         self.is_broken = unpacked.is_none();
+        let length = unpacked.as_ref().map_or(MESSAGE_BYTES_MAX, Vec::len);
+        self.left = self.left.saturating_sub(length);
         unpacked
     }
 
@@ -63,7 +71,7 @@ impl Inflate {
                 self.state.reset(false);
                 return Some(out);
             }
-            if out.len() > MESSAGE_BYTES_MAX {
+            if out.len() > MESSAGE_BYTES_MAX.min(self.left) {
                 return None;
             }
             let is_full = out.len() == out.capacity();
@@ -128,5 +136,10 @@ mod tests {
         let mut one = inflate("permessage-deflate").unwrap();
         let mut state = Compress::new(Compression::best(), false);
         assert_eq!(one.message(&pack(&mut state, &"0".repeat(17 << 20))), None);
+        // As many as one likes, each of them short enough.
+        let mut many = inflate("permessage-deflate; server_no_context_takeover").unwrap();
+        let packed = pack(&mut Compress::new(Compression::fast(), false), &"0".repeat(8 << 20));
+        let read: usize = (0..30).filter_map(|_| many.message(&packed)).map(|one| one.len()).sum();
+        assert_eq!(read, super::ALL_BYTES_MAX);
     }
 }

@@ -32,13 +32,20 @@ impl Message {
 
 /// All messages of both sides, in the order in which they came.
 pub(crate) fn messages(exchange: &Exchange) -> Vec<Message> {
-    let mut all = one_way(exchange, true);
-    all.extend(one_way(exchange, false));
-    all.sort_by_key(|message| message.at);
-    all
+    read(exchange).0
 }
 
-fn one_way(exchange: &Exchange, from_caller: bool) -> Vec<Message> {
+/// As [`messages`]; and whether they are all that was kept, or something stands beside them: a
+/// message that was cut off, or one that began before another had ended.
+pub(super) fn read(exchange: &Exchange) -> (Vec<Message>, bool) {
+    let (mut all, asked) = one_way(exchange, true);
+    let (answered, heard) = one_way(exchange, false);
+    all.extend(answered);
+    all.sort_by_key(|message| message.at);
+    (all, asked && heard)
+}
+
+fn one_way(exchange: &Exchange, from_caller: bool) -> (Vec<Message>, bool) {
     let (tape, head) = if from_caller {
         (&exchange.asked, exchange.ask.as_ref())
     } else {
@@ -47,7 +54,10 @@ fn one_way(exchange: &Exchange, from_caller: bool) -> Vec<Message> {
     let mut inflate = Inflate::of(exchange.answer.as_ref(), from_caller);
     let mut all = Vec::new();
     let mut begun: Option<Frame> = None;
-    tape.each_whole(head.map_or(0, |head| head.length), frame::whole, |bytes, at| {
+    let mut taken = head.map_or(0, |head| head.length);
+    let mut is_all = true;
+    tape.each_whole(taken, frame::whole, |bytes, at| {
+        taken += bytes.len();
         let Some(read) = frame::read(bytes) else { return };
         let whole = match (read.kind, begun.take()) {
             (frame::CLOSE.., waits) => {
@@ -59,7 +69,10 @@ fn one_way(exchange: &Exchange, from_caller: bool) -> Vec<Message> {
                 before.is_last = read.is_last;
                 before
             }
-            _ => read,
+            (_, lost) => {
+                is_all &= lost.is_none();
+                read
+            }
         };
         if !whole.is_last && whole.kind < frame::CLOSE {
             begun = Some(whole);
@@ -73,5 +86,6 @@ fn one_way(exchange: &Exchange, from_caller: bool) -> Vec<Message> {
         let payload = unpacked.unwrap_or(whole.payload);
         all.push(Message { from_caller, kind: whole.kind, payload, is_broken, at });
     });
-    all
+    is_all &= begun.is_none() && taken >= tape.bytes().len();
+    (all, is_all)
 }

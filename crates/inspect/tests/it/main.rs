@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod again;
 #[cfg(test)]
+mod hides;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod local;

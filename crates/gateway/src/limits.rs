@@ -11,8 +11,10 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use wire::{Code, Fault};
 
-/// Limit: buckets that are kept; full ones are dropped first, they carry no information.
+/// Limit: buckets that are kept; full ones are dropped first, they carry no information, then any.
 const BUCKETS_MAX: usize = 100_000;
+/// Pause between two looks for full buckets, each of which goes through all of them.
+const SWEEP: Duration = Duration::from_secs(1);
 /// Limit: requests of all callers that wait for their turn; the next one is refused at once.
 const WAITING_MAX: usize = 1_000;
 
@@ -45,17 +47,47 @@ struct Bucket {
 /// The token buckets of all callers.
 #[derive(Debug)]
 pub struct Rates {
-    buckets: Mutex<HashMap<Counted, Bucket>>,
+    buckets: Mutex<Buckets>,
     waiting: Semaphore,
+}
+
+#[derive(Debug)]
+struct Buckets {
+    by_caller: HashMap<Counted, Bucket>,
+    most: usize,
+    swept: Option<Instant>,
+}
+
+impl Buckets {
+    /// The caller's bucket, a full one of `size` if there is none.
+    fn of(&mut self, who: &Counted, (size, per_second): (f64, f64), now: Instant) -> &mut Bucket {
+        if self.by_caller.len() >= self.most && !self.by_caller.contains_key(who) {
+            if self.swept.is_none_or(|at| now - at >= SWEEP) {
+                self.by_caller
+                    .retain(|_, b| b.tokens + (now - b.at).as_secs_f64() * per_second < size);
+                self.swept = Some(now);
+            }
+            if self.by_caller.len() >= self.most {
+                let any = self.by_caller.keys().next().cloned();
+                any.map(|any| self.by_caller.remove(&any));
+            }
+        }
+        self.by_caller.entry(who.clone()).or_insert(Bucket { tokens: size, at: now })
+    }
 }
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { buckets: Mutex::default(), waiting: Semaphore::new(WAITING_MAX) }
+        Self::holding(BUCKETS_MAX)
     }
 }
 
 impl Rates {
+    fn holding(most: usize) -> Self {
+        let buckets = Buckets { by_caller: HashMap::new(), most, swept: None };
+        Self { buckets: Mutex::new(buckets), waiting: Semaphore::new(WAITING_MAX) }
+    }
+
     /// As [`Rates::admit`], but waits at most `within` for the next place.
     ///
     /// # Errors
@@ -93,10 +125,7 @@ impl Rates {
         let size = f64::from(per_minute.max(1));
         let per_second = size / 60.0;
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= BUCKETS_MAX {
-            buckets.retain(|_, b| b.tokens + (now - b.at).as_secs_f64() * per_second < size);
-        }
-        let bucket = buckets.entry(who.clone()).or_insert(Bucket { tokens: size, at: now });
+        let bucket = buckets.of(who, (size, per_second), now);
         bucket.tokens = size.min(bucket.tokens + (now - bucket.at).as_secs_f64() * per_second);
         bucket.at = now;
         if bucket.tokens < 1.0 {
@@ -142,6 +171,24 @@ mod tests {
         rates.admit(&Counted::Key("b".to_owned()), 3).unwrap();
         tokio::time::advance(Duration::from_secs(21)).await;
         rates.admit(&me, 3).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_callers_there_are_only_so_many_buckets_are_kept() {
+        let rates = Rates::holding(10);
+        let caller = |n: u32| Counted::Address(std::net::Ipv4Addr::from(n).into());
+        let kept = || rates.buckets.lock().unwrap().by_caller.len();
+        for n in 0..1000 {
+            rates.admit(&caller(n), 3).unwrap();
+            assert!(kept() <= 10, "{}", kept());
+        }
+        tokio::time::advance(Duration::from_mins(1)).await;
+        rates.admit(&caller(5000), 3).unwrap();
+        assert_eq!(kept(), 1, "full ones went first");
+        // Who is known keeps the bucket, however many come.
+        for left in [1, 0] {
+            assert_eq!(rates.admit(&caller(5000), 3).unwrap().remaining, left);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -186,4 +186,19 @@ mod tests {
         assert_eq!(text(r#""\ud800""#), None);
         assert_eq!(text("12"), None);
     }
+
+    #[test]
+    fn an_escape_is_read_wherever_it_stands_in_a_long_text() {
+        for before in 0..130 {
+            let (before, after) = ("a".repeat(before), "b".repeat(200));
+            let read = text_of(&format!("\"{before}\\n{after}\""));
+            assert_eq!(read, format!("{before}\n{after}"));
+            let read = text_of(&format!("\"{before}\\u00e9{after}\""));
+            assert_eq!(read, format!("{before}\u{e9}{after}"));
+        }
+    }
+
+    fn text_of(json: &str) -> String {
+        text(json).unwrap().into_owned()
+    }
 }

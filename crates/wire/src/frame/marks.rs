@@ -44,9 +44,10 @@ pub(crate) fn first(bytes: &[u8]) -> Option<Marks> {
     Some(bytes).filter(|bytes| !bytes.is_empty()).map(|_| Marks::of(&block))
 }
 
-/// The blocks of some bytes that have marks, each with where it begins.
+/// The blocks of some bytes that have marks, each with where it begins, and those that begin behind
+/// a backslash.
 pub(crate) fn blocks(bytes: &[u8]) -> Blocks<'_> {
-    Blocks { bytes, at: 0 }
+    Blocks { bytes, at: 0, is_behind: false }
 }
 
 /// See [`blocks`].
@@ -54,6 +55,8 @@ pub(crate) fn blocks(bytes: &[u8]) -> Blocks<'_> {
 pub(crate) struct Blocks<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// The last byte was a backslash: what it hides is told, whatever it is.
+    is_behind: bool,
 }
 
 impl Iterator for Blocks<'_> {
@@ -65,7 +68,8 @@ impl Iterator for Blocks<'_> {
             let begin = self.at;
             let marks = first(self.bytes.get(begin..)?)?;
             self.at = begin.checked_add(BLOCK)?;
-            if marks != Marks::default() {
+            let is_behind = std::mem::replace(&mut self.is_behind, marks.slashes >> 63_u32 == 1);
+            if is_behind || marks != Marks::default() {
                 return Some((begin, marks));
             }
         }
@@ -81,7 +85,7 @@ pub(crate) struct Hidden {
 
 impl Hidden {
     /// The hidden bytes of the block that begins here, by its backslashes. Blocks without any mark
-    /// may be left out.
+    /// may be left out, but for one that begins behind a backslash.
     #[inline]
     pub(crate) fn of(&mut self, (begin, slashes): (usize, u64)) -> u64 {
         /// The bytes at even places.
@@ -217,18 +221,20 @@ mod tests {
 
     #[test]
     fn blocks_without_marks_are_left_out_and_the_last_bytes_are_not() {
-        let mut text = vec![b'a'; 3 * BLOCK + 5];
+        let mut text = vec![b'a'; 4 * BLOCK + 5];
         assert_eq!(blocks(&text).count(), 0);
         text[2 * BLOCK - 1] = b'\\';
-        text[3 * BLOCK + 4] = b'"';
+        text[4 * BLOCK + 4] = b'"';
         let found: Vec<_> = blocks(&text).collect();
-        assert_eq!(found.iter().map(|(begin, _)| *begin).collect::<Vec<_>>(), [BLOCK, 3 * BLOCK]);
         let last = Marks { quotes: 1 << 4, ..Marks::default() };
-        assert_eq!((found[0].1.slashes, found[1].1), (1 << 63, last));
-        // The byte behind the backslash hides nobody two blocks on.
+        // What follows the backslash is hidden, and has no mark of its own.
+        let begins: Vec<usize> = found.iter().map(|(begin, _)| *begin).collect();
+        assert_eq!(begins, [BLOCK, 2 * BLOCK, 4 * BLOCK]);
+        assert_eq!((found[0].1.slashes, found[2].1), (1 << 63, last));
         let mut hidden = Hidden::default();
-        assert_eq!(hidden.of((BLOCK, found[0].1.slashes)), 0);
-        assert_eq!(hidden.of((3 * BLOCK, 0)), 0);
+        let bits: Vec<u64> =
+            found.iter().map(|(begin, marks)| hidden.of((*begin, marks.slashes))).collect();
+        assert_eq!(bits, [0, 1, 0]);
         assert_eq!(blocks(b"").count(), 0);
     }
 }

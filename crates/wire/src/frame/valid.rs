@@ -105,6 +105,11 @@ mod tests {
         ] {
             assert_eq!(container(json.as_bytes()), parsed(json.as_bytes()), "{json}");
         }
+        // An escape may begin at the end of a block, and nothing else be in the next.
+        for (before, escape) in (0..130).flat_map(|n| ["\\n", "\\q", "\\u00e9"].map(|e| (n, e))) {
+            let json = format!("[\"{}{escape}{long}\"]", "x".repeat(before));
+            assert_eq!(container(json.as_bytes()), parsed(json.as_bytes()), "{json}");
+        }
         assert_eq!(container(b"[\"\xff\"]"), None);
         let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
         assert!(container(deep(127).as_bytes()).is_some());

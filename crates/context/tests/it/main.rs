@@ -15,6 +15,7 @@ mod forks;
 mod history;
 mod limits;
 mod log;
+mod mounts;
 mod news;
 mod plans;
 mod recall;

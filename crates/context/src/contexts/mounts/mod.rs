@@ -27,8 +27,9 @@ impl Contexts {
     /// a key in `new` the one that signed is pinned.
     ///
     /// # Errors
-    /// `upstream_invalid` for a range that cannot be believed, or a key that is none, `conflict` when the id is taken,
-    /// `quota_exceeded`, `configuration_error` without a vault, `storage_error`.
+    /// `upstream_invalid` for a range that cannot be believed, or a key that is none, `conflict`
+    /// when the id is taken, `quota_exceeded`, `configuration_error` without a vault,
+    /// `storage_error`.
     pub async fn mount(
         &self,
         tenant: Tenant,

@@ -130,9 +130,12 @@ fn forwarded(case: &Case) -> Option<Step> {
     let command = &owner.command;
     let mut note = Note::on(FAILED);
     note.evidence.push(format!("PID {} `{command}` brings the port of a pod here", owner.pid));
+    let again = "start the forwarding again: it ends with its pod";
+    // Whoever started it chose its words; a shell must find nothing in them.
+    let is_plain = command.chars().all(|c| c.is_ascii_alphanumeric() || " -_./:=@".contains(c));
     note.fix = vec![
         Fix::say("see whether the pod runs and listens on the port behind the colon"),
-        Fix::run("start the forwarding again: it ends with its pod", command.clone()),
+        if is_plain { Fix::run(again, command.clone()) } else { Fix::say(again) },
         Fix::run("see the pods", "kubectl get pods -o wide"),
     ];
     let summary = "kubectl brings the port of a pod here";

@@ -217,10 +217,8 @@ async fn turns(line: &Line, model: &str, http: bool, lines: bool) -> Vec<Found> 
 fn said(value: &Value, session: &str) -> Option<String> {
     let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default();
     if text("/sessionId") != session {
-        return Some(format!(
-            "`sessionId` is `{}` and not the one that was sent",
-            text("/sessionId")
-        ));
+        let other = brief(text("/sessionId"));
+        return Some(format!("`sessionId` is {other} and not the one that was sent"));
     }
     if text("/updatedContext/last_message") != MESSAGE {
         return Some("`updatedContext.last_message` is not the message that was sent".to_owned());

@@ -36,6 +36,13 @@ fn pod(root: &Path) -> Option<Pod> {
     Some(Pod { name: line("etc/hostname")?, namespace })
 }
 
+/// Names of contexts may hold more, such as `gke_a_b_c`, `arn:aws:eks:…/name` or `ann@home`.
+fn is_context(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@:/+".contains(&b))
+}
+
 /// Names of Kubernetes hold letters, digits, dashes and dots; nothing else goes into a command.
 fn is_name(text: &str) -> bool {
     !text.is_empty()
@@ -82,10 +89,10 @@ fn read(text: &str) -> Option<(String, Option<String>)> {
 /// The commands that show a pod, and bring its port to this machine.
 pub(crate) fn commands(pod: &Pod, port: u16, context: Option<&str>) -> Vec<Fix> {
     let mut kubectl = "kubectl".to_owned();
-    if let Some(context) = context.filter(|context| !context.contains([' ', '\'', '"', '$'])) {
+    if let Some(context) = context.filter(|context| is_context(context)) {
         kubectl.push_str(&format!(" --context {context}"));
     }
-    if let Some(namespace) = &pod.namespace {
+    if let Some(namespace) = pod.namespace.as_ref().filter(|name| is_name(name)) {
         kubectl.push_str(&format!(" -n {namespace}"));
     }
     let name = &pod.name;
@@ -132,6 +139,12 @@ mod tests {
         assert_eq!(pod, Pod { name: "web-5d9c".to_owned(), namespace: Some("shop".to_owned()) });
         let first = commands(&pod, 8080, Some("b"))[0].command.clone().unwrap();
         assert_eq!(first, "kubectl --context b -n shop port-forward pod/web-5d9c 8080:8080");
+        // What a file of settings says goes into a command only where it is a name.
+        let odd = Pod { namespace: Some("a;reboot".to_owned()), ..pod };
+        let first = commands(&odd, 8080, Some("b;reboot"))[0].command.clone().unwrap();
+        assert_eq!(first, "kubectl port-forward pod/web-5d9c 8080:8080");
+        let first = commands(&odd, 1, Some("arn:aws:eks:x:1:cluster/a"))[0].command.clone();
+        assert!(first.unwrap().starts_with("kubectl --context arn:aws:eks:x:1:cluster/a "));
         write("etc/hostname", "web; rm -rf /\n");
         assert_eq!(of_process(root.path(), 7), None);
         assert!(!is_name("") && !is_name("a b") && is_name("a-b.c"));

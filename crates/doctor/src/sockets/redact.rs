@@ -12,6 +12,10 @@ const SECRET_WORDS: &[&str] =
 /// Beginnings of values that are keys whatever the flag is called.
 const SECRET_STARTS: &[&str] = &["sk-", "sk_", "ghp_", "gho_", "xoxb-", "AKIA", "eyJ"];
 
+/// Beginnings that words have as well: only long ones are keys.
+const LONG_STARTS: &[&str] =
+    &["AIza", "github_pat_", "gsk_", "hf_", "rap_", "rk_", "whsec_", "xai-"];
+
 /// Limit: how much of a line of a log is shown.
 const LINE_CHARS_MAX: usize = 240;
 
@@ -108,7 +112,8 @@ pub(super) fn command_line<'a>(words: impl Iterator<Item = &'a str>) -> String {
 
 /// The word as it may be shown, and whether the next one is its secret value.
 fn one(word: &str) -> (String, bool) {
-    if SECRET_STARTS.iter().any(|start| word.starts_with(start)) {
+    let begins = |starts: &[&str]| starts.iter().any(|start| word.starts_with(start));
+    if begins(SECRET_STARTS) || word.len() >= 20 && begins(LONG_STARTS) {
         return (HIDDEN.to_owned(), false);
     }
     if let Some((name, _)) = word.split_once('=')
@@ -140,6 +145,7 @@ mod tests {
             "GET /v1/models 200 in 3 ms",
             "the tokenizer: loaded 32000 tokens",
             "key error in line 3",
+            "hf_transfer is used, rap_mode too",
         ];
         for text in kept {
             assert_eq!(line(text), text);
@@ -153,6 +159,8 @@ mod tests {
             ("Incorrect API key provided: sk-proj-abcdefghijklmnop.", "abcdefgh"),
             ("postgres://app:hunter2@db:5432/x", "hunter2"),
             ("x-api-key=sk-ant-aaaaaaaaaaaaaaaa", "aaaa"),
+            ("refused rap_share_0123456789abcdef0123", "0123456789"),
+            ("using AIzaSyA0123456789abcdefghij now", "0123456789"),
         ] {
             let shown = line(text);
             assert!(!shown.contains(secret) && shown.contains("[hidden]"), "{shown}");

@@ -48,7 +48,7 @@ pub struct Call {
 /// Starts `command`, hands it to `started`, and follows it to its end; `each` gets every call.
 ///
 /// Runs on the calling thread, which must not be one that waits for other children. Whatever the
-/// command started is killed when this returns.
+/// command started and still runs then is killed when that thread ends.
 ///
 /// # Errors
 /// `Unsupported` on processors whose calls are not known; what `spawn` says; `PermissionDenied`
@@ -69,6 +69,19 @@ pub fn run(
     // allocated and no lock is taken.
     unsafe { command.pre_exec(follow_me) };
     let mut child = command.spawn()?;
+    let ended = follow(&mut child, started, &mut each);
+    if ended.is_err() {
+        // Nobody would let it go on.
+        let _gone = child.kill();
+    }
+    ended
+}
+
+fn follow(
+    child: &mut Child,
+    started: impl FnOnce(&mut Child),
+    each: &mut impl FnMut(Call),
+) -> io::Result<ExitStatus> {
     let main = libc::pid_t::try_from(child.id()).map_err(io::Error::other)?;
     // It stops when it has become the command.
     let mut status = 0;
@@ -80,7 +93,7 @@ pub fn run(
         | libc::PTRACE_O_TRACEEXEC
         | libc::PTRACE_O_EXITKILL;
     request(libc::PTRACE_SETOPTIONS, main, usize::try_from(options).unwrap_or_default());
-    started(&mut child);
+    started(child);
     request(libc::PTRACE_SYSCALL, main, 0);
     let mut open = HashMap::new();
     loop {
@@ -92,7 +105,7 @@ pub fn run(
             }
             continue;
         }
-        let signal = stopped(pid, status, &mut open, &mut each);
+        let signal = stopped(pid, status, &mut open, each);
         // A process that is gone meanwhile is told of by the next wait.
         request(libc::PTRACE_SYSCALL, pid, usize::try_from(signal).unwrap_or_default());
     }
@@ -122,8 +135,8 @@ fn stopped(
             }
             0
         }
-        // Forks, threads and new programs stop with this one, and it is not theirs.
-        libc::SIGTRAP => 0,
+        // Forks, threads and new programs stop with this one and say so; without that it is theirs.
+        libc::SIGTRAP if status >> 16 != 0 => 0,
         // A process that is followed from its birth begins with a stop.
         libc::SIGSTOP if is_new => 0,
         signal => signal,
@@ -244,6 +257,16 @@ mod tests {
         // The family, then the port of the one that listens.
         assert_eq!(calls[0].address[..4], [2, 0, 0, 0]);
         assert_ne!(calls[2].address[2..4], [0, 0]);
+    }
+
+    #[test]
+    fn a_signal_that_the_program_sends_itself_is_its_own() {
+        let script = "import os, signal\n\
+            signal.signal(signal.SIGTRAP, lambda *_: os._exit(5))\n\
+            os.kill(os.getpid(), signal.SIGTRAP)\n";
+        let mut command = Command::new("python3");
+        command.args(["-c", script]);
+        assert_eq!(run(&mut command, |_| {}, |_| {}).unwrap().code(), Some(5));
     }
 
     #[test]

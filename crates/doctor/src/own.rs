@@ -91,7 +91,10 @@ pub fn folder(path: &Path) -> Report {
             "store.read_only",
             format!("the data folder {shown} is on a read-only disk"),
         )
-        .fix(Fix::run_as_root("make it writable", format!("mount -o remount,rw {shown}")))
+        .fix(Fix::run_as_root(
+            "make it writable",
+            format!("sudo mount -o remount,rw \"$(findmnt -n -o TARGET -T {shown})\""),
+        ))
         .fix(Fix::say("or use another folder: --data DIR, or data.dir in the configuration"))
     } else if disk.is_full {
         Verdict::certain("store.disk_full", format!("the disk of the data folder {shown} is full"))

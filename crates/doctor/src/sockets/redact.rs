@@ -29,12 +29,15 @@ pub(crate) fn line(text: &str) -> String {
     let mut rest = without_passwords(&clean.collect::<String>());
     while let Some(first) = rest.chars().next() {
         let end = rest.find(|c: char| is_part(c) != is_part(first)).unwrap_or(rest.len());
-        let tail = rest.split_off(end);
+        let mut tail = rest.split_off(end);
         if !is_part(first) {
             shown.push_str(&rest);
         } else if next_is_secret && !is_scheme(&rest) && rest != "=" {
             shown.push_str(HIDDEN);
             next_is_secret = false;
+            // A password may have any signs; it goes on to where such a value ends.
+            let is_end = |c: char| c.is_whitespace() || "\"',;&)]}".contains(c);
+            tail = tail.split_off(tail.find(is_end).unwrap_or(tail.len()));
         } else {
             let (word, announces) = word(&rest);
             shown.push_str(&word);
@@ -69,7 +72,8 @@ fn announces(name: &str) -> bool {
 fn without_passwords(text: &str) -> String {
     let hide = |word: &str| {
         let (scheme, rest) = word.split_once("://")?;
-        let (_, host) = rest.split_once('@')?;
+        // A password may have an `@` of its own.
+        let (_, host) = rest.rsplit_once('@')?;
         Some(format!("{scheme}://{HIDDEN}@{host}"))
     };
     let words = text.split(' ').map(|word| hide(word).unwrap_or_else(|| word.to_owned()));
@@ -122,7 +126,7 @@ fn one(word: &str) -> (String, bool) {
         return (format!("{name}={HIDDEN}"), false);
     }
     if let Some((scheme, rest)) = word.split_once("://")
-        && let Some((_, host)) = rest.split_once('@')
+        && let Some((_, host)) = rest.rsplit_once('@')
     {
         return (format!("{scheme}://{HIDDEN}@{host}"), false);
     }
@@ -158,6 +162,9 @@ mod tests {
             ("password: hunter2", "hunter2"),
             ("Incorrect API key provided: sk-proj-abcdefghijklmnop.", "abcdefgh"),
             ("postgres://app:hunter2@db:5432/x", "hunter2"),
+            ("postgres://app:ab@hunter2@db:5432/x", "hunter2"),
+            ("password: ab$hunter2!, more", "hunter2"),
+            ("{\"password\": \"ab#hunter2\", \"a\": 1}", "hunter2"),
             ("x-api-key=sk-ant-aaaaaaaaaaaaaaaa", "aaaa"),
             ("refused rap_share_0123456789abcdef0123", "0123456789"),
             ("using AIzaSyA0123456789abcdefghij now", "0123456789"),

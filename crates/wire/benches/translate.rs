@@ -8,6 +8,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use bytes::Bytes;
 use wire::dialect::{Shown, named, rename, scan};
 
 #[global_allocator]
@@ -48,6 +49,7 @@ fn body(text: &str, size: usize) -> Vec<u8> {
 
 fn row(name: &str, (from, to): (&str, &str), body: &[u8]) {
     let (from, to) = (named(from).unwrap(), named(to).unwrap());
+    let body = &Bytes::copy_from_slice(body);
     let passed = speed(body.len(), || rename(body, &scan(body).unwrap(), "other").len());
     let read = speed(body.len(), || from.request(body).unwrap().prompt.messages.len());
     let asked = from.request(body).unwrap();

@@ -131,7 +131,7 @@ impl Request<'_, '_> {
             self.list(),
             list.join(",")
         );
-        Ok(self.dialect.request(body.as_bytes())?.prompt.messages)
+        Ok(self.dialect.request(&body.into())?.prompt.messages)
     }
 
     fn begin(
@@ -171,7 +171,7 @@ impl Request<'_, '_> {
             }
         }
         body.push_str(&format!(",\"{}\":[{{\"role\":\"user\",\"content\":\"-\"}}]}}", self.list()));
-        let prompt = self.dialect.request(body.as_bytes())?.prompt;
+        let prompt = self.dialect.request(&body.into())?.prompt;
         let parts = [prompt.system, self.first.take()];
         let system: Vec<String> = parts.into_iter().flatten().collect();
         let system = (!system.is_empty()).then(|| system.join("\n\n"));

@@ -73,9 +73,7 @@ fn mark(message: &mut Message) {
         Some(own) if &*own.dialect == DIALECT => end_marked(own.json.get()),
         Some(_) => None,
         None => match message.blocks.as_slice() {
-            [Block::Text(text)] if !text.trim().is_empty() => {
-                Some(format!("[{}]", marked_text(text)))
-            }
+            [Block::Text(text)] if !text.is_blank() => Some(format!("[{}]", marked_text(text))),
             _ => None,
         },
     };
@@ -143,7 +141,7 @@ mod tests {
     fn a_far_end_is_the_end_of_the_request_before() {
         let text = |role, blocks: usize| Message {
             role,
-            blocks: vec![Block::Text("x".to_owned()); blocks],
+            blocks: vec![Block::Text("x".into()); blocks],
             raw: None,
         };
         let (user, model) = (Role::User, Role::Assistant);

@@ -116,7 +116,7 @@ pub(super) fn opening(first: Option<&Message>, dialect: &str) -> Option<Message>
 
 /// Whether a message says nothing at all; the dialects leave it out.
 pub(super) fn is_empty(message: &Message) -> bool {
-    let blank = |block: &Block| matches!(block, Block::Text(text) if text.trim().is_empty());
+    let blank = |block: &Block| matches!(block, Block::Text(text) if text.is_blank());
     message.raw.is_none() && message.blocks.iter().all(blank)
 }
 

@@ -68,7 +68,8 @@ impl Said {
     /// The reply with all that was said.
     pub(crate) fn whole(self, mut reply: Reply, goes_on: bool) -> Reply {
         if goes_on {
-            reply.message = Message { blocks: vec![Block::Text(self.text)], ..reply.message };
+            reply.message =
+                Message { blocks: vec![Block::Text(self.text.into())], ..reply.message };
             reply.message.raw = None;
         }
         reply

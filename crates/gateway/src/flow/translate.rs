@@ -1,7 +1,5 @@
 //! Step 6: from stored entries to the prompt, append-only, so that a model sees a stable prefix.
 
-use std::fmt::Write as _;
-
 use context::{
     Budget, Content, Entry, Key, Knowledge, Line, Map, OpenTurn, Plan, Reason, Recalled, Settings,
     Step, Turn, Window,
@@ -356,9 +354,10 @@ fn tell(message: &mut Message, tag: &str, told: &str) {
     let added = format!("<{tag}>\n{told}\n</{tag}>");
     if let Some(raw) = message.raw.as_ref().and_then(|raw| mend::with_text(raw, &added)) {
         message.raw = Some(raw);
-        message.blocks.push(Block::Text(added));
+        message.blocks.push(Block::Text(added.into()));
     } else if let Some(Block::Text(text)) = message.blocks.last_mut() {
-        let _written = write!(text, "\n\n{added}");
+        text.push_str("\n\n");
+        text.push_str(&added);
         message.raw = None;
     }
 }

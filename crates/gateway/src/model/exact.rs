@@ -105,7 +105,7 @@ fn texts(prompt: &Prompt) -> Option<Vec<String>> {
         out.push(message.role.as_str().to_owned());
         for block in &message.blocks {
             match block {
-                Block::Text(text) => out.push(text.clone()),
+                Block::Text(text) => out.push(text.to_string()),
                 Block::ToolUse { name, input, .. } => {
                     out.push(name.clone());
                     out.push(input.get().to_owned());

@@ -11,7 +11,7 @@ pub(super) async fn replay(reply: &Reply, events: &Sender<Event>) {
     let mut all = vec![Event::Start { id, model, usage: reply.usage }];
     for (index, block) in reply.message.blocks.iter().enumerate() {
         let (part, piece) = match block {
-            Block::Text(text) => (Part::Text, Some(Event::Text { index, text: text.clone() })),
+            Block::Text(text) => (Part::Text, Some(Event::Text { index, text: text.to_string() })),
             Block::Thinking { text, .. } => {
                 (Part::Thinking, Some(Event::Thinking { index, text: text.clone() }))
             }

@@ -46,7 +46,7 @@ impl Transcript {
             matches!(block, Block::Image(_) | Block::Document(_) | Block::Audio(_))
         });
         let mut blocks: Vec<Block> = beside.cloned().collect();
-        blocks.push(Block::Text(text));
+        blocks.push(Block::Text(text.into()));
         let mut out = prompt.clone();
         (out.system, out.system_raw) = (None, None);
         out.messages = vec![Message { role: Role::User, blocks, raw: None }];
@@ -74,7 +74,7 @@ impl Transcript {
 /// What a message says in words; its thoughts are left out.
 fn said(message: &Message) -> String {
     let texts = message.blocks.iter().filter_map(|block| match block {
-        Block::Text(text) => Some(text.clone()),
+        Block::Text(text) => Some(text.to_string()),
         Block::ToolUse { id, name, input } => Some(format!("[Tool call {id}: {name} {input}]")),
         Block::ToolResult { id, content, .. } => Some(format!("[Result of {id}: {content}]")),
         _ => None,

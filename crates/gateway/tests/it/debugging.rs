@@ -134,13 +134,13 @@ async fn calls_pass_until_there_is_a_rule_and_again_when_debugging_ends() {
 #[derive(Clone, Debug)]
 struct Notes {
     point: Point,
-    seen: tokio::sync::mpsc::UnboundedSender<Seen>,
+    seen: tokio::sync::mpsc::Sender<Seen>,
 }
 
 impl Debugger for Notes {
     fn hold(&self, seen: Seen) -> Option<Holding> {
         let is_here = seen.point == self.point;
-        self.seen.send(seen).unwrap();
+        self.seen.try_send(seen).unwrap();
         is_here.then(|| Box::pin(std::future::pending()) as Holding)
     }
 
@@ -169,10 +169,10 @@ impl Debugger for Notes {
 async fn holding(
     point: Point,
     provider: ProviderSettings,
-) -> (House, tokio::sync::mpsc::UnboundedReceiver<Seen>) {
+) -> (House, tokio::sync::mpsc::Receiver<Seen>) {
     let settings = Settings { debug: true, providers: vec![provider], ..Settings::default() };
     let house = House::with(settings).await;
-    let (seen, came) = tokio::sync::mpsc::unbounded_channel();
+    let (seen, came) = tokio::sync::mpsc::channel(100);
     house.gate.set_debugger(Notes { point, seen });
     let rules = Request::put("/api/v1/debug/steps").header("content-type", "application/json");
     let set = house.send(rules.body(Body::from(r#"{"rules": ["all"]}"#)).unwrap()).await;
@@ -181,7 +181,7 @@ async fn holding(
 }
 
 /// Waits until a call is there.
-async fn reached(point: Point, came: &mut tokio::sync::mpsc::UnboundedReceiver<Seen>) -> Seen {
+async fn reached(point: Point, came: &mut tokio::sync::mpsc::Receiver<Seen>) -> Seen {
     let reached = async {
         loop {
             let seen = came.recv().await.unwrap();

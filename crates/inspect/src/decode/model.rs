@@ -1,5 +1,6 @@
 //! Calls of models: what was asked, what came, and what it used, in any dialect.
 
+use bytes::Bytes;
 use serde::Serialize;
 use wire::dialect::{Dialect, named};
 use wire::event::Event;
@@ -100,7 +101,7 @@ pub(super) fn read(exchange: &Exchange) -> Option<ModelCall> {
     }
     let head = exchange.ask.as_ref().filter(|head| head.method() == "POST")?;
     let dialect = dialect_of(head)?;
-    let body = exchange.ask_body();
+    let body = Bytes::from(exchange.ask_body());
     let mut call = ModelCall { dialect: dialect.name(), ..ModelCall::default() };
     match dialect.request(&body) {
         Ok(asked) => {
@@ -133,7 +134,7 @@ fn dialect_of(head: &Head) -> Option<&'static dyn Dialect> {
 pub(super) fn prompt(exchange: &Exchange) -> Vec<(String, String)> {
     let head = exchange.ask.as_ref().filter(|head| head.method() == "POST");
     let Some(dialect) = head.and_then(dialect_of) else { return Vec::new() };
-    let Ok(asked) = dialect.request(&exchange.ask_body()) else { return Vec::new() };
+    let Ok(asked) = dialect.request(&exchange.ask_body().into()) else { return Vec::new() };
     let system = asked.prompt.system.iter().map(|text| ("system".to_owned(), text.clone()));
     let tools = asked.prompt.tools.iter().map(|tool| {
         let about = tool.description.clone().unwrap_or_default();
@@ -148,7 +149,8 @@ pub(super) fn prompt(exchange: &Exchange) -> Vec<(String, String)> {
 
 fn shown(block: &Block) -> String {
     match block {
-        Block::Text(text) | Block::Thinking { text, .. } => text.clone(),
+        Block::Text(text) => text.to_string(),
+        Block::Thinking { text, .. } => text.clone(),
         Block::ToolUse { name, input, .. } => format!("calls {name} {input}"),
         Block::ToolResult { content, is_error: true, .. } => format!("the tool failed: {content}"),
         Block::ToolResult { content, .. } => content.clone(),

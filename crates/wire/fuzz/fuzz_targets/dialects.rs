@@ -2,6 +2,7 @@
 
 #![no_main]
 
+use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use wire::dialect::{DIALECTS, Shown, rename, scan};
 use wire::event::Event;
@@ -43,7 +44,7 @@ fuzz_target!(|input: (u8, u16, &[u8])| {
             messages,
             ..Prompt::default()
         };
-        let asked = dialect.request(bytes).ok();
+        let asked = dialect.request(&Bytes::copy_from_slice(bytes)).ok();
         assert!(asked.is_none() || scan(bytes).is_some());
         for prompt in asked.iter().map(|asked| &asked.prompt).chain([&prompt]) {
             for dialect in DIALECTS {

@@ -2,13 +2,14 @@
 
 use std::fmt::Display;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::fields::{self, Fields};
+use super::judged::Judged;
 use crate::fault::{Code, Fault, unread};
 use crate::frame::json::{DEPTH_MAX, json_depth_ok};
-use crate::frame::valid::container;
 use crate::prompt::{Private, PrivateField, Prompt};
 
 /// A caller's request, read.
@@ -59,9 +60,9 @@ impl Link {
 /// # Errors
 /// `invalid_json`, also for what nests deeper than readers follow, or `invalid_input` when the body
 /// is no object.
-pub(super) fn body(bytes: &[u8]) -> Result<Fields<'_>, Fault> {
+pub(super) fn body<'a>(bytes: &'a Bytes, judged: Option<&'a Judged>) -> Result<Fields<'a>, Fault> {
     // Most bodies are what they should be; why one is not, the parser says best.
-    if let Some(fields) = container(bytes).and_then(Fields::known) {
+    if let Some(fields) = judged.and_then(Fields::whole) {
         return Ok(fields.last_only());
     }
     if !is_flat(bytes) {
@@ -150,6 +151,23 @@ pub(super) fn list<'a>(field: &str, raw: &'a RawValue) -> Result<Vec<&'a RawValu
 
 pub(super) fn object<'a>(field: impl Display, raw: &'a RawValue) -> Result<Fields<'a>, Fault> {
     Fields::read(raw).ok_or_else(|| other(field, "an object", raw))
+}
+
+/// Reads an array of objects that is part of a judged body.
+pub(super) fn objects<'a>(
+    field: &'a str,
+    raw: &'a RawValue,
+    judged: Option<&'a Judged>,
+) -> Result<impl Iterator<Item = Result<(usize, &'a RawValue, Fields<'a>), Fault>>, Fault> {
+    let items = match fields::parts(raw, judged) {
+        Some(items) => items,
+        None => list(field, raw)?,
+    };
+    Ok(items.into_iter().enumerate().map(move |(at, raw)| {
+        let fields = Fields::part(raw, judged);
+        let fields = fields.ok_or_else(|| other(format_args!("{field}.{at}"), "an object", raw))?;
+        Ok((at, raw, fields))
+    }))
 }
 
 impl Asked {

@@ -160,7 +160,8 @@ pub(super) fn room(prompt: &Prompt) -> usize {
     /// What stands around a part.
     const AROUND: usize = 96;
     let part = |block: &Block| match block {
-        Block::Text(text) | Block::Thinking { text, .. } => text.len(),
+        Block::Text(text) => text.room(),
+        Block::Thinking { text, .. } => text.len(),
         Block::ToolUse { input, .. } => input.get().len(),
         Block::ToolResult { content, .. } => content.len(),
         Block::Image(media) | Block::Document(media) | Block::Audio(media) => match &media.source {

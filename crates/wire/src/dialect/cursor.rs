@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
+use super::judged::Judged;
 use crate::frame::json::string_end;
+use crate::frame::valid::Long;
 
 /// A place in a text that is JSON, or is taken for JSON.
 pub(super) struct Cursor<'a> {
@@ -12,12 +14,24 @@ pub(super) struct Cursor<'a> {
     pub(super) at: usize,
     /// How deep the deepest value nests that was stepped over: 1 for an array of texts.
     pub(super) deepest: usize,
+    /// Long strings whose ends are known, and where the text begins among them.
+    long: (&'a [Long], usize),
 }
 
 impl<'a> Cursor<'a> {
     /// Begins before the first byte.
     pub(super) fn new(body: &'a [u8]) -> Self {
-        Self { body, at: 0, deepest: 0 }
+        Self { body, at: 0, deepest: 0, long: (&[], 0) }
+    }
+
+    /// Begins before the first byte of a text; if it is part of a judged body, long strings are
+    /// passed in one step.
+    pub(super) fn within(json: &'a str, judged: Option<&'a Judged>) -> Self {
+        let known = judged.and_then(|judged| {
+            let at = judged.place_of(json)?;
+            Some((judged.long_from(at), at))
+        });
+        Self { long: known.unwrap_or_default(), ..Self::new(json.as_bytes()) }
     }
 
     /// The next byte.
@@ -48,9 +62,26 @@ impl<'a> Cursor<'a> {
     pub(super) fn string(&mut self) -> Option<Range<usize>> {
         let start = self.at;
         self.take(b'"')?;
+        if let Some(length) = self.known(start) {
+            self.at = start.saturating_add(length);
+            return Some(start..self.at);
+        }
         let length = string_end(self.body.get(self.at..)?)?;
         self.at = self.at.saturating_add(length);
         Some(start..self.at)
+    }
+
+    /// How long the string is that begins here, with its quotes, if that is known.
+    fn known(&mut self, start: usize) -> Option<usize> {
+        let (list, begin) = &mut self.long;
+        let start = begin.saturating_add(start);
+        while let [first, rest @ ..] = *list {
+            if first.place.start >= start {
+                return (first.place.start == start).then(|| first.place.len());
+            }
+            *list = rest;
+        }
+        None
     }
 
     /// Steps over a value; gives where it stands.

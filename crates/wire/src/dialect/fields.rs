@@ -6,47 +6,70 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
+use super::judged::Judged;
 use super::slices::{self, Field};
 use super::{halves, text};
+use crate::prompt::Text;
 
 /// The fields of one object, in order, values unread.
 #[derive(Debug, Default)]
-pub(super) struct Fields<'a>(Vec<Field<'a>>);
+pub(super) struct Fields<'a> {
+    list: Vec<Field<'a>>,
+    /// The body that it is part of, where that was judged.
+    judged: Option<&'a Judged>,
+}
 
 impl<'a> Fields<'a> {
     /// Reads an object; `None` for anything else.
     pub(super) fn read(raw: &'a RawValue) -> Option<Self> {
-        slices::fields(raw.get()).map(Self)
+        Self::part(raw, None)
     }
 
-    /// Reads a text that is known to be JSON; `None` if it is no object.
-    pub(super) fn known(json: &'a str) -> Option<Self> {
-        slices::fields(json).map(Self)
+    /// Reads an object that is part of a judged body.
+    pub(super) fn part(raw: &'a RawValue, judged: Option<&'a Judged>) -> Option<Self> {
+        Some(Self { list: slices::fields(raw.get(), judged)?, judged })
+    }
+
+    /// Reads a judged body; `None` if it is no object.
+    pub(super) fn whole(judged: &'a Judged) -> Option<Self> {
+        let judged = Some(judged);
+        Some(Self { list: slices::fields(judged?.json(), judged)?, judged })
+    }
+
+    /// The judged body that it is part of.
+    pub(super) fn judged(&self) -> Option<&'a Judged> {
+        self.judged
     }
 
     /// The fields without those that stand again later: the last counts, as for most parsers.
     pub(super) fn last_only(mut self) -> Self {
         let mut seen = HashSet::new();
-        let is_last: Vec<bool> = self.0.iter().rev().map(|(name, _)| seen.insert(name)).collect();
+        let is_last: Vec<bool> =
+            self.list.iter().rev().map(|(name, _)| seen.insert(name)).collect();
         let mut is_last = is_last.into_iter().rev();
         drop(seen);
-        self.0.retain(|_| is_last.next().unwrap_or_default());
+        self.list.retain(|_| is_last.next().unwrap_or_default());
         self
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
-        self.0.iter().map(|(name, value)| (name.as_ref(), *value))
+        self.list.iter().map(|(name, value)| (name.as_ref(), *value))
     }
 
     /// The value of a field; absent and `null` are the same.
     pub(super) fn find(&self, name: &str) -> Option<&'a RawValue> {
-        let (_, value) = self.0.iter().rev().find(|(key, _)| key == name)?;
+        let (_, value) = self.list.iter().rev().find(|(key, _)| key == name)?;
         Some(*value).filter(|value| value.get() != "null")
     }
 
     /// The value of a field that is a string.
     pub(super) fn string(&self, name: &str) -> Option<Cow<'a, str>> {
         self.find(name).and_then(string)
+    }
+
+    /// The value of a field that is a string, as the text of a part.
+    pub(super) fn said(&self, name: &str) -> Option<Text> {
+        self.find(name).and_then(|raw| said(raw, self.judged))
     }
 }
 
@@ -56,9 +79,23 @@ pub(super) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     slices::text(raw.get()).or_else(|| halves::mended(raw.get()).map(Cow::Owned))
 }
 
+/// Reads a string as the text of a part: one that is long and stands in a judged body stays there.
+pub(super) fn said(raw: &RawValue, judged: Option<&Judged>) -> Option<Text> {
+    let kept = judged.and_then(|judged| judged.text(raw));
+    kept.or_else(|| string(raw).map(Text::from))
+}
+
 /// Reads the items of an array, each with its bytes; `None` for any other value.
 pub(super) fn items(raw: &RawValue) -> Option<Vec<&RawValue>> {
-    slices::items(raw)
+    slices::items(raw, None)
+}
+
+/// As [`items`], of an array that is part of a judged body.
+pub(super) fn parts<'a>(
+    raw: &'a RawValue,
+    judged: Option<&'a Judged>,
+) -> Option<Vec<&'a RawValue>> {
+    slices::items(raw, judged)
 }
 
 /// Turns text into a raw value if it is JSON.

@@ -14,6 +14,7 @@ mod gemini;
 mod halves;
 mod head;
 mod intake;
+mod judged;
 mod likely;
 mod losses;
 mod ollama;
@@ -41,6 +42,8 @@ pub use openai_chat::OpenAiChat;
 pub use openai_completions::OpenAiCompletions;
 pub use openai_responses::OpenAiResponses;
 pub use show::{Shown, StreamWriter};
+
+use bytes::Bytes;
 
 use crate::event::Event;
 use crate::fault::Fault;
@@ -134,11 +137,12 @@ pub trait Dialect: Sync + Send + std::fmt::Debug {
     /// `invalid_input` when the bytes are not a message of this dialect.
     fn message(&self, role: crate::prompt::Role, raw: Raw) -> Result<Message, Fault>;
 
-    /// Reads a caller's request.
+    /// Reads a caller's request. Long texts stay where they are in the body, which lives as long as
+    /// what was read of it.
     ///
     /// # Errors
     /// `invalid_json`, `invalid_input` with the field in its details, or `missing_field`.
-    fn request(&self, body: &[u8]) -> Result<Asked, Fault>;
+    fn request(&self, body: &Bytes) -> Result<Asked, Fault>;
 
     /// Writes a whole reply for a caller.
     ///

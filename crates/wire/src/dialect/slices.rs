@@ -11,7 +11,8 @@ use serde::de::value::{BorrowedStrDeserializer, Error, MapDeserializer};
 use serde_json::value::RawValue;
 
 use super::cursor::Cursor;
-use crate::frame::marks::{Hidden, blocks};
+use super::judged::Judged;
+use crate::frame::inside::unescaped;
 
 /// The name under which `serde_json` hands a text to a [`RawValue`].
 const TOKEN: &str = "$serde_json::private::RawValue";
@@ -19,9 +20,10 @@ const TOKEN: &str = "$serde_json::private::RawValue";
 /// A field of an object.
 pub(super) type Field<'a> = (Cow<'a, str>, &'a RawValue);
 
-/// The fields of an object in their order; `None` for anything else.
-pub(super) fn fields(json: &str) -> Option<Vec<Field<'_>>> {
-    let mut cursor = Cursor::new(json.as_bytes());
+/// The fields of an object in their order; `None` for anything else. Long strings that were found
+/// when the body was judged are not looked at again.
+pub(super) fn fields<'a>(json: &'a str, judged: Option<&'a Judged>) -> Option<Vec<Field<'a>>> {
+    let mut cursor = Cursor::within(json, judged);
     let mut fields = Vec::new();
     cursor.take(b'{')?;
     cursor.blanks();
@@ -41,9 +43,12 @@ pub(super) fn fields(json: &str) -> Option<Vec<Field<'_>>> {
 }
 
 /// The items of an array; `None` for anything else.
-pub(super) fn items(raw: &RawValue) -> Option<Vec<&RawValue>> {
+pub(super) fn items<'a>(
+    raw: &'a RawValue,
+    judged: Option<&'a Judged>,
+) -> Option<Vec<&'a RawValue>> {
     let json = raw.get();
-    let mut cursor = Cursor::new(json.as_bytes());
+    let mut cursor = Cursor::within(json, judged);
     let mut items = Vec::new();
     cursor.take(b'[')?;
     cursor.blanks();
@@ -65,59 +70,6 @@ pub(super) fn text(json: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(inner));
     }
     unescaped(inner).map(Cow::Owned)
-}
-
-/// What the inside of a string says; `None` when it holds half a character.
-fn unescaped(inner: &str) -> Option<String> {
-    let mut out = String::with_capacity(inner.len());
-    let mut hidden = Hidden::default();
-    // Up to here it is written, or was an escape.
-    let mut done = 0_usize;
-    for (begin, marks) in blocks(inner.as_bytes()) {
-        let mut escapes = hidden.of((begin, marks.slashes));
-        while escapes != 0 {
-            let at = begin.checked_add(usize::try_from(escapes.trailing_zeros()).ok()?)?;
-            escapes &= escapes.wrapping_sub(1);
-            // The second half of a character is read with the first.
-            if at < done {
-                continue;
-            }
-            out.push_str(inner.get(done..at.checked_sub(1)?)?);
-            let (escaped, length) = escape(inner.get(at..)?)?;
-            out.push(escaped);
-            done = at.checked_add(length)?;
-        }
-    }
-    out.push_str(inner.get(done..)?);
-    Some(out)
-}
-
-/// The character that an escape means, and how long it is behind its backslash.
-fn escape(text: &str) -> Option<(char, usize)> {
-    let c = match text.as_bytes().first()? {
-        c @ (b'"' | b'\\' | b'/') => char::from(*c),
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => {
-            let first = hex(text.get(1..5)?)?;
-            let second = || hex(text.get(5..)?.strip_prefix("\\u")?.get(..4)?);
-            let whole = char::decode_utf16([first]).next()?.ok();
-            return match whole {
-                Some(c) => Some((c, 5)),
-                None => Some((char::decode_utf16([first, second()?]).next()?.ok()?, 11)),
-            };
-        }
-        _ => return None,
-    };
-    Some((c, 1))
-}
-
-fn hex(digits: &str) -> Option<u16> {
-    let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    is_hex.then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
 /// A part of what was read before as a value of its own.
@@ -159,9 +111,9 @@ mod tests {
             let texts = |list: Vec<&RawValue>| -> Vec<String> {
                 list.iter().map(|raw| raw.get().to_owned()).collect()
             };
-            assert_eq!(items(&raw).map(texts), read.map(texts), "{json}");
+            assert_eq!(items(&raw, None).map(texts), read.map(texts), "{json}");
             let read = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(json);
-            let cut = fields(raw.get());
+            let cut = fields(raw.get(), None);
             assert_eq!(cut.is_some(), read.is_ok(), "{json}");
             for (key, value) in cut.unwrap_or_default() {
                 let held = &read.as_ref().unwrap()[key.as_ref()];

@@ -1,6 +1,7 @@
 //! Writes JSON text piece by piece: keys in the order given, raw values untouched.
 
 use crate::frame::marks::blocks;
+use crate::prompt::Text;
 
 /// Bytes that are looked at and then copied: they are still near when they are read again.
 const NEAR: usize = 16 << 10;
@@ -15,6 +16,15 @@ pub(super) fn string(out: &mut String, text: &str) {
         inside(out, near);
         rest = far;
     }
+    out.push('"');
+}
+
+/// Appends what a part says as a JSON string: as it came, where it is kept.
+pub(super) fn said(out: &mut String, text: &Text) {
+    let Some(json) = text.json() else { return string(out, text) };
+    out.reserve(json.len().saturating_add(2));
+    out.push('"');
+    out.push_str(json);
     out.push('"');
 }
 
@@ -71,6 +81,11 @@ impl<'a> Object<'a> {
 
     pub(super) fn string(&mut self, name: &str, value: &str) {
         string(self.key(name), value);
+    }
+
+    /// Writes what a part says.
+    pub(super) fn said(&mut self, name: &str, text: &Text) {
+        said(self.key(name), text);
     }
 
     /// Writes a value that is JSON already.

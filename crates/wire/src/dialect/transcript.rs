@@ -50,7 +50,7 @@ fn said(message: &Message, carried: impl Fn(&Block) -> bool, losses: &Losses) ->
     let mut texts: Vec<String> = Vec::new();
     for block in &message.blocks {
         match block {
-            Block::Text(text) => texts.push(text.clone()),
+            Block::Text(text) => texts.push(text.to_string()),
             Block::ToolUse { id, name, input } => {
                 texts.push(format!("[Tool call {id}: {name} {input}]"));
             }

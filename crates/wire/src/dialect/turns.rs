@@ -5,12 +5,13 @@
 
 use std::borrow::Cow;
 
-use super::body::{own, quoted, stand_in};
+use super::body::{own, stand_in};
 use super::losses::Losses;
 use super::openai_chat::content;
 use super::pairs::{self, Pairs};
+use super::show;
 use super::text::{Array, Object};
-use crate::prompt::{Block, Media, Message, Prompt, Role};
+use crate::prompt::{Block, Media, Message, Prompt, Role, Text};
 
 /// In which words one chat dialect differs from the others.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(super) fn write(out: &mut String, prompt: &Prompt, words: &Words, losses: &L
     let list = Array::begin(out);
     let mut turns = Turns { list, pairs: Pairs::default(), words, losses };
     if let Some(system) = prompt.system.as_deref().filter(|text| !text.is_empty()) {
-        turns.says("system", system);
+        turns.says("system", &system.into());
     }
     for message in &prompt.messages {
         turns.message(message);
@@ -78,10 +79,10 @@ impl<'a> Turns<'a> {
                     }
                 }
                 Block::ToolResult { id, content, .. } => {
-                    parts.push(Part::Text(pairs::orphan(id, content).into()));
+                    parts.push(Part::Text(Cow::Owned(pairs::orphan(id, content).into())));
                 }
-                Block::Text(text) if !text.trim().is_empty() => {
-                    parts.push(Part::Text(text.into()));
+                Block::Text(text) if !text.is_blank() => {
+                    parts.push(Part::Text(Cow::Borrowed(text)));
                 }
                 Block::Image(media) | Block::Document(media) | Block::Audio(media) => {
                     match (self.words.media)(block, media) {
@@ -95,12 +96,15 @@ impl<'a> Turns<'a> {
                 }
             }
         }
-        let texts: Option<Vec<&str>> = parts.iter().map(Part::text).collect();
+        let texts: Option<Vec<&Text>> = parts.iter().map(Part::text).collect();
         match texts.as_deref() {
             Some([]) if has_results => {}
-            Some([]) => self.says("user", &stand_in(message)),
+            Some([]) => self.says("user", &stand_in(message).into()),
             Some([only]) => self.says("user", only),
-            Some(texts) => self.says("user", &texts.join("\n\n")),
+            Some(texts) => {
+                let texts: Vec<&str> = texts.iter().map(|text| text.as_str()).collect();
+                self.says("user", &texts.join("\n\n").into());
+            }
             None => {
                 let parts: Vec<String> = parts.iter().map(Part::json).collect();
                 let mut object = Object::begin(self.list.item());
@@ -123,15 +127,15 @@ impl<'a> Turns<'a> {
             message.blocks.iter().filter(|b| matches!(b, Block::ToolUse { .. })).collect();
         if calls.is_empty() {
             // A message without text, such as one that holds thoughts only, says nothing here.
-            if !text.is_empty() {
+            if text.room() > 0 {
                 self.says("assistant", &text);
             }
             return;
         }
         let mut object = Object::begin(self.list.item());
         object.string("role", "assistant");
-        if !text.is_empty() {
-            object.string(self.words.beside_calls, &text);
+        if text.room() > 0 {
+            object.said(self.words.beside_calls, &text);
         } else if self.words.beside_calls == "content" {
             object.raw("content", "null");
         }
@@ -157,36 +161,36 @@ impl<'a> Turns<'a> {
         object.end();
     }
 
-    fn says(&mut self, role: &str, text: &str) {
+    fn says(&mut self, role: &str, text: &Text) {
         let mut object = Object::begin(self.list.item());
         object.string("role", role);
-        object.string("content", text);
+        object.said("content", text);
         object.end();
     }
 }
 
 /// What a message says in words.
-fn plain(message: &Message) -> Cow<'_, str> {
+fn plain(message: &Message) -> Cow<'_, Text> {
     let mut texts = message.blocks.iter().filter_map(|block| match block {
-        Block::Text(text) => Some(text.as_str()),
+        Block::Text(text) => Some(text),
         _ => None,
     });
     match (texts.next(), texts.next()) {
-        (None, _) => Cow::Borrowed(""),
+        (None, _) => Cow::Owned(Text::default()),
         (Some(only), None) => Cow::Borrowed(only),
-        (Some(_), Some(_)) => Cow::Owned(message.plain()),
+        (Some(_), Some(_)) => Cow::Owned(message.plain().into()),
     }
 }
 
 /// A part of a user's message.
 pub(super) enum Part<'a> {
-    Text(Cow<'a, str>),
+    Text(Cow<'a, Text>),
     /// The part as it is written.
     Media(String),
 }
 
 impl Part<'_> {
-    fn text(&self) -> Option<&str> {
+    fn text(&self) -> Option<&Text> {
         match self {
             Self::Text(text) => Some(text),
             Self::Media(_) => None,
@@ -195,7 +199,10 @@ impl Part<'_> {
 
     fn json(&self) -> String {
         match self {
-            Self::Text(text) => format!(r#"{{"type":"text","text":{}}}"#, quoted(text)),
+            Self::Text(text) => show::object(|object| {
+                object.string("type", "text");
+                object.said("text", text);
+            }),
             Self::Media(json) => json.clone(),
         }
     }

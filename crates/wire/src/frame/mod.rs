@@ -7,6 +7,7 @@
 
 pub mod body;
 pub mod eventstream;
+pub(crate) mod inside;
 pub mod json;
 pub mod lines;
 pub(crate) mod marks;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::Text;
+
 /// One part of a message.
 #[derive(Clone, Debug)]
 pub enum Block {
     /// Plain text.
-    Text(String),
+    Text(Text),
     /// The model's reasoning. It goes back only to the model that wrote it, byte for byte.
     Thinking {
         /// The readable part; may be empty.

@@ -2,6 +2,7 @@
 
 mod block;
 mod knobs;
+mod text;
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use serde_json::value::RawValue;
 
 pub use block::{Block, Media, Source};
 pub use knobs::{Effort, Format, Knobs, ToolChoice, Wishes};
+pub use text::Text;
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,7 +75,7 @@ pub struct Message {
 impl Message {
     /// A message of plain text.
     #[must_use]
-    pub fn text(role: Role, text: impl Into<String>) -> Self {
+    pub fn text(role: Role, text: impl Into<Text>) -> Self {
         Self { role, blocks: vec![Block::Text(text.into())], raw: None }
     }
 

@@ -1,5 +1,6 @@
 //! Callers' requests as they are read, and as every dialect sends them on.
 
+use crate::sent;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
@@ -62,7 +63,7 @@ fn odd() -> impl Strategy<Value = Value> {
 
 fn read(dialect: &dyn Dialect, name: &str, body: &[u8]) -> Asked {
     let place = format!("{name} in {}", dialect.name());
-    let mut asked = dialect.request(body).expect(&place);
+    let mut asked = dialect.request(&sent(body)).expect(&place);
     if asked.prompt.model.is_empty() {
         // There the model and the stream are in the path.
         let is_gemini = dialect.name() == "gemini";
@@ -145,7 +146,7 @@ fn the_same_dialect_in_and_out_changes_no_byte_but_the_models_name() {
         for (name, body) in cases(dialect.name(), "ask") {
             let place = format!("{name} in {}", dialect.name());
             let head = scan(&body).expect(&place);
-            let asked = dialect.request(&body).unwrap();
+            let asked = dialect.request(&sent(&body)).unwrap();
             assert_eq!(head.model.clone().unwrap_or_default(), asked.prompt.model, "{place}");
             assert_eq!(head.link, asked.link, "{place}");
             let streams = dialect.stream_type() == "application/x-ndjson";
@@ -174,7 +175,7 @@ fn of_a_field_that_stands_twice_the_last_counts_for_the_scan_and_the_reader() {
         {
             let input = if dialect.name() == "openai_responses" { "input" } else { "prompt" };
             let body = format!(r#"{{{messages},"{input}":"hi",{fields}}}"#);
-            let (head, asked) = (scan(body.as_bytes()), dialect.request(body.as_bytes()));
+            let (head, asked) = (scan(body.as_bytes()), dialect.request(&sent(body.as_bytes())));
             let (head, asked) = (head.unwrap(), asked.unwrap());
             assert_eq!(head.model.as_deref(), Some("b"), "{body}");
             assert_eq!(asked.prompt.model, "b", "{} {body}", dialect.name());
@@ -183,7 +184,7 @@ fn of_a_field_that_stands_twice_the_last_counts_for_the_scan_and_the_reader() {
     }
     let body = br#"{"model":"a","messages":[],"model":null,"input":"x","prompt":"x"}"#;
     for name in ["anthropic", "openai_chat", "openai_responses", "ollama_chat"] {
-        let fault = wire::dialect::named(name).unwrap().request(body).unwrap_err();
+        let fault = wire::dialect::named(name).unwrap().request(&sent(body)).unwrap_err();
         assert_eq!(fault.code(), wire::Code::MissingField, "{name}");
     }
 }
@@ -220,7 +221,7 @@ proptest! {
         let (dialect, mut body) = case.get(&ASKS).clone();
         let place = place.index(count(&body));
         *places(&mut body, &mut 0, place).unwrap() = odd;
-        match dialect.request(body.to_string().as_bytes()) {
+        match dialect.request(&sent(body.to_string().as_bytes())) {
             Ok(asked) => {
                 for to in DIALECTS {
                     let sent = to.write(&asked.prompt, true);
@@ -241,7 +242,7 @@ proptest! {
         let mut body = body.to_string().into_bytes();
         let at = at.index(body.len());
         body[at] = byte;
-        if let Ok(asked) = dialect.request(&body) {
+        if let Ok(asked) = dialect.request(&sent(&body)) {
             prop_assert!(scan(&body).is_some(), "{:?}", asked.prompt.model);
         }
     }

@@ -1,5 +1,6 @@
 //! Laws of the callers' direction: requests are read, answers and streams written, in any pair.
 
+use crate::sent;
 use proptest::prelude::*;
 use wire::dialect::{DIALECTS, Dialect, Shown, named};
 use wire::event::Event;
@@ -54,7 +55,7 @@ fn a_plain_request_is_the_same_prompt_in_every_dialect() {
         } else {
             assert_eq!(written.dropped, [""; 0], "{}", dialect.name());
         }
-        let mut read = dialect.request(&written.body).unwrap();
+        let mut read = dialect.request(&sent(&written.body)).unwrap();
         if dialect.path_for("m", true) != dialect.path() {
             // There the model and the stream are in the path.
             read.prompt.model = "m".into();
@@ -176,7 +177,7 @@ proptest! {
     #[test]
     fn no_request_makes_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         for dialect in DIALECTS {
-            drop(dialect.request(&bytes));
+            drop(dialect.request(&sent(&bytes)));
         }
     }
 
@@ -191,7 +192,7 @@ proptest! {
     ) {
         let body = format!("{{\"model\":\"m\",\"messages\":[],\"{field}\":{value}}}");
         for dialect in DIALECTS {
-            drop(dialect.request(body.as_bytes()));
+            drop(dialect.request(&sent(body.as_bytes())));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Input that nobody should send: huge, deep, twofold, half. Nothing panics, nothing is lost.
 
+use crate::sent;
 use serde_json::Value;
 use wire::dialect::{DIALECTS, Dialect, Shown, named, rename, scan};
 use wire::event::{Event, Part};
@@ -106,7 +107,7 @@ fn what_nests_without_end_breaks_no_reader() {
         for dialect in DIALECTS {
             let bytes = body.as_bytes();
             assert!(
-                dialect.request(bytes).is_err(),
+                dialect.request(&sent(bytes)).is_err(),
                 "{} takes {} bytes",
                 dialect.name(),
                 body.len()
@@ -126,7 +127,7 @@ fn what_nests_without_end_breaks_no_reader() {
         r#"{{"model":"m","max_tokens":1,"messages":[{{"role":"user","content":"x"}}],
         "tools":[{{"name":"f","input_schema":{schema}}}]}}"#
     );
-    assert!(named("anthropic").unwrap().request(body.as_bytes()).is_ok());
+    assert!(named("anthropic").unwrap().request(&sent(body.as_bytes())).is_ok());
 }
 
 /// Numbers that no `f64` holds, a key twice, an escape that could be shorter, blanks.
@@ -142,7 +143,7 @@ fn odd_arguments_reach_every_dialect_to_the_byte() {
         "tool_use_id":"t1","content":"ok"}}]}}],"house":{ODD}}}"#,
         call("input")
     );
-    let asked = named("anthropic").unwrap().request(ask.as_bytes()).unwrap();
+    let asked = named("anthropic").unwrap().request(&sent(ask.as_bytes())).unwrap();
     let quoted = serde_json::to_string(ODD).unwrap();
     for to in DIALECTS {
         let sent = String::from_utf8(to.write(&asked.prompt, false)).unwrap();
@@ -198,7 +199,7 @@ fn half_a_character_is_shown_as_such_and_the_rest_is_kept() {
         }
         let ask =
             format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{escaped}"}}]}}"#);
-        let asked = openai.request(ask.as_bytes()).unwrap();
+        let asked = openai.request(&sent(ask.as_bytes())).unwrap();
         assert_eq!(asked.prompt.messages[0].plain(), expected);
     }
 }
@@ -242,7 +243,7 @@ fn unknown_roles_are_refused_and_unknown_fields_are_kept() {
             "ollama_generate" | "openai_completions" => continue,
             _ => r#""messages":[{"role":"wizard","content":"x"}]"#,
         };
-        let fault = dialect.request(format!(r#"{{"model":"m",{messages}}}"#).as_bytes());
+        let fault = dialect.request(&sent(format!(r#"{{"model":"m",{messages}}}"#).as_bytes()));
         let fault = fault.expect_err(name);
         assert!(fault.text().contains("role"), "{name}: {fault}");
     }
@@ -250,7 +251,7 @@ fn unknown_roles_are_refused_and_unknown_fields_are_kept() {
         let body = dialect.write(&prompt(vec![Message::text(Role::User, "x")]), false);
         let body = String::from_utf8(body).unwrap();
         let body = body.replacen('{', &format!(r#"{{"some_new_field": {ODD},"#), 1);
-        let asked = dialect.request(body.as_bytes()).unwrap();
+        let asked = dialect.request(&sent(body.as_bytes())).unwrap();
         let sent = String::from_utf8(dialect.write(&asked.prompt, false)).unwrap();
         assert!(sent.contains(&format!(r#""some_new_field":{ODD}"#)), "{}", dialect.name());
         assert_eq!(asked.unknown, ["some_new_field"], "{}", dialect.name());
@@ -263,9 +264,9 @@ fn what_is_no_text_reaches_no_reader_as_one() {
         let mut body = dialect.write(&prompt(vec![Message::text(Role::User, "grün")]), false);
         let at = body.iter().position(|byte| *byte == 0xc3).unwrap();
         body[at] = 0xff;
-        assert!(dialect.request(&body).is_err(), "{}", dialect.name());
+        assert!(dialect.request(&sent(&body)).is_err(), "{}", dialect.name());
         body.truncate(at);
-        assert!(dialect.request(&body).is_err(), "{}", dialect.name());
+        assert!(dialect.request(&sent(&body)).is_err(), "{}", dialect.name());
         let answer = String::from_utf8(dialect.write(&prompt(Vec::new()), false)).unwrap();
         assert!(serde_json::from_str::<Value>(&answer).is_ok());
     }

@@ -81,7 +81,7 @@ fn block() -> impl Strategy<Value = Block> {
     let id = || prop::sample::select(vec!["a", "b", "c.d"]).prop_map(str::to_owned);
     let raw = |value: Value| RawValue::from_string(value.to_string()).unwrap();
     prop_oneof![
-        "[ a-c\n\u{e9}\"]{0,6}".prop_map(Block::Text),
+        "[ a-c\n\u{e9}\"]{0,6}".prop_map(|text| Block::Text(text.into())),
         Just(Block::Thinking { text: "hm".to_owned(), signature: None }),
         (id(), json()).prop_map(move |(id, value)| Block::ToolUse {
             id,

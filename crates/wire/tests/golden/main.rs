@@ -16,6 +16,8 @@ mod errors;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod prompts;
@@ -27,3 +29,9 @@ mod show;
 mod shown;
 #[cfg(test)]
 mod versions;
+
+/// A request as it comes in.
+#[cfg(test)]
+fn sent(body: impl AsRef<[u8]>) -> bytes::Bytes {
+    bytes::Bytes::copy_from_slice(body.as_ref())
+}

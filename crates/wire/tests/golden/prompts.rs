@@ -28,7 +28,7 @@ fn block(value: &Value) -> Block {
     } else if let Some(kind) = value.get("other") {
         Block::Other { kind: text(kind) }
     } else {
-        Block::Text(text(&value["text"]))
+        Block::Text(text(&value["text"]).into())
     }
 }
 

@@ -78,7 +78,7 @@ fn shortened(content: &Content, is_strange: &dyn Fn(&str) -> bool) -> Option<Con
 /// What every dialect can read of a reply.
 fn rewritten(message: &Message) -> Content {
     let parts = message.blocks.iter().filter_map(|block| match block {
-        Block::Text(text) => Some(json!({"type": "text", "text": text})),
+        Block::Text(text) => Some(json!({"type": "text", "text": text.as_str()})),
         Block::Thinking { text, .. } => Some(json!({"type": "thinking", "thinking": text})),
         Block::ToolUse { id, name, input } => {
             let input: Value = serde_json::from_str(input.get()).unwrap_or_else(|_| json!({}));

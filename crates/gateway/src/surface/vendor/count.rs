@@ -16,7 +16,8 @@ pub(super) async fn tokens(target: &Target, prompt: Prompt) -> u64 {
 /// The tokens of everything that is text in a prompt, by our own estimate.
 pub(super) fn estimate(prompt: &Prompt) -> u64 {
     let texts = prompt.messages.iter().flat_map(|m| &m.blocks).filter_map(|block| match block {
-        Block::Text(text) | Block::Thinking { text, .. } => Some(text.as_str()),
+        Block::Text(text) => Some(text.as_str()),
+        Block::Thinking { text, .. } => Some(text.as_str()),
         Block::ToolUse { input, .. } => Some(input.get()),
         _ => None,
     });

@@ -465,7 +465,10 @@ mod tests {
             {"role":"tool","tool_call_id":"y","content":"28"},
             {"role":"user","content":"and?"}]}"#;
         let read = |name: &str, body: &str| {
-            let asked = wire::dialect::named(name).unwrap().request(body.as_bytes()).unwrap();
+            let asked = wire::dialect::named(name)
+                .unwrap()
+                .request(&bytes::Bytes::copy_from_slice(body.as_bytes()))
+                .unwrap();
             Told::of(asked.prompt.messages.iter())
         };
         let (one, two) = (read("anthropic", anthropic), read("openai_chat", openai));

@@ -1,20 +1,26 @@
 //! Reads a caller's request.
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::{NAME, content, knobs};
 use crate::dialect::ask::{self, Asked, wrong};
 use crate::dialect::fields::{self, Fields};
+use crate::dialect::judged::Judged;
 use crate::dialect::text::Array;
 use crate::fault::{Code, Fault};
 use crate::prompt::{Message, Raw, Role, Tool};
 
 /// Reads the body.
-pub(super) fn request(body: &[u8]) -> Result<Asked, Fault> {
+pub(super) fn request(body: &Bytes) -> Result<Asked, Fault> {
     let mut asked = Asked::of(NAME);
     asked.wants_usage = true;
-    for (name, raw) in ask::body(body)?.iter() {
-        field(&mut asked, name, raw)?;
+    let judged = Judged::of(body);
+    for (name, raw) in ask::body(body, judged.as_ref())?.iter() {
+        match name {
+            "messages" => asked.prompt.messages = messages(raw, judged.as_ref())?,
+            _ => field(&mut asked, name, raw)?,
+        }
     }
     asked.done(true, "messages")
 }
@@ -32,7 +38,6 @@ fn field(asked: &mut Asked, name: &str, raw: &RawValue) -> Result<(), Fault> {
             let is_list = raw.get().starts_with('[');
             prompt.system_raw = is_list.then(|| Raw { dialect: NAME.into(), json: raw.to_owned() });
         }
-        "messages" => prompt.messages = messages(raw)?,
         "tools" => prompt.tools = tools(raw)?,
         "temperature" => prompt.knobs.temperature = ask::number(name, raw)?,
         "top_p" => prompt.knobs.top_p = ask::number(name, raw)?,
@@ -58,15 +63,13 @@ fn field(asked: &mut Asked, name: &str, raw: &RawValue) -> Result<(), Fault> {
     Ok(())
 }
 
-fn messages(raw: &RawValue) -> Result<Vec<Message>, Fault> {
-    let items = ask::list("messages", raw)?;
-    let read = |(at, item): (usize, &RawValue)| message(at, item);
-    items.into_iter().enumerate().map(read).collect()
+fn messages(raw: &RawValue, judged: Option<&Judged>) -> Result<Vec<Message>, Fault> {
+    let read = |item: Result<_, _>| item.and_then(message);
+    ask::objects("messages", raw, judged)?.map(read).collect()
 }
 
-fn message(at: usize, raw: &RawValue) -> Result<Message, Fault> {
+fn message((at, _, message): (usize, &RawValue, Fields<'_>)) -> Result<Message, Fault> {
     let field = |name: &str| format!("messages.{at}.{name}");
-    let message = ask::object(format!("messages.{at}"), raw)?;
     let role = message.string("role");
     let role = match role.as_deref() {
         Some("user") => Role::User,
@@ -78,7 +81,7 @@ fn message(at: usize, raw: &RawValue) -> Result<Message, Fault> {
     let content = content.ok_or_else(|| ask::missing(&field("content")))?;
     let shown = if role == Role::Assistant { presentable(content) } else { None };
     let json = shown.as_deref().unwrap_or(content);
-    let blocks = content::blocks(json).map_err(|text| {
+    let blocks = content::blocks(json, message.judged()).map_err(|text| {
         let details = serde_json::json!({"field": field("content")});
         Fault::new(Code::InvalidInput, format!("{text} (in `{}`)", field("content")))
             .details(details)

@@ -7,23 +7,25 @@ use serde_json::value::RawValue;
 use super::NAME;
 use crate::dialect::ask::is_flat;
 use crate::dialect::fields::{self, Fields};
+use crate::dialect::judged::Judged;
 use crate::prompt::{Block, Media, Message, Raw, Role, Source};
 
 /// Reads content: an array of blocks, or a string.
 ///
 /// # Errors
 /// What is wrong, as the text of a fault.
-pub(super) fn blocks(content: &RawValue) -> Result<Vec<Block>, String> {
-    if !is_flat(content.get().as_bytes()) {
+pub(super) fn blocks(content: &RawValue, judged: Option<&Judged>) -> Result<Vec<Block>, String> {
+    if judged.is_none() && !is_flat(content.get().as_bytes()) {
         return Err("`content` nests too deep".to_owned());
     }
-    if let Some(text) = fields::string(content) {
-        return Ok(vec![Block::Text(text.into_owned())]);
+    if let Some(text) = fields::said(content, judged) {
+        return Ok(vec![Block::Text(text)]);
     }
-    let items = fields::items(content).ok_or("`content` must be an array of blocks or a string")?;
+    let items = fields::parts(content, judged);
+    let items = items.ok_or("`content` must be an array of blocks or a string")?;
     let mut blocks = Vec::with_capacity(items.len());
     for item in items {
-        block(item, &mut blocks)?;
+        block(item, judged, &mut blocks)?;
     }
     Ok(blocks)
 }
@@ -31,7 +33,7 @@ pub(super) fn blocks(content: &RawValue) -> Result<Vec<Block>, String> {
 /// Makes the model's message of its content; the bytes are kept unless the content is one plain
 /// text, which is written from its text just as well.
 pub(super) fn answer(content: Box<RawValue>) -> Result<Message, String> {
-    let blocks = blocks(&content)?;
+    let blocks = blocks(&content, None)?;
     let is_plain = match fields::items(&content).as_deref() {
         Some([only]) => is_plain(only),
         Some(items) => items.is_empty(),
@@ -41,15 +43,18 @@ pub(super) fn answer(content: Box<RawValue>) -> Result<Message, String> {
     Ok(Message { role: Role::Assistant, blocks, raw })
 }
 
-fn block(raw: &RawValue, out: &mut Vec<Block>) -> Result<(), String> {
-    let block = Fields::read(raw).ok_or("a content block must be an object")?;
+fn block(raw: &RawValue, judged: Option<&Judged>, out: &mut Vec<Block>) -> Result<(), String> {
+    let block = Fields::part(raw, judged).ok_or("a content block must be an object")?;
     let kind = block.string("type").ok_or("a content block must have a `type`")?;
     let text = |name: &str| {
         let value = block.string(name).map(Cow::into_owned);
         value.ok_or_else(|| format!("a `{kind}` block must have the string `{name}`"))
     };
     out.push(match kind.as_ref() {
-        "text" => Block::Text(text("text")?),
+        "text" => match block.said("text") {
+            Some(text) => Block::Text(text),
+            None => Block::Text(text("text")?.into()),
+        },
         "thinking" => Block::Thinking {
             // Where thoughts are not displayed the text may be absent; the signature counts.
             text: text("thinking").unwrap_or_default(),
@@ -97,11 +102,11 @@ fn media(block: &Fields<'_>) -> Option<Media> {
 /// The text of a tool's result, and its pictures and documents; other parts are named by their
 /// type.
 fn result(content: &RawValue) -> (String, Vec<Block>) {
-    let Ok(blocks) = blocks(content) else { return (content.get().to_owned(), Vec::new()) };
+    let Ok(blocks) = blocks(content, None) else { return (content.get().to_owned(), Vec::new()) };
     let (mut texts, mut media) = (Vec::new(), Vec::new());
     for block in blocks {
         match block {
-            Block::Text(text) if !text.is_empty() => texts.push(text),
+            Block::Text(text) if !text.is_empty() => texts.push(text.into()),
             Block::Other { kind } => texts.push(format!("[{kind}]")),
             Block::Image(_) | Block::Document(_) | Block::Audio(_) => media.push(block),
             Block::Text(_)
@@ -128,8 +133,8 @@ pub(super) fn system(raw: &RawValue) -> Option<String> {
     if raw.get() == "null" {
         return Some(String::new());
     }
-    let texts = blocks(raw).ok()?.into_iter().map(|block| match block {
-        Block::Text(text) => Some(text),
+    let texts = blocks(raw, None).ok()?.into_iter().map(|block| match block {
+        Block::Text(text) => Some(text.into()),
         _ => None,
     });
     let texts: Vec<String> = texts.collect::<Option<_>>()?;

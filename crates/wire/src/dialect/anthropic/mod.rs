@@ -9,6 +9,8 @@ mod stream;
 mod version;
 mod write;
 
+use bytes::Bytes;
+
 use super::intake::Intake;
 use super::losses::Losses;
 use super::{Asked, Dialect, Shown, StreamReader, StreamWriter, Written, report};
@@ -58,11 +60,11 @@ impl Dialect for Anthropic {
     }
 
     fn message(&self, role: Role, raw: Raw) -> Result<Message, Fault> {
-        let blocks =
-            content::blocks(&raw.json).map_err(|text| Fault::new(Code::InvalidInput, text))?;
+        let blocks = content::blocks(&raw.json, None)
+            .map_err(|text| Fault::new(Code::InvalidInput, text))?;
         Ok(Message { role, blocks, raw: Some(raw) })
     }
-    fn request(&self, body: &[u8]) -> Result<Asked, Fault> {
+    fn request(&self, body: &Bytes) -> Result<Asked, Fault> {
         ask::request(body)
     }
 

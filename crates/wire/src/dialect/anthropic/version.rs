@@ -1,6 +1,7 @@
 //! The API's versions, and a request of one as a request of the other. Answers are the same in
 //! both.
 
+use bytes::Bytes;
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
@@ -141,7 +142,7 @@ fn said(content: &[u8], lost: &mut Vec<String>) -> Option<Vec<u8>> {
         note(lost, "document");
         let list = [b"[", block, b"]"].concat();
         let raw: Option<&RawValue> = serde_json::from_slice(&list).ok();
-        let text = raw.and_then(|raw| content::blocks(raw).ok()).and_then(|blocks| {
+        let text = raw.and_then(|raw| content::blocks(raw, None).ok()).and_then(|blocks| {
             match blocks.into_iter().next() {
                 Some(Block::Document(media)) => match media.source {
                     Source::Text(text) => Some(text.to_string()),
@@ -222,7 +223,7 @@ impl Dialect for AnthropicSecond {
         Anthropic.message(role, raw)
     }
 
-    fn request(&self, body: &[u8]) -> Result<Asked, Fault> {
+    fn request(&self, body: &Bytes) -> Result<Asked, Fault> {
         Anthropic.request(body)
     }
 

@@ -12,7 +12,7 @@ use crate::dialect::pairs::{self, Pairs};
 use crate::dialect::show;
 use crate::dialect::text::{Array, Object};
 use crate::dialect::transcript;
-use crate::prompt::{Block, Media, Message, Prompt, Role, Source, Tool};
+use crate::prompt::{Block, Media, Message, Prompt, Role, Source, Text, Tool};
 
 /// The API requires a limit; this is the one a caller gets who names none.
 pub(super) const MAX_TOKENS_DEFAULT: u32 = 1024;
@@ -88,7 +88,7 @@ impl<'a> Turns<'a> {
             Role::System => match own_content(message) {
                 // Who wrote it so asks for a model that takes it.
                 Some(content) => self.turn("system", content),
-                None => self.user(&format!("[System message]\n{}", message.plain())),
+                None => self.user(&format!("[System message]\n{}", message.plain()).into()),
             },
             Role::Assistant => self.assistant(message),
             Role::User | Role::Tool => match own_content(message) {
@@ -112,10 +112,10 @@ impl<'a> Turns<'a> {
                     self.results.push(result(id, content, *is_error));
                 }
                 Block::ToolResult { id, content, .. } => {
-                    parts.push(Part::Text(pairs::orphan(id, content).into()));
+                    parts.push(Part::Text(Cow::Owned(pairs::orphan(id, content).into())));
                 }
-                Block::Text(text) if !text.trim().is_empty() => {
-                    parts.push(Part::Text(text.into()));
+                Block::Text(text) if !text.is_blank() => {
+                    parts.push(Part::Text(Cow::Borrowed(text)));
                 }
                 Block::Image(media) | Block::Document(media) => {
                     match media_block(block.kind(), media) {
@@ -133,8 +133,8 @@ impl<'a> Turns<'a> {
         match parts.as_slice() {
             [] if self.results.len() > before => {}
             [] => match stand_in(message).as_str() {
-                "" => self.user(EMPTY),
-                kinds => self.user(kinds),
+                "" => self.user(&EMPTY.into()),
+                kinds => self.user(&kinds.into()),
             },
             [Part::Text(one)] => self.user(one),
             several => {
@@ -173,15 +173,15 @@ impl<'a> Turns<'a> {
         self.pairs.opens(message);
     }
 
-    fn user(&mut self, text: &str) {
+    fn user(&mut self, text: &Text) {
         self.says("user", text);
     }
 
-    fn says(&mut self, role: &str, text: &str) {
+    fn says(&mut self, role: &str, text: &Text) {
         self.flush();
         let mut object = Object::begin(self.list.item());
         object.string("role", role);
-        object.string("content", text);
+        object.said("content", text);
         object.end();
     }
 
@@ -220,7 +220,7 @@ fn own_content(message: &Message) -> Option<&str> {
 fn says_something(message: &Message) -> bool {
     let is_own = own_content(message).is_some();
     message.blocks.iter().any(|block| match block {
-        Block::Text(text) => !text.trim().is_empty(),
+        Block::Text(text) => !text.is_blank(),
         Block::ToolUse { .. } => true,
         Block::Other { kind } => is_own && kind != "redacted_thinking",
         Block::Thinking { .. }
@@ -233,7 +233,7 @@ fn says_something(message: &Message) -> bool {
 
 fn assistant_block(block: &Block, losses: &Losses) -> Option<String> {
     match block {
-        Block::Text(text) if !text.trim().is_empty() => Some(text_block(text)),
+        Block::Text(text) if !text.is_blank() => Some(text_block(text)),
         Block::ToolUse { id, name, input } => {
             let mut out = String::new();
             let mut object = Object::begin(&mut out);
@@ -266,7 +266,7 @@ fn assistant_block(block: &Block, losses: &Losses) -> Option<String> {
 
 /// A part of a user's message.
 enum Part<'a> {
-    Text(Cow<'a, str>),
+    Text(Cow<'a, Text>),
     /// The block as it is written.
     Media(String),
 }
@@ -322,11 +322,11 @@ fn media_block(kind: &str, media: &Media) -> Option<String> {
     })
 }
 
-fn text_block(text: &str) -> String {
+fn text_block(text: &Text) -> String {
     let mut out = String::new();
     let mut object = Object::begin(&mut out);
     object.string("type", "text");
-    object.string("text", text);
+    object.said("text", text);
     object.end();
     out
 }

@@ -1,5 +1,6 @@
 //! Reads a caller's request.
 
+use bytes::Bytes;
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
@@ -7,14 +8,16 @@ use serde_json::value::RawValue;
 use super::{NAME, config, content};
 use crate::dialect::ask::{self, Asked, wrong};
 use crate::dialect::fields::{self, Fields};
+use crate::dialect::judged::Judged;
 use crate::fault::{Code, Fault};
 use crate::prompt::{Message, Raw, Role, Tool};
 
 /// Reads the body. The model and whether to stream are for the reader of the path to add.
-pub(super) fn request(body: &[u8]) -> Result<Asked, Fault> {
+pub(super) fn request(body: &Bytes) -> Result<Asked, Fault> {
     let mut asked = Asked::of(NAME);
     asked.wants_usage = true;
-    for (name, raw) in ask::body(body)?.iter() {
+    let judged = Judged::of(body);
+    for (name, raw) in ask::body(body, judged.as_ref())?.iter() {
         match name {
             _ if raw.get() == "null" => {}
             "model" | "modelId" => {

@@ -33,7 +33,7 @@ fn block(raw: &RawValue, out: &mut Vec<Block>) -> Result<(), String> {
     };
     if kind == "text" {
         let text = fields::string(value).ok_or("`text` must be a string")?;
-        out.push(Block::Text(text.into_owned()));
+        out.push(Block::Text(text.into()));
         return Ok(());
     }
     let other = || Block::Other { kind: kind.to_owned() };
@@ -59,7 +59,7 @@ fn block(raw: &RawValue, out: &mut Vec<Block>) -> Result<(), String> {
         "citationsContent" => {
             let texts = inner.find("content").and_then(fields::items).unwrap_or_default();
             let text = |raw: &RawValue| Fields::read(raw)?.string("text").map(Cow::into_owned);
-            out.push(Block::Text(texts.into_iter().filter_map(text).collect()));
+            out.push(Block::Text(texts.into_iter().filter_map(text).collect::<String>().into()));
         }
         _ => out.push(media::read(kind, &inner).unwrap_or_else(other)),
     }
@@ -101,7 +101,7 @@ fn result(content: &RawValue) -> (String, Vec<Block>) {
         }
         for block in blocks {
             match block {
-                Block::Text(text) => texts.push(text),
+                Block::Text(text) => texts.push(text.into()),
                 Block::Image(_) | Block::Document(_) | Block::Audio(_) => media.push(block),
                 other => texts.push(format!("[{}]", other.kind())),
             }
@@ -133,7 +133,7 @@ pub(super) fn is_plain(content: &RawValue) -> bool {
 /// Reads instructions: text blocks, which are joined by blank lines; `None` when there are others.
 pub(super) fn system(raw: &RawValue) -> Option<String> {
     let texts = blocks(raw).ok()?.into_iter().filter_map(|block| match block {
-        Block::Text(text) => Some(Some(text)),
+        Block::Text(text) => Some(Some(text.into())),
         // A mark for the provider's cache says nothing to the model.
         Block::Other { kind } if kind == "cachePoint" => None,
         _ => Some(None),

@@ -9,6 +9,8 @@ mod show;
 mod stream;
 mod write;
 
+use bytes::Bytes;
+
 use super::intake::Intake;
 use super::losses::Losses;
 use super::segment::segment;
@@ -73,7 +75,7 @@ impl Dialect for BedrockConverse {
         Ok(Message { role, blocks, raw: Some(raw) })
     }
 
-    fn request(&self, body: &[u8]) -> Result<Asked, Fault> {
+    fn request(&self, body: &Bytes) -> Result<Asked, Fault> {
         ask::request(body)
     }
 

@@ -150,7 +150,7 @@ impl<'a> Turns<'_, 'a> {
                 Block::ToolResult { id, content, .. } => {
                     rest.push(text_block(&pairs::orphan(id, content)));
                 }
-                Block::Text(text) if text.trim().is_empty() => {}
+                Block::Text(text) if text.is_blank() => {}
                 Block::Text(text) => rest.push(text_block(text)),
                 Block::Image(_) | Block::Document(_) | Block::Audio(_) => {
                     match media::write(block) {
@@ -175,7 +175,7 @@ impl<'a> Turns<'_, 'a> {
     fn assistant(&mut self, message: &'a Message) {
         for block in &message.blocks {
             match block {
-                Block::Text(text) if text.trim().is_empty() => {}
+                Block::Text(text) if text.is_blank() => {}
                 Block::Text(text) => self.say("assistant", text_block(text)),
                 Block::ToolUse { id, name, input } => {
                     self.say("assistant", call(id, name, input.get()));

@@ -1,21 +1,24 @@
 //! Reads a caller's request.
 
+use bytes::Bytes;
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
 use super::{NAME, content, documents, knobs};
 use crate::dialect::ask::{self, Asked, wrong};
+use crate::dialect::judged::Judged;
 use crate::dialect::openai_chat::ask::read_function;
 use crate::fault::{Code, Fault};
 use crate::prompt::{Media, Message, Raw, Role, Tool};
 
 /// Reads the body.
-pub(super) fn request(body: &[u8]) -> Result<Asked, Fault> {
+pub(super) fn request(body: &Bytes) -> Result<Asked, Fault> {
     let mut asked = Asked::of(NAME);
     asked.wants_usage = true;
     let mut brought: Vec<Media> = Vec::new();
-    for (name, raw) in ask::body(body)?.iter() {
+    let judged = Judged::of(body);
+    for (name, raw) in ask::body(body, judged.as_ref())?.iter() {
         match name {
             _ if raw.get() == "null" => {}
             "model" => asked.prompt.model = ask::text(name, raw)?.unwrap_or_default(),

@@ -28,7 +28,7 @@ pub(super) fn blocks(message: &RawValue) -> Result<Vec<Block>, String> {
         // The plan is what other APIs have as text beside the calls; thoughts stand before it.
         let is_thought = |block: &Block| matches!(block, Block::Thinking { .. });
         let at = blocks.iter().take_while(|block| is_thought(block)).count();
-        blocks.insert(at, Block::Text(plan.into_owned()));
+        blocks.insert(at, Block::Text(plan.into()));
     }
     if let Some(calls) = message.find("tool_calls") {
         for call in fields::items(calls).ok_or("`tool_calls` must be an array")? {
@@ -42,7 +42,7 @@ pub(super) fn blocks(message: &RawValue) -> Result<Vec<Block>, String> {
 fn parts(content: &RawValue, blocks: &mut Vec<Block>) -> Result<(), String> {
     if let Some(text) = fields::string(content) {
         if !text.is_empty() {
-            blocks.push(Block::Text(text.into_owned()));
+            blocks.push(Block::Text(text.into()));
         }
         return Ok(());
     }
@@ -50,7 +50,7 @@ fn parts(content: &RawValue, blocks: &mut Vec<Block>) -> Result<(), String> {
         let part = Fields::read(part).ok_or("a content part must be an object")?;
         let kind = part.string("type").unwrap_or_default();
         let block = match kind.as_ref() {
-            "text" => part.string("text").map(|text| Block::Text(text.into_owned())),
+            "text" => part.string("text").map(|text| Block::Text(text.into())),
             "thinking" => part
                 .string("thinking")
                 .map(|text| Block::Thinking { text: text.into_owned(), signature: None }),
@@ -76,7 +76,7 @@ fn result(content: &RawValue) -> String {
         return content.get().to_owned();
     }
     let text = |block: Block| match block {
-        Block::Text(text) => Some(text),
+        Block::Text(text) => Some(text.into()),
         Block::Document(Media { source: Source::Text(text), .. }) => Some(text.to_string()),
         _ => None,
     };

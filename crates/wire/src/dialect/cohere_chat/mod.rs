@@ -9,6 +9,8 @@ mod show;
 mod stream;
 mod write;
 
+use bytes::Bytes;
+
 use super::intake::Intake;
 use super::losses::Losses;
 use super::{Asked, Dialect, Shown, StreamReader, StreamWriter, Written, report};
@@ -61,7 +63,7 @@ impl Dialect for CohereChat {
         Ok(Message { role, blocks, raw: Some(raw) })
     }
 
-    fn request(&self, body: &[u8]) -> Result<Asked, Fault> {
+    fn request(&self, body: &Bytes) -> Result<Asked, Fault> {
         ask::request(body)
     }
 

@@ -3,6 +3,8 @@
 //! Invariant: the same prompt gives the same bytes, and a prompt with a message more gives a body
 //! that agrees with the former up to the end of its last message.
 
+use std::borrow::Cow;
+
 use super::{NAME, knobs};
 use crate::dialect::body::{Body, room};
 use crate::dialect::losses::Losses;
@@ -48,7 +50,7 @@ fn media_part(block: &Block, media: &Media) -> Option<Part<'static>> {
         }
         (Block::Document(_), Source::Text(text)) => {
             let title = media.name.as_ref().map(|name| format!("[{name}]\n")).unwrap_or_default();
-            Some(Part::Text(format!("{title}{text}").into()))
+            Some(Part::Text(Cow::Owned(format!("{title}{text}").into())))
         }
         _ => None,
     }

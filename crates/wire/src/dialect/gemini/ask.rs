@@ -1,5 +1,6 @@
 //! Reads a caller's request.
 
+use bytes::Bytes;
 use std::borrow::Cow;
 
 use serde_json::Value;
@@ -9,14 +10,16 @@ use super::content::{camel, find};
 use super::{NAME, config, content};
 use crate::dialect::ask::{self, Asked, wrong};
 use crate::dialect::fields::{self, Fields};
+use crate::dialect::judged::Judged;
 use crate::fault::{Code, Fault};
 use crate::prompt::{Block, Message, Raw, Role, Tool};
 
 /// Reads the body. The model and whether to stream are for the reader of the path to add.
-pub(super) fn request(body: &[u8]) -> Result<Asked, Fault> {
+pub(super) fn request(body: &Bytes) -> Result<Asked, Fault> {
     let mut asked = Asked::of(NAME);
     asked.wants_usage = true;
-    for (name, raw) in ask::body(body)?.iter() {
+    let judged = Judged::of(body);
+    for (name, raw) in ask::body(body, judged.as_ref())?.iter() {
         match camel(name).as_str() {
             _ if raw.get() == "null" => {}
             "model" => asked.prompt.model = ask::text(name, raw)?.unwrap_or_default(),
@@ -53,7 +56,7 @@ fn instruction(raw: &RawValue) -> Result<String, Fault> {
 
 fn text(block: Block) -> Option<String> {
     match block {
-        Block::Text(text) => Some(text),
+        Block::Text(text) => Some(text.into()),
         _ => None,
     }
 }

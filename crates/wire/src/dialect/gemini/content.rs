@@ -71,7 +71,7 @@ pub(super) fn part(at: usize, raw: &RawValue, blocks: &mut Vec<Block>) -> Result
         if is_thought {
             blocks.push(Block::Thinking { text: text.into_owned(), signature });
         } else if !text.is_empty() {
-            blocks.push(Block::Text(text.into_owned()));
+            blocks.push(Block::Text(text.into()));
         }
         return Ok(());
     }

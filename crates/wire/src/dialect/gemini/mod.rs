@@ -8,6 +8,8 @@ mod show;
 mod stream;
 mod write;
 
+use bytes::Bytes;
+
 use super::intake::Intake;
 use super::losses::Losses;
 use super::segment::segment;
@@ -68,7 +70,7 @@ impl Dialect for Gemini {
         Ok(Message { role, blocks, raw: Some(raw) })
     }
 
-    fn request(&self, body: &[u8]) -> Result<Asked, Fault> {
+    fn request(&self, body: &Bytes) -> Result<Asked, Fault> {
         ask::request(body)
     }
 

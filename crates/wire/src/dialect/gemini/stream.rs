@@ -109,8 +109,8 @@ impl Machine {
         let part = Fields::read(raw).unwrap_or_default();
         let is_plain = part.iter().all(|(name, _)| matches!(name, "text" | "thought"));
         let (kind, text) = match &block {
-            Some(Block::Text(text)) => (Kind::Text, text),
-            Some(Block::Thinking { text, .. }) => (Kind::Thinking, text),
+            Some(Block::Text(text)) => (Kind::Text, text.as_str()),
+            Some(Block::Thinking { text, .. }) => (Kind::Thinking, text.as_str()),
             Some(block) => {
                 self.close(out);
                 self.whole(block, out);
@@ -127,12 +127,12 @@ impl Machine {
         };
         let index = self.turn_to(kind, out);
         out.push(match kind {
-            Kind::Text => Event::Text { index, text: text.clone() },
-            Kind::Thinking => Event::Thinking { index, text: text.clone() },
+            Kind::Text => Event::Text { index, text: text.to_owned() },
+            Kind::Thinking => Event::Thinking { index, text: text.to_owned() },
         });
         match self.pieces.last_mut() {
             Some(Piece::Plain(last, held)) if is_plain && *last == kind => held.push_str(text),
-            _ if is_plain => self.pieces.push(Piece::Plain(kind, text.clone())),
+            _ if is_plain => self.pieces.push(Piece::Plain(kind, text.to_owned())),
             _ => self.pieces.push(Piece::Raw(raw.to_owned())),
         }
         Ok(())

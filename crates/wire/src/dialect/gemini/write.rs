@@ -138,7 +138,7 @@ impl<'a> Contents<'a> {
                     has_text = true;
                     parts.push(text_part(&pairs::orphan(id, content)));
                 }
-                Block::Text(text) if text.trim().is_empty() => {}
+                Block::Text(text) if text.is_blank() => {}
                 Block::Text(text) => {
                     has_text = true;
                     parts.push(text_part(text));
@@ -177,7 +177,7 @@ impl<'a> Contents<'a> {
         let mut is_signed = !self.is_checked;
         for block in &message.blocks {
             match block {
-                Block::Text(text) if text.trim().is_empty() => {}
+                Block::Text(text) if text.is_blank() => {}
                 Block::Text(text) => parts.push(text_part(text)),
                 Block::ToolUse { name, input, .. } => {
                     // Of calls made at once the first is checked.

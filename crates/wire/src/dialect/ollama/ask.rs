@@ -1,5 +1,6 @@
 //! Reads a caller's request.
 
+use bytes::Bytes;
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
@@ -7,18 +8,20 @@ use serde_json::value::RawValue;
 use super::{CHAT, Door, GENERATE, content, options};
 use crate::dialect::ask::{self, Asked, wrong};
 use crate::dialect::fields::Fields;
+use crate::dialect::judged::Judged;
 use crate::dialect::openai_chat::ask::read_function;
 use crate::fault::{Code, Fault};
 use crate::prompt::{Block, Message, Raw, Role, Tool};
 
 /// Reads the body.
-pub(super) fn request(door: Door, body: &[u8]) -> Result<Asked, Fault> {
+pub(super) fn request(door: Door, body: &Bytes) -> Result<Asked, Fault> {
     let dialect = if door == Door::Chat { CHAT } else { GENERATE };
     let mut asked = Asked::of(dialect);
     asked.wants_usage = true;
     asked.stream = true;
     let (mut text, mut images) = (None, Vec::new());
-    for (name, raw) in ask::body(body)?.iter() {
+    let judged = Judged::of(body);
+    for (name, raw) in ask::body(body, judged.as_ref())?.iter() {
         match (door, name) {
             _ if raw.get() == "null" => {}
             (_, "model") => asked.prompt.model = ask::text(name, raw)?.unwrap_or_default(),
@@ -44,7 +47,7 @@ pub(super) fn request(door: Door, body: &[u8]) -> Result<Asked, Fault> {
     }
     if let Some(text) = text.filter(|text| !text.is_empty() || !images.is_empty()) {
         let mut blocks = images;
-        blocks.push(Block::Text(text));
+        blocks.push(Block::Text(text.into()));
         asked.prompt.messages = vec![Message { role: Role::User, blocks, raw: None }];
     }
     asked.done(true, if door == Door::Chat { "messages" } else { "prompt" })

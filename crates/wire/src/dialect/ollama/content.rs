@@ -32,7 +32,7 @@ pub(super) fn blocks(message: &RawValue) -> Result<Vec<Block>, String> {
         blocks.push(Block::Thinking { text: text.into_owned(), signature: None });
     }
     if !content.is_empty() {
-        blocks.push(Block::Text(content.into_owned()));
+        blocks.push(Block::Text(content.into()));
     }
     if let Some(raw) = message.find("images") {
         blocks.extend(images(raw)?);

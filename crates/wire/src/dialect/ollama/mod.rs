@@ -8,6 +8,8 @@ mod show;
 mod stream;
 mod write;
 
+use bytes::Bytes;
+
 use super::intake::Intake;
 use super::losses::Losses;
 use super::{Asked, Dialect, Shown, StreamReader, StreamWriter, Written, report};
@@ -77,7 +79,7 @@ impl Dialect for OllamaChat {
         Ok(Message { role, blocks, raw: Some(raw) })
     }
 
-    fn request(&self, body: &[u8]) -> Result<Asked, Fault> {
+    fn request(&self, body: &Bytes) -> Result<Asked, Fault> {
         ask::request(Door::Chat, body)
     }
 
@@ -130,7 +132,7 @@ impl Dialect for OllamaGenerate {
         Err(Fault::new(Code::InvalidInput, "no message of `ollama_generate` has a raw form"))
     }
 
-    fn request(&self, body: &[u8]) -> Result<Asked, Fault> {
+    fn request(&self, body: &Bytes) -> Result<Asked, Fault> {
         ask::request(Door::Generate, body)
     }
 

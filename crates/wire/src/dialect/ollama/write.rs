@@ -130,8 +130,8 @@ impl<'a> Turns<'a> {
                     }
                 }
                 Block::ToolResult { id, content, .. } => texts.push(pairs::orphan(id, content)),
-                Block::Text(text) if text.trim().is_empty() => {}
-                Block::Text(text) => texts.push(text.clone()),
+                Block::Text(text) if text.is_blank() => {}
+                Block::Text(text) => texts.push(text.to_string()),
                 Block::Document(Media { source: Source::Text(text), name }) => {
                     let title = name.as_ref().map(|name| format!("[{name}]\n"));
                     texts.push(format!("{}{text}", title.unwrap_or_default()));

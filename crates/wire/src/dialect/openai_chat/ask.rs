@@ -1,5 +1,6 @@
 //! Reads a caller's request.
 
+use bytes::Bytes;
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
@@ -7,16 +8,19 @@ use serde_json::value::RawValue;
 use super::{NAME, content, knobs};
 use crate::dialect::ask::{self, Asked, wrong};
 use crate::dialect::fields::Fields;
+use crate::dialect::judged::Judged;
 use crate::fault::{Code, Fault};
 use crate::prompt::{Message, Raw, Role, Tool, ToolChoice};
 
 /// Reads the body.
-pub(super) fn request(body: &[u8]) -> Result<Asked, Fault> {
+pub(super) fn request(body: &Bytes) -> Result<Asked, Fault> {
     let mut asked = Asked::of(NAME);
-    for (name, raw) in ask::body(body)?.iter() {
+    let judged = Judged::of(body);
+    for (name, raw) in ask::body(body, judged.as_ref())?.iter() {
         match name {
             _ if raw.get() == "null" => {}
-            "model" | "messages" | "stream" | "stream_options" | "store" | "metadata" | "n" => {
+            "messages" => asked.prompt.messages = messages(raw, judged.as_ref())?,
+            "model" | "stream" | "stream_options" | "store" | "metadata" | "n" => {
                 frame(&mut asked, name, raw)?;
             }
             "tools" | "functions" | "tool_choice" | "function_call" | "parallel_tool_calls" => {
@@ -31,7 +35,6 @@ pub(super) fn request(body: &[u8]) -> Result<Asked, Fault> {
 fn frame(asked: &mut Asked, name: &str, raw: &RawValue) -> Result<(), Fault> {
     match name {
         "model" => asked.prompt.model = ask::text(name, raw)?.unwrap_or_default(),
-        "messages" => asked.prompt.messages = messages(raw)?,
         "stream" => asked.stream = ask::flag(name, raw)?.unwrap_or_default(),
         "stream_options" => {
             let options = ask::object(name, raw)?;
@@ -133,21 +136,20 @@ fn parameter(asked: &mut Asked, name: &str, raw: &RawValue) -> Result<(), Fault>
     Ok(())
 }
 
-fn messages(raw: &RawValue) -> Result<Vec<Message>, Fault> {
-    let items = ask::list("messages", raw)?.into_iter().enumerate();
-    items.map(|(at, item)| message(at, item)).collect()
+fn messages(raw: &RawValue, judged: Option<&Judged>) -> Result<Vec<Message>, Fault> {
+    let read = |item: Result<_, _>| item.and_then(message);
+    ask::objects("messages", raw, judged)?.map(read).collect()
 }
 
-fn message(at: usize, raw: &RawValue) -> Result<Message, Fault> {
-    let message = ask::object(format!("messages.{at}"), raw)?;
-    let field = format!("messages.{at}.role");
-    let name = message.string("role").ok_or_else(|| ask::missing(&field))?;
+fn message((at, raw, message): (usize, &RawValue, Fields<'_>)) -> Result<Message, Fault> {
+    let field = || format!("messages.{at}.role");
+    let name = message.string("role").ok_or_else(|| ask::missing(&field()))?;
     let role = match name.as_ref() {
         "system" | "developer" => Role::System,
         "user" => Role::User,
         "assistant" => Role::Assistant,
         "tool" | "function" => Role::Tool,
-        _ => return Err(wrong(field, "`system`, `developer`, `user`, `assistant` or `tool`")),
+        _ => return Err(wrong(field(), "`system`, `developer`, `user`, `assistant` or `tool`")),
     };
     let blocks = content::blocks_of(&message).map_err(|text| {
         let details = serde_json::json!({"field": format!("messages.{at}")});

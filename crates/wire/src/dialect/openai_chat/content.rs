@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::NAME;
 use crate::dialect::fields::{self, Fields};
+use crate::dialect::judged::Judged;
 use crate::dialect::text::Object;
 use crate::prompt::{Block, Media, Message, Raw, Role, Source};
 
@@ -40,7 +41,7 @@ pub(super) fn blocks_of(message: &Fields<'_>) -> Result<Vec<Block>, String> {
     }
     let content = message.find("content");
     for field in [content, message.find("refusal")].into_iter().flatten() {
-        parts(field, &mut blocks)?;
+        parts(field, message.judged(), &mut blocks)?;
     }
     if let Some(calls) = message.find("tool_calls") {
         for call in fields::items(calls).ok_or("`tool_calls` must be an array")? {
@@ -74,23 +75,27 @@ pub(super) fn answer(object: Box<RawValue>, was_cut: bool) -> Result<Message, St
 }
 
 /// Reads content: a string, or an array of parts.
-fn parts(content: &RawValue, blocks: &mut Vec<Block>) -> Result<(), String> {
-    if let Some(text) = fields::string(content) {
-        if !text.is_empty() {
-            blocks.push(Block::Text(text.into_owned()));
+fn parts(
+    content: &RawValue,
+    judged: Option<&Judged>,
+    blocks: &mut Vec<Block>,
+) -> Result<(), String> {
+    if let Some(text) = fields::said(content, judged) {
+        if text.room() > 0 {
+            blocks.push(Block::Text(text));
         }
         return Ok(());
     }
-    for part in fields::items(content).ok_or("`content` must be a string or an array of parts")? {
-        let part = Fields::read(part).ok_or("a content part must be an object")?;
+    let items = fields::parts(content, judged);
+    for part in items.ok_or("`content` must be a string or an array of parts")? {
+        let part = Fields::part(part, judged).ok_or("a content part must be an object")?;
         let kind = part.string("type").unwrap_or_default();
         let text = match kind.as_ref() {
-            "text" => part.string("text"),
-            "refusal" => part.string("refusal"),
+            "text" | "refusal" => part.said(&kind),
             _ => None,
         };
         let block = match text {
-            Some(text) => Some(Block::Text(text.into_owned())),
+            Some(text) => Some(Block::Text(text)),
             None => media(&kind, &part),
         };
         blocks.push(block.unwrap_or_else(|| Block::Other { kind: kind.into_owned() }));
@@ -131,7 +136,7 @@ fn media(kind: &str, part: &Fields<'_>) -> Option<Block> {
 
 fn text_of(content: &RawValue) -> String {
     let mut blocks = Vec::new();
-    match parts(content, &mut blocks) {
+    match parts(content, None, &mut blocks) {
         Ok(()) => Message { role: Role::Tool, blocks, raw: None }.plain(),
         Err(_) => content.get().to_owned(),
     }

@@ -8,6 +8,8 @@ pub(super) mod show;
 mod stream;
 mod write;
 
+use bytes::Bytes;
+
 use super::intake::Intake;
 use super::losses::Losses;
 use super::show::openai_error;
@@ -60,7 +62,7 @@ impl Dialect for OpenAiChat {
             content::blocks(&raw.json).map_err(|text| Fault::new(Code::InvalidInput, text))?;
         Ok(Message { role, blocks, raw: Some(raw) })
     }
-    fn request(&self, body: &[u8]) -> Result<Asked, Fault> {
+    fn request(&self, body: &Bytes) -> Result<Asked, Fault> {
         ask::request(body)
     }
 

@@ -3,6 +3,8 @@
 //! Invariant: the same prompt gives the same bytes, and a prompt with a message more gives a body
 //! that agrees with the former up to the end of its last message.
 
+use std::borrow::Cow;
+
 use super::{NAME, knobs};
 use crate::dialect::body::{Body, own_tools, room};
 use crate::dialect::losses::Losses;
@@ -77,7 +79,7 @@ fn media_part(block: &Block, media: &Media) -> Option<Part<'static>> {
         }
         (Block::Document(_), Source::Text(text)) => {
             let title = media.name.as_ref().map(|name| format!("[{name}]\n")).unwrap_or_default();
-            return Some(Part::Text(format!("{title}{text}").into()));
+            return Some(Part::Text(Cow::Owned(format!("{title}{text}").into())));
         }
         (Block::Document(_), Source::Data { .. }) => {
             let url = media.source.to_url()?;

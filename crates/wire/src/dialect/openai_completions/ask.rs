@@ -1,17 +1,22 @@
 //! Reads a caller's request.
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::NAME;
 use crate::dialect::ask::{self, Asked, wrong};
 use crate::dialect::fields;
+use crate::dialect::judged::Judged;
 use crate::fault::Fault;
 use crate::prompt::{Message, Role};
 
 /// Reads the body.
-pub(super) fn request(body: &[u8]) -> Result<Asked, Fault> {
+pub(super) fn request(body: &Bytes) -> Result<Asked, Fault> {
     let mut asked = Asked::of(NAME);
-    for (name, raw) in ask::body(body)?.iter().filter(|(_, raw)| raw.get() != "null") {
+    let judged = Judged::of(body);
+    for (name, raw) in
+        ask::body(body, judged.as_ref())?.iter().filter(|(_, raw)| raw.get() != "null")
+    {
         field(&mut asked, name, raw)?;
     }
     asked.done(true, "prompt")

@@ -5,6 +5,8 @@ mod read;
 mod show;
 mod write;
 
+use bytes::Bytes;
+
 use super::intake::Intake;
 use super::losses::Losses;
 use super::show::openai_error;
@@ -58,7 +60,7 @@ impl Dialect for OpenAiCompletions {
         Err(Fault::new(Code::InvalidInput, "no message of `openai_completions` has a raw form"))
     }
 
-    fn request(&self, body: &[u8]) -> Result<Asked, Fault> {
+    fn request(&self, body: &Bytes) -> Result<Asked, Fault> {
         ask::request(body)
     }
 

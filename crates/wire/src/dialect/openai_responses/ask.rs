@@ -1,5 +1,6 @@
 //! Reads a caller's request.
 
+use bytes::Bytes;
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
@@ -7,6 +8,7 @@ use serde_json::value::RawValue;
 use super::{NAME, content, knobs};
 use crate::dialect::ask::{self, Asked, Link, wrong};
 use crate::dialect::fields::{self, Fields};
+use crate::dialect::judged::Judged;
 use crate::dialect::openai_chat::ask::read_function;
 use crate::dialect::openai_chat::knobs::read_choice;
 use crate::dialect::text::Array;
@@ -35,10 +37,11 @@ const ECHOED: [&str; 17] = [
 ];
 
 /// Reads the body.
-pub(super) fn request(body: &[u8]) -> Result<Asked, Fault> {
+pub(super) fn request(body: &Bytes) -> Result<Asked, Fault> {
     let mut asked = Asked::of(NAME);
     asked.wants_usage = true;
-    let fields = ask::body(body)?;
+    let judged = Judged::of(body);
+    let fields = ask::body(body, judged.as_ref())?;
     for (name, raw) in fields.iter() {
         if ECHOED.contains(&name) {
             asked.echo(name, raw);

@@ -64,7 +64,7 @@ pub(super) fn item(item: &Fields<'_>, blocks: &mut Vec<Block>) -> Result<(), Str
 /// Reads content: a string, or an array of parts.
 fn parts(content: &RawValue, blocks: &mut Vec<Block>) -> Result<(), String> {
     if let Some(text) = fields::string(content) {
-        blocks.push(Block::Text(text.into_owned()));
+        blocks.push(Block::Text(text.into()));
         return Ok(());
     }
     for part in fields::items(content).ok_or("`content` must be a string or an array of parts")? {
@@ -82,7 +82,7 @@ fn parts(content: &RawValue, blocks: &mut Vec<Block>) -> Result<(), String> {
 }
 
 fn text_block(text: Cow<'_, str>) -> Block {
-    Block::Text(text.into_owned())
+    Block::Text(text.into())
 }
 
 fn media(kind: &str, part: &Fields<'_>) -> Option<Block> {

@@ -9,6 +9,8 @@ mod stream;
 mod write;
 mod writer;
 
+use bytes::Bytes;
+
 use super::intake::Intake;
 use super::losses::Losses;
 use super::show::openai_error;
@@ -63,7 +65,7 @@ impl Dialect for OpenAiResponses {
         Ok(Message { role, blocks, raw: Some(raw) })
     }
 
-    fn request(&self, body: &[u8]) -> Result<Asked, Fault> {
+    fn request(&self, body: &Bytes) -> Result<Asked, Fault> {
         ask::request(body)
     }
 

@@ -228,7 +228,7 @@ impl Machine {
             for (part, block) in blocks.into_iter().enumerate() {
                 if let crate::prompt::Block::Text(text) = block {
                     let index = self.open(frame.item_index(), part as u64, Part::Text, out);
-                    out.push(Event::Text { index, text });
+                    out.push(Event::Text { index, text: text.into() });
                 }
             }
         }

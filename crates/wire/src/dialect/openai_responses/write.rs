@@ -106,8 +106,8 @@ impl<'a> Items<'a> {
                     continue;
                 }
                 Block::ToolResult { id, content, .. } => pairs::orphan(id, content),
-                Block::Text(text) if text.trim().is_empty() => continue,
-                Block::Text(text) => text.clone(),
+                Block::Text(text) if text.is_blank() => continue,
+                Block::Text(text) => text.to_string(),
                 Block::Image(media) | Block::Document(media) => {
                     match media_part(block, media) {
                         Some(part) => {

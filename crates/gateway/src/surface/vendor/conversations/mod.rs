@@ -264,7 +264,7 @@ fn entries(items: Option<Vec<Value>>) -> Result<Vec<NewEntry>, Fault> {
 fn read(items: &[Value]) -> Result<Vec<NewEntry>, Fault> {
     let dialect = named("openai_responses").ok_or_else(|| Fault::internal("a dialect is gone"))?;
     let body = json!({"model": "none", "input": items}).to_string();
-    let prompt = dialect.request(body.as_bytes()).map_err(renamed)?.prompt;
+    let prompt = dialect.request(&body.into()).map_err(renamed)?.prompt;
     Ok(prompt.messages.iter().map(entry).collect())
 }
 

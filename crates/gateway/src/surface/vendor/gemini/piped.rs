@@ -1,5 +1,6 @@
 //! Gemini's dialect where the path asks for a stream: of events, or as one list that grows.
 
+use bytes::Bytes;
 use wire::Fault;
 use wire::dialect::{Asked, Dialect, Gemini, Shown, StreamReader, StreamWriter, Written};
 use wire::event::Event;
@@ -58,7 +59,7 @@ impl Dialect for Piped {
         Gemini.message(role, raw)
     }
 
-    fn request(&self, body: &[u8]) -> Result<Asked, Fault> {
+    fn request(&self, body: &Bytes) -> Result<Asked, Fault> {
         Ok(Asked { stream: true, ..Gemini.request(body)? })
     }
 

@@ -172,5 +172,5 @@ fn tools(metadata: &Map<String, Value>, call: &Call) -> Result<Vec<Tool>, Fault>
     let body = format!(
         r#"{{"model":"none","messages":[{{"role":"user","content":"none"}}],"tools":{raw}}}"#
     );
-    Ok(call.dialect.request(body.as_bytes())?.prompt.tools)
+    Ok(call.dialect.request(&body.into())?.prompt.tools)
 }

@@ -76,7 +76,9 @@ pub(crate) fn backup_name(path: &Path) -> PathBuf {
         name.push(if number == 0 { ".bak".to_owned() } else { format!(".bak{number}") });
         PathBuf::from(name)
     };
-    (0..u32::MAX).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(0))
+    // A link that leads nowhere is there: whoever writes through it writes elsewhere.
+    let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
+    (0..u32::MAX).map(named).find(is_free).unwrap_or_else(|| named(0))
 }
 
 #[cfg(test)]

@@ -102,7 +102,12 @@ impl<'c> Step<'c> {
         let copy = path.exists().then(|| data::backup_name(&path));
         if let Some(copy) = &copy {
             let failed = || format!("cannot write `{}`", copy.display());
-            std::fs::copy(&path, copy).with_context(failed)?;
+            let copied = std::fs::copy(&path, copy);
+            if copied.is_err() {
+                // Half a copy is none.
+                let _gone = std::fs::remove_file(copy);
+            }
+            copied.with_context(failed)?;
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let aside = folder.join(format!(".{name}.{}", std::process::id()));
@@ -148,16 +153,18 @@ impl<'c> Step<'c> {
 }
 
 fn write(aside: &Path, path: &Path, text: &str) -> anyhow::Result<()> {
+    // What lies there is of one that was killed, or a trap for root: it is never written through.
+    let _gone = std::fs::remove_file(aside);
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(aside)?;
     file.write_all(text.as_bytes())?;
     if let Ok(found) = std::fs::metadata(path) {
-        std::fs::set_permissions(aside, found.permissions())?;
+        file.set_permissions(found.permissions())?;
         #[cfg(unix)]
-        keep_owner(aside, &found);
+        keep_owner(&file, &found);
     }
     file.sync_all()?;
     Ok(())
@@ -165,10 +172,10 @@ fn write(aside: &Path, path: &Path, text: &str) -> anyhow::Result<()> {
 
 /// A file of somebody else stays his when root writes it.
 #[cfg(unix)]
-fn keep_owner(aside: &Path, found: &std::fs::Metadata) {
+fn keep_owner(file: &std::fs::File, found: &std::fs::Metadata) {
     use std::os::unix::fs::MetadataExt as _;
     // Only root may give files away, and for others they are their own already.
-    let _kept = std::os::unix::fs::chown(aside, Some(found.uid()), Some(found.gid()));
+    let _kept = std::os::unix::fs::fchown(file, Some(found.uid()), Some(found.gid()));
 }
 
 /// The lines that differ, with a few around them; one change in one place, as our edits are.
@@ -244,6 +251,23 @@ mod tests {
         assert_eq!(texts(), ["new", "new"].map(str::to_owned));
         assert_eq!(copies, [Some(path("a.bak")), None, Some(path("b.bak"))]);
         assert_eq!(std::fs::read_to_string(path("b.bak")).unwrap(), "old");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_through_a_link_that_somebody_laid() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("list"), "old").unwrap();
+        std::fs::write(path("victim"), "mine").unwrap();
+        let aside = path(&format!(".list.{}", std::process::id()));
+        std::os::unix::fs::symlink(path("victim"), aside).unwrap();
+        std::os::unix::fs::symlink(path("nowhere"), path("list.bak")).unwrap();
+        let copy = replace(&path("list"), "old", "new").unwrap().unwrap();
+        assert_eq!(copy, path("list.bak1"));
+        assert!(!path("nowhere").exists());
+        let text = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+        assert_eq!((text("list"), text("victim")), ("new".to_owned(), "mine".to_owned()));
     }
 
     #[cfg(unix)]

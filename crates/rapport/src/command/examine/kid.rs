@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use doctor::trace::{self, Traced};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
 /// Limit: calls that wait to be printed; what is beyond them is counted nowhere and lost.
 const CALLS_MAX: usize = 1024;
+
+/// Limit: bytes of a line of its output; a longer one is more than one.
+const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// How long it may take to end when it is told to.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -19,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The command, as long as it runs.
 pub(super) struct Kid {
     pub(super) pid: u32,
-    pub(super) out: Option<Lines<BufReader<ChildStdout>>>,
-    pub(super) err: Option<Lines<BufReader<ChildStderr>>>,
+    pub(super) out: Option<Pipe<ChildStdout>>,
+    pub(super) err: Option<Pipe<ChildStderr>>,
     /// Its calls, when they are followed.
     pub(super) calls: Option<mpsc::Receiver<Traced>>,
     life: Life,
@@ -47,8 +50,8 @@ impl Kid {
         let mut child = child.with_context(|| format!("`{program}` cannot be started"))?;
         Ok(Self {
             pid: child.id().unwrap_or_default(),
-            out: child.stdout.take().map(|pipe| BufReader::new(pipe).lines()),
-            err: child.stderr.take().map(|pipe| BufReader::new(pipe).lines()),
+            out: child.stdout.take().map(Pipe::new),
+            err: child.stderr.take().map(Pipe::new),
             calls: None,
             life: Life::Child(child),
         })
@@ -81,8 +84,8 @@ impl Kid {
         let err = err.map(ChildStderr::from_std).transpose()?;
         Ok(Self {
             pid,
-            out: out.map(|pipe| BufReader::new(pipe).lines()),
-            err: err.map(|pipe| BufReader::new(pipe).lines()),
+            out: out.map(Pipe::new),
+            err: err.map(Pipe::new),
             calls: Some(calls),
             life: Life::Followed(ended),
         })
@@ -160,13 +163,50 @@ fn refused(words: &[String], error: Option<io::Error>) -> anyhow::Error {
     anyhow::anyhow!("`{program}` cannot be started with --trace: {error}; {why}")
 }
 
+/// The lines that it writes, whatever bytes they have: one that reads no more would end it.
+pub(super) struct Pipe<R> {
+    reader: BufReader<R>,
+    /// What came of a line that is not whole.
+    held: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Pipe<R> {
+    fn new(reader: R) -> Self {
+        Self { reader: BufReader::new(reader), held: Vec::new() }
+    }
+
+    /// The next line; `None` at the end. Dropping it loses nothing.
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            let bytes = self.reader.fill_buf().await.unwrap_or_default();
+            if bytes.is_empty() {
+                return (!self.held.is_empty()).then(|| self.taken());
+            }
+            let room = LINE_BYTES_MAX.saturating_sub(self.held.len()).min(bytes.len());
+            let part = bytes.get(..room).unwrap_or(bytes);
+            let end = part.iter().position(|byte| *byte == b'\n');
+            let length = end.map_or(part.len(), |end| end + 1);
+            self.held.extend_from_slice(part.get(..length).unwrap_or_default());
+            self.reader.consume(length);
+            if end.is_some() || self.held.len() >= LINE_BYTES_MAX {
+                return Some(self.taken());
+            }
+        }
+    }
+
+    fn taken(&mut self) -> String {
+        let bytes = std::mem::take(&mut self.held);
+        String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']).to_owned()
+    }
+}
+
 /// The next line of a pipe; a pipe that has ended is put away and never ready again.
-pub(super) async fn line<R: AsyncRead + Unpin>(pipe: &mut Option<Lines<BufReader<R>>>) -> String {
+pub(super) async fn line<R: AsyncRead + Unpin>(pipe: &mut Option<Pipe<R>>) -> String {
     loop {
         let Some(lines) = pipe else { return std::future::pending().await };
-        match lines.next_line().await {
-            Ok(Some(line)) => return line,
-            Ok(None) | Err(_) => *pipe = None,
+        match lines.next().await {
+            Some(line) => return line,
+            None => *pipe = None,
         }
     }
 }
@@ -179,5 +219,24 @@ pub(super) async fn call(calls: &mut Option<mpsc::Receiver<Traced>>) -> Traced {
             Some(call) => return call,
             None => *calls = None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LINE_BYTES_MAX, Pipe};
+
+    #[tokio::test]
+    async fn lines_of_any_bytes_and_any_length_are_read_to_the_end() {
+        let mut said = b"one\r\n\xff two\n\n".to_vec();
+        said.resize(said.len() + LINE_BYTES_MAX + 3, b'x');
+        let mut pipe = Pipe::new(said.as_slice());
+        let mut lines = Vec::new();
+        while let Some(line) = pipe.next().await {
+            lines.push(line);
+        }
+        let lengths: Vec<usize> = lines.iter().map(String::len).collect();
+        assert_eq!(&lines[..3], ["one", "\u{fffd} two", ""]);
+        assert_eq!(&lengths[3..], [LINE_BYTES_MAX, 3]);
     }
 }

@@ -129,8 +129,8 @@ pub(crate) fn dependency(text: &str) -> Option<(String, String)> {
     Some((name, install))
 }
 
-/// Anybody may write into a log: what goes into a command is a name, and no flag, address or word of
-/// a shell.
+/// Anybody may write into a log: what goes into a command is a name, and no flag, no address and no
+/// word of a shell.
 fn is_plain(name: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     (1..100).contains(&name.len()) && !name.starts_with(['-', '.']) && name.chars().all(is_part)

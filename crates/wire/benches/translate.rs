@@ -85,12 +85,14 @@ fn answer(body: &[u8]) -> Vec<u8> {
 /// Megabytes per second of processor time.
 fn speed(bytes: usize, mut work: impl FnMut() -> usize) -> f64 {
     black_box(work());
+    // To look at the clock takes a microsecond or more, as long as a short body.
+    let batch = u32::try_from((1_usize << 20) / bytes).unwrap().max(4);
     let (began, mut rounds) = (spent(), 0_u32);
     loop {
-        for _ in 0..4 {
+        for _ in 0..batch {
             black_box(work());
         }
-        rounds = rounds.saturating_add(4);
+        rounds = rounds.saturating_add(batch);
         let took = spent().saturating_sub(began);
         if took >= FOR {
             let bytes = f64::from(u32::try_from(bytes).unwrap()) * f64::from(rounds);

@@ -426,7 +426,8 @@ impl Upstream {
         match outcome {
             Ok(reply) => {
                 self.site.note(model, &News::Good(took, reply.model.clone()));
-                tracing::info!(
+                // The record of the call has it all; the line would be a part of what it costs.
+                tracing::debug!(
                     provider,
                     model,
                     stream,

@@ -98,6 +98,10 @@ mod tests {
         assert_eq!(judged.place_of("elsewhere"), None);
     }
 
+    fn object(text: &str) -> String {
+        format!("{{\"r\":\"{text}\",\"{text}\":[\"{text}\",1]}}")
+    }
+
     #[test]
     fn long_names_of_fields_are_no_values() {
         let name = "n".repeat(300);
@@ -139,10 +143,13 @@ mod tests {
 
         #[test]
         fn a_body_read_with_what_was_seen_has_the_parts_it_has_without(
-            texts in proptest::collection::vec(r#"([a-z]{1,90}|\\\\|\\"|\\n|é|[{}\[\],:]){0,12}"#, 1..6)
+            texts in proptest::collection::vec(
+                r#"([a-z]{1,90}|\\\\|\\"|\\n|é|[{}\[\],:]){0,12}"#,
+                1..6
+            )
         ) {
             let objects: Vec<String> =
-                texts.iter().map(|text| format!("{{\"r\":\"{text}\",\"{text}\":[\"{text}\",1]}}")).collect();
+                texts.iter().map(|text| object(text)).collect();
             let judged = judged(&format!("{{\"m\":[{}]}}", objects.join(" , ")));
             let raw: &RawValue = serde_json::from_str(judged.json()).unwrap();
             let (with, without) = (Fields::whole(&judged).unwrap(), Fields::read(raw).unwrap());

@@ -80,22 +80,47 @@ pub(super) fn send(out: &mut Vec<u8>, event: Option<&str>, data: &str) {
     out.extend_from_slice(&sse::encode(event, None, data));
 }
 
-/// Writes token counts as the OpenAI dialects have them, with their names for both sides.
-pub(super) fn openai_usage(usage: &Usage, input: &str, output: &str) -> String {
+/// The counts of tokens of the OpenAI dialects, with their names for both sides.
+pub(super) struct Counts {
+    input: &'static str,
+    input_details: &'static str,
+    output: &'static str,
+    output_details: &'static str,
+}
+
+/// The names of chats and completions.
+pub(super) const CHAT_COUNTS: Counts = Counts {
+    input: "prompt_tokens",
+    input_details: "prompt_tokens_details",
+    output: "completion_tokens",
+    output_details: "completion_tokens_details",
+};
+
+/// The names of responses.
+pub(super) const RESPONSE_COUNTS: Counts = Counts {
+    input: "input_tokens",
+    input_details: "input_tokens_details",
+    output: "output_tokens",
+    output_details: "output_tokens_details",
+};
+
+/// Writes token counts as the OpenAI dialects have them.
+pub(super) fn openai_usage(usage: &Usage, names: &Counts) -> String {
+    let mut out = String::with_capacity(256);
+    let mut counts = Object::begin(&mut out);
     let prompt = usage.prompt();
-    object(|counts| {
-        counts.raw(&format!("{input}_tokens"), &prompt.to_string());
-        counts.raw(&format!("{output}_tokens"), &usage.output.to_string());
-        counts.raw("total_tokens", &prompt.saturating_add(usage.output).to_string());
-        let details = object(|details| {
-            details.raw("cached_tokens", &usage.cache_read.to_string());
-            details.raw("cache_write_tokens", &usage.cache_write.to_string());
-        });
-        counts.raw(&format!("{input}_tokens_details"), &details);
-        let details =
-            object(|details| details.raw("reasoning_tokens", &usage.thinking.to_string()));
-        counts.raw(&format!("{output}_tokens_details"), &details);
-    })
+    counts.number(names.input, prompt);
+    counts.number(names.output, usage.output);
+    counts.number("total_tokens", prompt.saturating_add(usage.output));
+    counts.object(names.input_details, |details| {
+        details.number("cached_tokens", usage.cache_read);
+        details.number("cache_write_tokens", usage.cache_write);
+    });
+    counts.object(names.output_details, |details| {
+        details.number("reasoning_tokens", usage.thinking);
+    });
+    counts.end();
+    out
 }
 
 /// Writes an error as the OpenAI dialects have it.

@@ -1,16 +1,25 @@
 //! Writes JSON text piece by piece: keys in the order given, raw values untouched.
 
+use std::fmt::Write as _;
+
 use crate::frame::marks::blocks;
 use crate::prompt::Text;
 
 /// Bytes that are looked at and then copied: they are still near when they are read again.
 const NEAR: usize = 16 << 10;
 
+/// Names of fields, and most ids, are shorter: a look at each byte is the shortest.
+const SHORT: usize = 32;
+
 /// Appends a JSON string.
 pub(super) fn string(out: &mut String, text: &str) {
     out.reserve(text.len().saturating_add(2));
     out.push('"');
     let mut rest = text;
+    if text.len() < SHORT && text.bytes().all(|byte| !matches!(byte, b'"' | b'\\' | ..=0x1f)) {
+        out.push_str(text);
+        rest = "";
+    }
     while !rest.is_empty() {
         let (near, far) = rest.split_at(rest.floor_char_boundary(NEAR));
         inside(out, near);
@@ -86,6 +95,19 @@ impl<'a> Object<'a> {
     /// Writes what a part says.
     pub(super) fn said(&mut self, name: &str, text: &Text) {
         said(self.key(name), text);
+    }
+
+    /// Writes a whole number.
+    pub(super) fn number(&mut self, name: &str, number: u64) {
+        // A text takes all that is written to it.
+        let _written = write!(self.key(name), "{number}");
+    }
+
+    /// Writes an object within.
+    pub(super) fn object(&mut self, name: &str, write: impl FnOnce(&mut Object<'_>)) {
+        let mut object = Object::begin(self.key(name));
+        write(&mut object);
+        object.end();
     }
 
     /// Writes a value that is JSON already.

@@ -170,7 +170,7 @@ impl<'a> Turns<'a> {
 }
 
 /// What a message says in words.
-fn plain(message: &Message) -> Cow<'_, Text> {
+pub(super) fn plain(message: &Message) -> Cow<'_, Text> {
     let mut texts = message.blocks.iter().filter_map(|block| match block {
         Block::Text(text) => Some(text),
         _ => None,

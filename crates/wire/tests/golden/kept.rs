@@ -25,9 +25,10 @@ fn question(texts: &[String]) -> String {
     let message = |(at, text): (usize, &String)| match at % 4 {
         0 => format!(r#"{{"role":"user","content":"{text}"}}"#),
         1 => format!(r#"{{"role":"assistant", "content":[{{"type":"text","text":"{text}"}}]}}"#),
-        2 => format!(
-            r#"{{"role":"user","content":[{{"text":"{text}","type":"text"}},{{"type":"text","text":"{text}"}}]}}"#
-        ),
+        2 => {
+            let part = format!(r#"{{"text":"{text}","type":"text"}}"#);
+            format!(r#"{{"role":"user","content":[{part},{part}]}}"#)
+        }
         _ => format!(r#"{{"role":"system","content":"{text}"}}"#),
     };
     let messages: Vec<String> = texts.iter().enumerate().map(message).collect();

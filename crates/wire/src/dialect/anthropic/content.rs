@@ -32,14 +32,14 @@ pub(super) fn blocks(content: &RawValue, judged: Option<&Judged>) -> Result<Vec<
 
 /// Makes the model's message of its content; the bytes are kept unless the content is one plain
 /// text, which is written from its text just as well.
-pub(super) fn answer(content: Box<RawValue>) -> Result<Message, String> {
-    let blocks = blocks(&content, None)?;
-    let is_plain = match fields::items(&content).as_deref() {
+pub(super) fn answer(content: &RawValue) -> Result<Message, String> {
+    let blocks = blocks(content, None)?;
+    let is_plain = match fields::items(content).as_deref() {
         Some([only]) => is_plain(only),
         Some(items) => items.is_empty(),
         None => true,
     };
-    let raw = (!is_plain).then(|| Raw { dialect: NAME.into(), json: content });
+    let raw = (!is_plain).then(|| Raw { dialect: NAME.into(), json: content.to_owned() });
     Ok(Message { role: Role::Assistant, blocks, raw })
 }
 

@@ -11,12 +11,14 @@ use crate::fault::Fault;
 use crate::reply::{Reply, Stop, Usage};
 
 #[derive(Deserialize)]
-struct Whole {
+struct Whole<'a> {
     id: Option<String>,
     model: Option<String>,
-    content: Box<RawValue>,
+    #[serde(borrow)]
+    content: &'a RawValue,
     stop_reason: Option<String>,
-    usage: Option<Box<RawValue>>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
 /// Where the counts of a reply are.
@@ -31,14 +33,14 @@ pub(super) fn spent(body: &[u8]) -> Option<Usage> {
 
 /// Reads a whole reply.
 pub(super) fn reply(body: &[u8]) -> Result<Reply, Fault> {
-    let whole: Whole = match serde_json::from_slice(body) {
+    let whole: Whole<'_> = match serde_json::from_slice(body) {
         Ok(whole) => whole,
         // An error report may come with a good status.
         Err(_) => return Err(no_reply(body)),
     };
     let message = content::answer(whole.content).map_err(|text| invalid(&text, body))?;
     let mut counts = Counts::default();
-    counts.merge(whole.usage.as_deref());
+    counts.merge(whole.usage);
     Ok(Reply {
         id: whole.id.unwrap_or_default(),
         model: whole.model.unwrap_or_default(),

@@ -112,7 +112,7 @@ impl intake::Machine for Machine {
         if kept.is_empty() {
             return None;
         }
-        content::answer(join(kept.into_iter())?).ok().filter(|m| !m.blocks.is_empty())
+        content::answer(&join(kept.into_iter())?).ok().filter(|m| !m.blocks.is_empty())
     }
 }
 
@@ -237,7 +237,7 @@ impl Machine {
         Ok(Reply {
             id: self.id.clone(),
             model: self.model.clone(),
-            message: content::answer(content).map_err(|text| unreadable(&text))?,
+            message: content::answer(&content).map_err(|text| unreadable(&text))?,
             stop,
             usage: self.counts.usage(),
             confidence: None,

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 
 use super::{NAME, content};
 use crate::dialect::body::{own, quoted};
-use crate::dialect::show::{self, Shown, StreamWriter, openai_error, openai_usage, send};
-use crate::dialect::text::Array;
+use crate::dialect::show::{
+    self, CHAT_COUNTS, Shown, StreamWriter, openai_error, openai_usage, send,
+};
+use crate::dialect::text::{Array, Object};
+use crate::dialect::turns::plain;
 use crate::event::{Event, Part};
 use crate::frame::sse;
 use crate::prompt::{Block, Message};
@@ -13,26 +16,44 @@ use crate::reply::{Reply, Stop};
 
 /// Writes a whole reply.
 pub(super) fn reply(reply: &Reply, shown: &Shown) -> String {
-    let message = message(&reply.message);
-    let reason = quoted(reason(&reply.stop));
-    show::object(|object| {
-        object.string("id", shown.id(&reply.id));
-        object.string("object", "chat.completion");
-        object.raw("created", &shown.created.to_string());
-        object.string("model", shown.model(&reply.model));
-        let choice = format!(
-            r#"[{{"index":0,"message":{message},"logprobs":null,"finish_reason":{reason}}}]"#
-        );
-        object.raw("choices", &choice);
-        object.raw("usage", &openai_usage(&reply.usage, "prompt", "completion"));
-    })
+    let mut out = String::with_capacity(room(&reply.message));
+    let mut object = Object::begin(&mut out);
+    object.string("id", shown.id(&reply.id));
+    object.string("object", "chat.completion");
+    object.number("created", shown.created);
+    object.string("model", shown.model(&reply.model));
+    let mut choices = Array::begin(object.key("choices"));
+    let mut choice = Object::begin(choices.item());
+    choice.number("index", 0);
+    message(choice.key("message"), &reply.message);
+    choice.raw("logprobs", "null");
+    choice.string("finish_reason", reason(&reply.stop));
+    choice.end();
+    choices.end();
+    object.raw("usage", &openai_usage(&reply.usage, &CHAT_COUNTS));
+    object.end();
+    out
 }
 
-fn message(message: &Message) -> String {
+/// How many bytes a reply with this message will about have.
+fn room(message: &Message) -> usize {
+    const AROUND: usize = 640;
+    let own = message.raw.as_ref().map(|raw| raw.json.get().len());
+    let texts = message.blocks.iter().map(|block| match block {
+        Block::Text(text) => text.room(),
+        Block::Thinking { text, .. } => text.len(),
+        Block::ToolUse { input, .. } => input.get().len(),
+        _ => 0,
+    });
+    let texts = || texts.fold(0, usize::saturating_add);
+    own.unwrap_or_else(texts).saturating_add(AROUND)
+}
+
+fn message(out: &mut String, message: &Message) {
     if let Some(json) = own(message.raw.as_ref(), NAME).filter(|json| json.starts_with('{')) {
-        return json.to_owned();
+        return out.push_str(json);
     }
-    let text = message.plain();
+    let text = plain(message);
     let mut thoughts = String::new();
     let mut calls = String::new();
     let mut array = Array::begin(&mut calls);
@@ -53,22 +74,22 @@ fn message(message: &Message) -> String {
         }
     }
     array.end();
-    show::object(|object| {
-        object.string("role", "assistant");
-        if text.is_empty() && has_calls {
-            object.raw("content", "null");
-        } else {
-            object.string("content", &text);
-        }
-        object.raw("refusal", "null");
-        if !thoughts.is_empty() {
-            // The name that most servers have for it, and most clients read.
-            object.string("reasoning_content", &thoughts);
-        }
-        if has_calls {
-            object.raw("tool_calls", &calls);
-        }
-    })
+    let mut object = Object::begin(out);
+    object.string("role", "assistant");
+    if text.room() == 0 && has_calls {
+        object.raw("content", "null");
+    } else {
+        object.said("content", &text);
+    }
+    object.raw("refusal", "null");
+    if !thoughts.is_empty() {
+        // The name that most servers have for it, and most clients read.
+        object.string("reasoning_content", &thoughts);
+    }
+    if has_calls {
+        object.raw("tool_calls", &calls);
+    }
+    object.end();
 }
 
 /// Why a reply ended, in the API's words.
@@ -118,7 +139,7 @@ impl Writer {
         let chunk = show::object(|object| {
             object.string("id", &self.id);
             object.string("object", "chat.completion.chunk");
-            object.raw("created", &self.shown.created.to_string());
+            object.number("created", self.shown.created);
             object.string("model", &self.model);
             object.raw("choices", choices);
             if self.shown.wants_usage {
@@ -160,7 +181,7 @@ impl Writer {
             format!(r#"[{{"index":0,"delta":{{}},"logprobs":null,"finish_reason":{reason}}}]"#);
         self.chunk(&choice, None, out);
         if self.shown.wants_usage {
-            let usage = openai_usage(&reply.usage, "prompt", "completion");
+            let usage = openai_usage(&reply.usage, &CHAT_COUNTS);
             self.chunk("[]", Some(&usage), out);
         }
         send(out, None, "[DONE]");

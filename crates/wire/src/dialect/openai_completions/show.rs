@@ -2,7 +2,9 @@
 
 use crate::dialect::body::quoted;
 use crate::dialect::openai_chat::show::reason as chat_reason;
-use crate::dialect::show::{self, Shown, StreamWriter, openai_error, openai_usage, send};
+use crate::dialect::show::{
+    self, CHAT_COUNTS, Shown, StreamWriter, openai_error, openai_usage, send,
+};
 use crate::event::Event;
 use crate::frame::sse;
 use crate::reply::{Reply, Stop};
@@ -10,7 +12,7 @@ use crate::reply::{Reply, Stop};
 /// Writes a whole reply.
 pub(super) fn reply(reply: &Reply, shown: &Shown) -> String {
     let choice = choice(&reply.message.plain(), Some(&reply.stop));
-    let usage = openai_usage(&reply.usage, "prompt", "completion");
+    let usage = openai_usage(&reply.usage, &CHAT_COUNTS);
     let names = (shown.id(&reply.id), shown.model(&reply.model));
     object(names, shown, &choice, Some(&usage))
 }
@@ -76,7 +78,7 @@ impl StreamWriter for Writer {
                 self.shown.model(&reply.model).clone_into(&mut self.model);
                 self.chunk(&choice("", Some(&reply.stop)), None, out);
                 if self.shown.wants_usage {
-                    let usage = openai_usage(&reply.usage, "prompt", "completion");
+                    let usage = openai_usage(&reply.usage, &CHAT_COUNTS);
                     self.chunk("[]", Some(&usage), out);
                 }
                 send(out, None, "[DONE]");

@@ -2,7 +2,7 @@
 
 use super::NAME;
 use crate::dialect::body::{own, quoted};
-use crate::dialect::show::{self, Shown, openai_usage};
+use crate::dialect::show::{self, RESPONSE_COUNTS, Shown, openai_usage};
 use crate::dialect::text::Array;
 use crate::prompt::{Block, Message};
 use crate::reply::{Reply, Stop, Usage};
@@ -70,7 +70,7 @@ pub(super) fn response(
         object.string("model", names.1);
         object.raw("output", output);
         let usage = match state {
-            State::Ended(_, usage) => openai_usage(usage, "input", "output"),
+            State::Ended(_, usage) => openai_usage(usage, &RESPONSE_COUNTS),
             State::Begun | State::Failed(_) => "null".to_owned(),
         };
         object.raw("usage", &usage);

@@ -68,8 +68,8 @@ impl Iterator for Blocks<'_> {
             let begin = self.at;
             let marks = first(self.bytes.get(begin..)?)?;
             self.at = begin.checked_add(BLOCK)?;
-            let is_behind = std::mem::replace(&mut self.is_behind, marks.slashes >> 63_u32 == 1);
-            if is_behind || marks != Marks::default() {
+            if self.is_behind || marks != Marks::default() {
+                self.is_behind = marks.slashes >> 63_u32 == 1;
                 return Some((begin, marks));
             }
         }

@@ -6,6 +6,7 @@ use super::text::Object;
 use crate::event::Event;
 use crate::fault::{Code, Fault, Kind};
 use crate::frame::sse;
+use crate::prompt::Text;
 use crate::reply::Usage;
 
 /// What of an answer is ours to say: names, ids and the time, which this crate does not have.
@@ -72,6 +73,16 @@ pub(super) fn object(write: impl FnOnce(&mut Object<'_>)) -> String {
     let mut object = Object::begin(&mut out);
     write(&mut object);
     object.end();
+    out
+}
+
+/// Writes a part that is an object with its text only.
+pub(super) fn said(text: &Text) -> String {
+    // One growth is enough for what stands around it.
+    let mut out = String::with_capacity(text.room().saturating_add(16));
+    let mut part = Object::begin(&mut out);
+    part.said("text", text);
+    part.end();
     out
 }
 

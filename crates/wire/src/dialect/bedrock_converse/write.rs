@@ -151,7 +151,7 @@ impl<'a> Turns<'_, 'a> {
                     rest.push(text_block(&pairs::orphan(id, content)));
                 }
                 Block::Text(text) if text.is_blank() => {}
-                Block::Text(text) => rest.push(text_block(text)),
+                Block::Text(text) => rest.push(show::said(text)),
                 Block::Image(_) | Block::Document(_) | Block::Audio(_) => {
                     match media::write(block) {
                         Some(json) => rest.push(json),
@@ -176,7 +176,7 @@ impl<'a> Turns<'_, 'a> {
         for block in &message.blocks {
             match block {
                 Block::Text(text) if text.is_blank() => {}
-                Block::Text(text) => self.say("assistant", text_block(text)),
+                Block::Text(text) => self.say("assistant", show::said(text)),
                 Block::ToolUse { id, name, input } => {
                     self.say("assistant", call(id, name, input.get()));
                 }

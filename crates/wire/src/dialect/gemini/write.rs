@@ -141,7 +141,7 @@ impl<'a> Contents<'a> {
                 Block::Text(text) if text.is_blank() => {}
                 Block::Text(text) => {
                     has_text = true;
-                    parts.push(text_part(text));
+                    parts.push(show::said(text));
                 }
                 Block::Image(media) | Block::Document(media) | Block::Audio(media) => {
                     match media_part(media) {
@@ -178,7 +178,7 @@ impl<'a> Contents<'a> {
         for block in &message.blocks {
             match block {
                 Block::Text(text) if text.is_blank() => {}
-                Block::Text(text) => parts.push(text_part(text)),
+                Block::Text(text) => parts.push(show::said(text)),
                 Block::ToolUse { name, input, .. } => {
                     // Of calls made at once the first is checked.
                     let signs = !std::mem::replace(&mut is_signed, true);

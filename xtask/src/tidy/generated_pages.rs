@@ -12,7 +12,10 @@ struct Page {
     words: &'static [&'static str],
 }
 
-const PAGES: &[Page] = &[];
+const PAGES: &[Page] = &[
+    Page { path: "docs/rapport.http", words: &["api", "http"] },
+    Page { path: "docs/rapport.postman_collection.json", words: &["api", "postman"] },
+];
 /// The program as `cargo xtask test` builds it before the tests, and so before this rule.
 const PROGRAM: &str = "target/debug/rapport";
 

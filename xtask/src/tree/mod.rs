@@ -15,9 +15,9 @@ const SKIPPED_FOLDERS: [&str; 5] = [".git", "target", "node_modules", ".venv", "
 /// Folders whose files are kept as they came; the rules do not read them.
 const FOREIGN_FOLDER: &str = "/vendor/";
 /// What the rules read; everything else is known by its path only.
-const TEXT_EXTENSIONS: [&str; 17] = [
-    "rs", "toml", "md", "py", "js", "mjs", "cjs", "ts", "css", "html", "sh", "json", "yml", "yaml",
-    "txt", "sql", "lock",
+const TEXT_EXTENSIONS: [&str; 18] = [
+    "rs", "toml", "md", "py", "js", "mjs", "cjs", "ts", "css", "html", "sh", "json", "http", "yml",
+    "yaml", "txt", "sql", "lock",
 ];
 /// Limit: a larger file is data, and no rule is about it.
 const TEXT_BYTES_MAX: u64 = 2 * 1024 * 1024;

@@ -1,6 +1,7 @@
 //! The doors: every protocol's paths and shapes over the same conversations, one file each.
 
 pub mod body;
+pub mod calls;
 pub mod door;
 pub mod fields;
 pub mod problem;
@@ -86,7 +87,9 @@ impl utoipa::Modify for Security {
 /// The `OpenAPI` document of all doors, generated from their code.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    gather().split_for_parts().1
+    let mut document = gather().split_for_parts().1;
+    calls::illustrate(&mut document);
+    document
 }
 
 fn gather() -> OpenApiRouter<Gateway> {
@@ -100,7 +103,8 @@ impl Gateway {
     ///
     /// `pages` are served beside the API and inside the same checks (the console, the docs).
     pub fn router(&self, pages: Router<()>) -> Router {
-        let (api, document) = gather().split_for_parts();
+        let (api, mut document) = gather().split_for_parts();
+        calls::illustrate(&mut document);
         let document = document.to_json().unwrap_or_else(|_| "{}".to_owned());
         let document = bytes::Bytes::from(document);
         let spec = axum::routing::get(move || {

@@ -1,5 +1,6 @@
 //! The command line: one file and one line here for each command.
 
+mod api;
 mod audit;
 mod background;
 mod backup;
@@ -149,6 +150,8 @@ enum Command {
     Restore(restore::Options),
     /// Find free ports and explain port numbers
     Ports(ports::Options),
+    /// Print every call of the HTTP API, for the tools that send requests
+    Api(api::Options),
     /// Print completions for a shell
     Completions(completions::Options),
 }
@@ -265,6 +268,7 @@ pub(crate) fn run() -> Exit {
         Command::Backup(options) => backup::run(&mut frame, &options),
         Command::Restore(options) => restore::run(&mut frame, &options),
         Command::Ports(options) => ports::run(&mut frame, &options),
+        Command::Api(options) => api::run(&mut frame, &options),
         Command::Completions(options) => completions::run(&mut frame, &options),
     };
     match done {

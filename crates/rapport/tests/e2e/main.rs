@@ -91,6 +91,8 @@ mod many;
 #[cfg(test)]
 mod providers;
 #[cfg(test)]
+mod requests;
+#[cfg(test)]
 mod responses;
 #[cfg(test)]
 mod secrets;

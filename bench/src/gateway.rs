@@ -240,8 +240,10 @@ impl Nginx {
             .arg(folder.path())
             .arg("-c")
             .arg(&file)
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
+            .process_group(0)
             .spawn();
         let Ok(child) = started else { return Ok(None) };
         for _ in 0..100 {
@@ -251,5 +253,15 @@ impl Nginx {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Err(anyhow::anyhow!("nginx does not answer")).context("its configuration may be refused")
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Its workers live on where only the first process is killed.
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
+            let _gone = rustix::process::kill_process_group(id, rustix::process::Signal::TERM);
+        }
     }
 }

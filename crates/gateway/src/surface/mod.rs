@@ -24,6 +24,7 @@ mod writing;
 mod ws;
 
 use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -103,11 +104,14 @@ impl Gateway {
     ///
     /// `pages` are served beside the API and inside the same checks (the console, the docs).
     pub fn router(&self, pages: Router<()>) -> Router {
-        let (api, mut document) = gather().split_for_parts();
-        calls::illustrate(&mut document);
-        let document = document.to_json().unwrap_or_else(|_| "{}".to_owned());
-        let document = bytes::Bytes::from(document);
+        let (api, _) = gather().split_for_parts();
+        // Made when somebody asks: a server that starts has no use for it.
+        let document: Arc<OnceLock<bytes::Bytes>> = Arc::default();
         let spec = axum::routing::get(move || {
+            let document = document.get_or_init(|| {
+                let document = openapi().to_json().unwrap_or_else(|_| "{}".to_owned());
+                bytes::Bytes::from(document)
+            });
             let document = document.clone();
             async move { ([(http::header::CONTENT_TYPE, "application/json")], document) }
         });

@@ -25,8 +25,8 @@ import time
 
 PEERS = ["langgraph", "langgraph-checkpoint-sqlite", "openai-agents"]
 # How much slower the last tenth of the turns may be than the first, and how often the text may lie
-# on the disk, the index of words included.
-FLAT, DISK = 1.2, 1.8
+# on the disk: before somebody has searched, and with the index of words that the first search makes.
+FLAT, BARE, DISK = 1.2, 1.3, 1.8
 figures = {}
 
 WORDS = "all that is gold does not glitter and not all those who wander are lost "
@@ -59,8 +59,14 @@ class Rapport:
     """The real server over one connection; a turn is an append of two messages and a window."""
 
     def __init__(self, binary, folder):
-        command = [binary, "serve", "--port", "0", "--data", folder]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.command = [binary, "serve", "--port", "0", "--data", folder]
+        self.start()
+        self.call("POST", "/api/v1/contexts", {"id": "c"})
+
+    def start(self):
+        self.process = subprocess.Popen(
+            self.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         line = self.process.stdout.readline().decode()
         self.address = line.rsplit("/", 1)[-1].strip()
         if not self.address:
@@ -69,7 +75,6 @@ class Rapport:
         self.socket = socket.create_connection((host, int(port)))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
-        self.call("POST", "/api/v1/contexts", {"id": "c"})
 
     def call(self, method, path, body=None):
         data = b"" if body is None else json.dumps(body).encode()
@@ -97,9 +102,13 @@ class Rapport:
         self.call("POST", "/api/v1/contexts/c/messages", {"messages": messages})
         self.call("GET", "/api/v1/contexts/c/messages?order=desc&limit=50")
 
-    def close(self):
-        # The index of words is made for the first who searches.
+    def search(self):
+        """Makes the index of words, as whoever searches first does."""
+        self.start()
         self.call("GET", "/api/v1/search?q=gold&limit=1")
+        self.close()
+
+    def close(self):
         self.socket.close()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
@@ -116,6 +125,8 @@ def rapport(binary, turns):
                 times.append(time.perf_counter() - began)
         finally:
             server.close()
+        report("Rapport before a search", times, folder, turns)
+        server.search()
         report("Rapport (server, HTTP)", times, folder, turns)
 
 
@@ -191,7 +202,8 @@ def judge():
     ours = figures["Rapport (server, HTTP)"]
     rows = [
         ("last tenth / first tenth of the turns", ours[1], FLAT),
-        ("bytes on disk / bytes of text", ours[2], DISK),
+        ("bytes on disk / bytes of text", figures["Rapport before a search"][2], BARE),
+        ("the same with the index of words", ours[2], DISK),
     ]
     # The third peer keeps a list in its own process and no more: it stands beside, not above.
     if peer := figures.get("LangGraph SqliteSaver"):

@@ -147,7 +147,9 @@ pub(crate) async fn flat(binary: &Path, report: &mut Report) -> Result<()> {
 /// What the store weighs per byte of text.
 pub(crate) async fn disk(binary: &Path, report: &mut Report) -> Result<()> {
     const TURNS: usize = 1_000;
-    let mut program = Program::start(binary, FAST).await?;
+    // The record of model calls is bounded, and no part of a conversation.
+    let settings = [FAST, &[("RAPPORT_REQUESTS_ROWS", "0")]].concat();
+    let mut program = Program::start(binary, &settings).await?;
     let mut line = Line::open(&program.address).await?;
     let mut raw = 0.0;
     let text = "All that is gold does not glitter, and all of it has to be stored. ".repeat(10);

@@ -25,7 +25,7 @@ import time
 
 PEERS = ["langgraph", "langgraph-checkpoint-sqlite", "openai-agents"]
 # How much slower the last tenth of the turns may be than the first, and how often the text may lie
-# on the disk: before somebody has searched, and with the index of words that the first search makes.
+# on the disk: before somebody searches, and with the index of words that the first search makes.
 FLAT, BARE, DISK = 1.2, 1.3, 1.8
 figures = {}
 

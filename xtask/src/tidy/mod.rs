@@ -7,7 +7,6 @@ mod arrows;
 mod code_paths;
 mod file_length;
 mod first_line;
-mod generated_pages;
 mod line_width;
 mod lints_on;
 mod lock_files;
@@ -75,7 +74,6 @@ pub(crate) fn as_step(root: &Path) -> anyhow::Result<Outcome> {
 fn problems(root: &Path) -> anyhow::Result<Vec<Problem>> {
     let tree = Tree::read(root)?;
     let mut problems: Vec<Problem> = RULES.iter().flat_map(|rule| rule(&tree)).collect();
-    problems.extend(generated_pages::check(root, &tree));
     problems.sort();
     Ok(problems)
 }

@@ -80,3 +80,18 @@ async fn every_request_that_is_handed_out_is_understood() {
     assert!(fine > 110, "only {fine} of {} found what they name", first.len() + last.len());
     server.stop().await;
 }
+
+#[tokio::test]
+async fn the_files_of_the_docs_are_what_the_program_prints() {
+    let home = Home::new();
+    for (format, name) in [("http", "rapport.http"), ("postman", "rapport.postman_collection.json")]
+    {
+        let printed = home.run(&["api", format]).await;
+        let file = format!("{}/../../docs/{name}", env!("CARGO_MANIFEST_DIR"));
+        let kept = std::fs::read_to_string(&file).unwrap();
+        assert!(
+            kept.as_bytes() == printed.stdout,
+            "docs/{name} is old: run `rapport api {format} > docs/{name}`"
+        );
+    }
+}

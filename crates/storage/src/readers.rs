@@ -103,8 +103,9 @@ impl Reader {
         }
         // The views belong to this connection alone.
         self.connection.pragma_update(None, "query_only", false).stored()?;
-        shadows.cast(&self.connection)?;
+        let cast = shadows.cast(&self.connection);
         self.connection.pragma_update(None, "query_only", true).stored()?;
+        cast?;
         drop(version);
         self.tables = tables;
         Ok(())

@@ -326,7 +326,7 @@ impl Writer {
         }
         if !self.connection.is_autocommit() {
             // An earlier rollback failed; nothing can begin before it has happened.
-            self.execute("ROLLBACK")?;
+            self.give_up()?;
         }
         let before = self.connection.total_changes();
         self.execute("BEGIN IMMEDIATE")?;

@@ -180,3 +180,20 @@ async fn a_log_takes_little_more_room_than_its_text() {
     let percent = usize::try_from(file).unwrap() * 100 / text_bytes;
     assert!((100..=150).contains(&percent), "{percent} % of the text");
 }
+
+#[tokio::test]
+async fn a_store_has_only_the_tables_that_something_was_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let contexts = open(folder.path()).await;
+    contexts.create(LOCAL, named("a")).await.unwrap();
+    let entries = vec![said(Role::User, text("hi")), said(Role::Assistant, text("hello"))];
+    contexts.append(&key("a"), entries, None, None).await.unwrap();
+    let sql = "SELECT count(*) FROM main.sqlite_schema WHERE rootpage > 0";
+    let pages = contexts
+        .database()
+        .read(move |c| storage::Stored::stored(c.query_row(sql, [], |row| row.get::<_, u32>(0))));
+    let pages = pages.await.unwrap();
+    // Each takes a page of the file, whatever is in it.
+    assert!(pages <= 25, "{pages} tables and indexes");
+    contexts.database().close().await.unwrap();
+}

@@ -13,13 +13,21 @@ use serde_json::{Value, json};
 use crate::house::House;
 use crate::routes::{mock, provider};
 
-/// Ends every call at every point.
+/// Ends every call at every point; or holds every call for ever at one, and notes where it was asked.
 #[derive(Debug)]
-struct Ends;
+enum Desk {
+    Ends,
+    Holds(Point, tokio::sync::mpsc::Sender<Seen>),
+}
 
-impl Debugger for Ends {
-    fn hold(&self, _seen: Seen) -> Option<Holding> {
-        Some(Box::pin(std::future::ready(false)))
+impl Debugger for Desk {
+    fn hold(&self, seen: Seen) -> Option<Holding> {
+        let Self::Holds(point, noted) = self else {
+            return Some(Box::pin(std::future::ready(false)));
+        };
+        let is_here = seen.point == *point;
+        noted.try_send(seen).unwrap();
+        is_here.then(|| Box::pin(std::future::pending()) as Holding)
     }
 
     fn set_rules(&self, rules: &[String]) -> Result<(), String> {
@@ -49,7 +57,7 @@ impl Debugger for Ends {
 
 async fn house(debug: bool) -> House {
     let house = House::with(Settings { debug, ..Settings::default() }).await;
-    house.gate.set_debugger(Ends);
+    house.gate.set_debugger(Desk::Ends);
     house
 }
 
@@ -130,41 +138,6 @@ async fn calls_pass_until_there_is_a_rule_and_again_when_debugging_ends() {
     assert_eq!(house.post("/v1/chat/completions", &call).await.status.as_u16(), 200);
 }
 
-/// Holds every call for ever at one point, and notes where it was asked.
-#[derive(Clone, Debug)]
-struct Notes {
-    point: Point,
-    seen: tokio::sync::mpsc::Sender<Seen>,
-}
-
-impl Debugger for Notes {
-    fn hold(&self, seen: Seen) -> Option<Holding> {
-        let is_here = seen.point == self.point;
-        self.seen.try_send(seen).unwrap();
-        is_here.then(|| Box::pin(std::future::pending()) as Holding)
-    }
-
-    fn set_rules(&self, _rules: &[String]) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn rules(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn waiting(&self) -> Vec<Waiting> {
-        Vec::new()
-    }
-
-    fn decide(&self, _number: u64, _goes_on: bool) -> bool {
-        false
-    }
-
-    fn without_secrets(&self, text: &str) -> String {
-        text.to_owned()
-    }
-}
-
 /// A server whose calls wait at this point.
 async fn holding(
     point: Point,
@@ -173,7 +146,7 @@ async fn holding(
     let settings = Settings { debug: true, providers: vec![provider], ..Settings::default() };
     let house = House::with(settings).await;
     let (seen, came) = tokio::sync::mpsc::channel(100);
-    house.gate.set_debugger(Notes { point, seen });
+    house.gate.set_debugger(Desk::Holds(point, seen));
     let rules = Request::put("/api/v1/debug/steps").header("content-type", "application/json");
     let set = house.send(rules.body(Body::from(r#"{"rules": ["all"]}"#)).unwrap()).await;
     assert_eq!(set.status.as_u16(), 200, "{set:?}");

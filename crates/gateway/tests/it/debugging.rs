@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::house::House;
 use crate::routes::{mock, provider};
 
-/// Ends every call at every point; or holds each for ever at one point, and notes where it was asked.
+/// Ends every call at every point; or holds each for ever at one, and notes where it was asked.
 #[derive(Debug)]
 enum Desk {
     Ends,
